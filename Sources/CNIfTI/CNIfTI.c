@@ -1,0 +1,2 @@
+// The module only forwards libnifti2; a C target needs one translation unit.
+#include "CNIfTI.h"

@@ -1,0 +1,127 @@
+import Foundation
+import Layers
+public import Models
+import Randomness
+
+/// A folder with a trained network: `model.json`, `weights.safetensors`, `README.md`, `LICENSE`.
+public struct ModelBundle: Sendable {
+  /// The folder.
+  public let path: String
+  /// What `model.json` says.
+  public let card: ModelCard
+
+  /// The weights file's path.
+  public var weightsPath: String { path + "/weights.safetensors" }
+
+  /// Reads the card of a bundle; the weights are not touched.
+  ///
+  /// - Parameter path: The folder.
+  /// - Throws: ``InferenceError/bundleNotFound(name:searched:)`` or
+  ///   ``InferenceError/bundleInvalid(bundle:reason:)``.
+  public init(path: String) throws(InferenceError) {
+    let file = path + "/model.json"
+    guard let data = FileManager.default.contents(atPath: file) else {
+      throw .bundleNotFound(name: path, searched: [file])
+    }
+    do { card = try JSONDecoder().decode(ModelCard.self, from: data) } catch {
+      throw .bundleInvalid(bundle: path, reason: "model.json: \(Self.text(error))")
+    }
+    guard card.schema == ModelCard.currentSchema else {
+      throw .bundleInvalid(
+        bundle: path,
+        reason: "schema `\(card.schema)`, this version reads `\(ModelCard.currentSchema)`")
+    }
+    self.path = path
+  }
+
+  /// Finds a bundle by its path or its name.
+  ///
+  /// - Parameters:
+  ///   - name: A path with a slash or an existing folder, or a name to look up in ``searchFolders``.
+  ///   - folders: Where to look.
+  /// - Returns: The bundle, its weights unchecked.
+  /// - Throws: ``InferenceError/bundleNotFound(name:searched:)`` or
+  ///   ``InferenceError/bundleInvalid(bundle:reason:)``.
+  public static func find(
+    _ name: String, in folders: [String] = searchFolders
+  ) throws(InferenceError) -> ModelBundle {
+    let candidates = name.contains("/") ? [name] : [name] + folders.map { $0 + "/" + name }
+    for candidate in candidates
+    where FileManager.default.fileExists(atPath: candidate + "/model.json") {
+      return try ModelBundle(path: candidate)
+    }
+    throw .bundleNotFound(name: name, searched: candidates)
+  }
+
+  /// Where bundles are looked up by name, in this order: `$RESTORE_MODELS`, the folder installed
+  /// beside the program, `./data/models`.
+  public static var searchFolders: [String] {
+    var folders: [String] = []
+    if let variable = ProcessInfo.processInfo.environment["RESTORE_MODELS"], !variable.isEmpty {
+      folders.append(variable)
+    }
+    let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    let installed = program.deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("share/restore/models").path
+    return folders + [installed, "data/models"]
+  }
+
+  /// All readable bundles in the search folders, the first of each name.
+  ///
+  /// - Parameter folders: Where to look.
+  /// - Returns: Sorted by name.
+  public static func installed(in folders: [String] = searchFolders) -> [ModelBundle] {
+    var found: [String: ModelBundle] = [:]
+    for folder in folders {
+      for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+      where found[name] == nil {
+        if let bundle = try? ModelBundle(path: folder + "/" + name) { found[name] = bundle }
+      }
+    }
+    return found.values.sorted { $0.card.name < $1.card.name }
+  }
+
+  /// Checks the weights file against the card's checksum.
+  ///
+  /// - Throws: ``InferenceError/bundleInvalid(bundle:reason:)``.
+  public func verify() throws(InferenceError) {
+    let digest: String
+    do { digest = try SHA256.hexadecimal(ofFile: weightsPath) } catch {
+      throw .bundleInvalid(bundle: path, reason: "weights.safetensors cannot be read")
+    }
+    guard digest == card.weightsSHA256 else {
+      throw .bundleInvalid(
+        bundle: path,
+        reason: "weights.safetensors has SHA-256 \(digest), model.json says \(card.weightsSHA256)")
+    }
+  }
+
+  /// Builds the network with the bundle's weights, ready for inference.
+  ///
+  /// - Returns: A network that does not record gradients.
+  /// - Throws: ``InferenceError/bundleInvalid(bundle:reason:)`` if the checksum, a tensor's name or a
+  ///   shape is wrong.
+  public func loadModel() throws(InferenceError) -> any RestorationModel {
+    try verify()
+    do {
+      var generator = SeededGenerator(seed: 0)
+      let model = try card.network.makeModel(using: &generator)
+      model.setTraining(false)
+      model.setRequiresGradient(false)
+      try model.load(Safetensors(contentsOf: weightsPath))
+      return model
+    } catch {
+      throw .bundleInvalid(bundle: path, reason: Self.text(error))
+    }
+  }
+
+  private static func text(_ error: any Error) -> String {
+    switch error {
+    case DecodingError.keyNotFound(let key, _): "the key `\(key.stringValue)` is missing"
+    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
+      DecodingError.dataCorrupted(let context):
+      "\(context.codingPath.map(\.stringValue).joined(separator: ".")): \(context.debugDescription)"
+    default: "\(error)"
+    }
+  }
+}

@@ -1,0 +1,204 @@
+import Foundation
+public import Imaging
+import Layers
+public import Models
+import TensorCore
+
+/// How a volume is taken apart and put together again.
+public struct RestorationOptions: Sendable {
+  /// The plane of the slices; nil for the bundle's, or else the plane of acquisition.
+  public var plane: AnatomicalPlane?
+  /// Tiles of each slice; nil for whole slices.
+  public var tiling: Tiling?
+  /// Whether the results of the four flips of each slice are averaged.
+  public var averagesFlips = false
+  /// Whether results are limited to the range of the input's intensities.
+  public var clipsToInputRange = false
+  /// Voxels outside keep the input's intensities; `[z, y, x]`, one volume.
+  public var mask: [Bool]?
+
+  /// Whole slices in the bundle's plane.
+  public init() {}
+}
+
+/// Restores volumes slice by slice with a network.
+///
+/// The only place where millimetres and anatomical planes become tensor axes. Intensities are
+/// normalised per volume as the bundle says, and mapped back exactly.
+public final class VolumeRestorer {
+  private let model: any RestorationModel
+  private let normalization: IntensityNormalization
+  private let defaultPlane: AnatomicalPlane?
+
+  /// What happened to one volume.
+  public struct Result: Sendable {
+    /// The restored volume, on the input's grid.
+    public var volume: Volume
+    /// Whether the input was constant and is returned as it was.
+    public var isConstant: Bool
+  }
+
+  /// A restorer with a bundle's network.
+  ///
+  /// - Parameter bundle: Its weights are loaded and checked.
+  /// - Throws: ``InferenceError/bundleInvalid(bundle:reason:)``.
+  public init(_ bundle: ModelBundle) throws(InferenceError) {
+    model = try bundle.loadModel()
+    normalization = bundle.card.normalization
+    defaultPlane = bundle.card.plane
+  }
+
+  /// A restorer with a network in memory.
+  ///
+  /// - Parameters:
+  ///   - model: A network that records no gradients.
+  ///   - normalization: How intensities are brought to its range.
+  public init(_ model: any RestorationModel, normalization: IntensityNormalization) {
+    self.model = model
+    self.normalization = normalization
+    defaultPlane = nil
+  }
+
+  /// The slices of a volume, one for each call of the network without tiles and flips.
+  ///
+  /// - Parameters:
+  ///   - volume: Any number of volumes on one grid.
+  ///   - options: The plane counts.
+  /// - Returns: Slices of all volumes together.
+  public func sliceCount(of volume: Volume, _ options: RestorationOptions) -> Int {
+    volume.volumeCount * SliceLayout(plane(volume, options), of: volume.geometry).count
+  }
+
+  /// About how many bytes a restoration takes beyond the program itself.
+  ///
+  /// The network's share is measured with a small image and scaled by the pixels of a slice (or
+  /// tile): activations grow in proportion to them.
+  ///
+  /// - Parameters:
+  ///   - volume: What is to be restored.
+  ///   - options: Plane and tiles count.
+  /// - Returns: Bytes.
+  public func memoryEstimate(for volume: Volume, _ options: RestorationOptions) -> Int {
+    let layout = SliceLayout(plane(volume, options), of: volume.geometry)
+    let multiple = model.sizeMultiple
+    func padded(_ length: Int, _ tile: Int?) -> Int {
+      (min(length, tile ?? length) + multiple - 1) / multiple * multiple
+    }
+    let pixels =
+      padded(layout.height, options.tiling?.height) * padded(layout.width, options.tiling?.width)
+    let side = 8 * multiple
+    let perPixel = Double(activationBytes(side: side)) / Double(side * side)
+    let weights = 2 * MemoryLayout<Float>.size * model.parameterCount(.stored)
+    return Int(perPixel * Double(pixels)) + weights
+      + 3 * MemoryLayout<Float>.size * volume.voxels.count
+  }
+
+  private func activationBytes(side: Int) -> Int {
+    Engine.shared.perform {
+      BufferPool.shared.measuringPeak {
+        _ = model(Tensor([1, side, side, model.inChannels], repeating: 0.5))
+      }
+    }
+  }
+
+  /// Restores every volume of a series.
+  ///
+  /// - Parameters:
+  ///   - input: Finite intensities, one channel.
+  ///   - file: The input's name in errors.
+  ///   - options: How to take it apart.
+  ///   - progress: Told the number of slices done after each; returns false to stop.
+  /// - Returns: The restored series.
+  /// - Throws: ``InferenceError`` or what the normalisation throws.
+  public func restore(
+    _ input: Volume, file: String = "image", options: RestorationOptions = RestorationOptions(),
+    progress: (Int) -> Bool = { _ in true }
+  ) throws -> Result {
+    var result = input
+    var constants = 0
+    var done = 0
+    let plane = plane(input, options)
+    for index in 0..<input.volumeCount {
+      let voxels = Array(input.voxels[input.range(ofVolume: index)])
+      let map = try normalization.map(for: voxels, file: file)
+      guard let first = voxels.first, voxels.contains(where: { $0 != first }) else {
+        constants += 1
+        done += SliceLayout(plane, of: input.geometry).count
+        continue
+      }
+      for (number, slice) in input.slices(in: plane, ofVolume: index).enumerated() {
+        var restored = slice
+        restored.pixels = map.restored(
+          try restore(
+            map.normalized(slice.pixels), slice.height, slice.width, number, options))
+        result.replaceSlice(at: number, in: plane, ofVolume: index, with: restored)
+        done += 1
+        guard progress(done) else { throw InferenceError.cancelled }
+      }
+      finish(&result, input, volume: index, options)
+    }
+    return Result(volume: result, isConstant: constants == input.volumeCount)
+  }
+
+  private func plane(_ volume: Volume, _ options: RestorationOptions) -> AnatomicalPlane {
+    options.plane ?? defaultPlane ?? volume.geometry.acquisitionPlane
+  }
+
+  private func finish(
+    _ result: inout Volume, _ input: Volume, volume: Int, _ options: RestorationOptions
+  ) {
+    let range = input.range(ofVolume: volume)
+    if options.clipsToInputRange, let low = input.voxels[range].min(),
+      let high = input.voxels[range].max()
+    {
+      for index in range { result.voxels[index] = min(max(result.voxels[index], low), high) }
+    }
+    if let mask = options.mask {
+      for index in range where !mask[index - range.lowerBound] {
+        result.voxels[index] = input.voxels[index]
+      }
+    }
+  }
+
+  /// One slice, whole or in tiles; `[height, width]` in and out.
+  private func restore(
+    _ pixels: [Float], _ height: Int, _ width: Int, _ number: Int, _ options: RestorationOptions
+  ) throws(InferenceError) -> [Float] {
+    let restored: [Float]
+    if let tiling = options.tiling {
+      restored = tiling.map(pixels, rows: height, columns: width) {
+        run($0, $1, $2, options.averagesFlips)
+      }
+    } else {
+      restored = run(pixels, height, width, options.averagesFlips)
+    }
+    guard restored.allSatisfy(\.isFinite) else { throw .outputNotFinite(slice: number) }
+    return restored
+  }
+
+  private func run(_ pixels: [Float], _ height: Int, _ width: Int, _ averages: Bool) -> [Float] {
+    guard averages else { return run(pixels, height, width) }
+    var sum = [Float](repeating: 0, count: pixels.count)
+    for flip in 0..<4 {
+      let order = Self.order(height, width, flipsRows: flip & 1 != 0, flipsColumns: flip & 2 != 0)
+      let restored = run(order.map { pixels[$0] }, height, width)
+      // A flip undoes itself.
+      for (index, source) in order.enumerated() { sum[source] += restored[index] / 4 }
+    }
+    return sum
+  }
+
+  private func run(_ pixels: [Float], _ height: Int, _ width: Int) -> [Float] {
+    Engine.shared.perform { model(Tensor([1, height, width, 1], pixels)).values }
+  }
+
+  private static func order(
+    _ height: Int, _ width: Int, flipsRows: Bool, flipsColumns: Bool
+  ) -> [Int] {
+    (0..<height).flatMap { row in
+      (0..<width).map { column in
+        (flipsRows ? height - 1 - row : row) * width + (flipsColumns ? width - 1 - column : column)
+      }
+    }
+  }
+}

@@ -1,0 +1,16 @@
+// Every family's implementation, in one place so that a new family is one line for all levels.
+#include "simd.h"
+
+#include "binary_impl.h"
+#include "depthwise_impl.h"
+#include "elementwise_impl.h"
+#include "gate_impl.h"
+#include "gemm_impl.h"
+#include "gemm_tn_impl.h"
+#include "move_impl.h"
+#include "norm_impl.h"
+#include "optimizer_impl.h"
+#include "pool_impl.h"
+#include "reduce_impl.h"
+#include "resize_impl.h"
+#include "wkv_impl.h"

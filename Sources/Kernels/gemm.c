@@ -1,0 +1,61 @@
+#include "include/gemm.h"
+
+#include <string.h>
+
+#include "dispatch_internal.h"
+
+K_DISPATCHED(gemm)
+K_DISPATCHED(gemm_tn)
+
+size_t k_gemm_packed_count(size_t k, size_t n) {
+  return (n + K_GEMM_PANEL - 1) / K_GEMM_PANEL * K_GEMM_PANEL * k;
+}
+
+void k_gemm_pack(float *packed, const float *b, size_t k, size_t n, size_t stride_k,
+                 size_t stride_n) {
+  for (size_t column = 0; column < n; column += K_GEMM_PANEL) {
+    const size_t width = n - column < K_GEMM_PANEL ? n - column : K_GEMM_PANEL;
+    for (size_t i = 0; i < k; i++) {
+      const float *row = b + i * stride_k + column * stride_n;
+      for (size_t j = 0; j < width; j++) packed[j] = row[j * stride_n];
+      for (size_t j = width; j < K_GEMM_PANEL; j++) packed[j] = 0;
+      packed += K_GEMM_PANEL;
+    }
+  }
+}
+
+void k_gemm(float *y, size_t y_stride, const float *x, size_t x_stride, const float *packed,
+            const k_epilogue *epilogue, size_t rows, size_t n, size_t k) {
+  K_CALL(gemm)(y, y_stride, x, x_stride, packed, epilogue, rows, n, k);
+}
+
+void k_gemm_tn(float *c, const float *a, size_t a_stride, const float *b, size_t b_stride,
+               bool accumulate, size_t rows, size_t n, size_t k) {
+  K_CALL(gemm_tn)(c, a, a_stride, b, b_stride, accumulate, rows, n, k);
+}
+
+// Rows whose hidden activations and receptance are kept in scratch at a time.
+enum { FEED_FORWARD_ROWS = 96 };
+
+size_t k_feed_forward_scratch_count(size_t c, size_t hidden) {
+  return FEED_FORWARD_ROWS * (c + hidden);
+}
+
+void k_feed_forward(float *y, const float *x, const float *residual, const float *scale,
+                    const float *packed_key, const float *packed_receptance,
+                    const float *packed_value, float *scratch, size_t rows, size_t c,
+                    size_t hidden) {
+  for (size_t begin = 0; begin < rows; begin += FEED_FORWARD_ROWS) {
+    const size_t count = rows - begin < FEED_FORWARD_ROWS ? rows - begin : FEED_FORWARD_ROWS;
+    float *receptance = scratch, *activations = scratch + FEED_FORWARD_ROWS * c;
+    const k_epilogue key = {.activation = K_ACT_RELU_SQUARED};
+    const k_epilogue gate = {.activation = K_ACT_SIGMOID};
+    const k_epilogue value = {
+      .multiply = receptance, .multiply_stride = c, .scale = scale,
+      .residual = residual == NULL ? NULL : residual + begin * c, .residual_stride = c,
+    };
+    k_gemm(activations, hidden, x + begin * c, c, packed_key, &key, count, hidden, c);
+    k_gemm(receptance, c, x + begin * c, c, packed_receptance, &gate, count, c, c);
+    k_gemm(y + begin * c, c, activations, hidden, packed_value, &value, count, c, hidden);
+  }
+}

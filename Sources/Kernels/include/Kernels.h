@@ -1,0 +1,19 @@
+/// The engine's own compute loops. C validates nothing and allocates nothing: callers check shapes,
+/// own all memory and split the work over threads.
+#ifndef RESTORE_KERNELS_H
+#define RESTORE_KERNELS_H
+
+#include "depthwise.h"
+#include "dispatch.h"
+#include "elementwise.h"
+#include "gate.h"
+#include "gemm.h"
+#include "move.h"
+#include "norm.h"
+#include "optimizer.h"
+#include "pool.h"
+#include "reduce.h"
+#include "resize.h"
+#include "wkv.h"
+
+#endif

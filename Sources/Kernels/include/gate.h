@@ -1,0 +1,47 @@
+/// The elementwise parts of gated mixing (channel mixing and gated projection), backward.
+///
+/// All matrices are dense `[rows, c]`; no argument may alias another unless it says so.
+#ifndef RESTORE_KERNELS_GATE_H
+#define RESTORE_KERNELS_GATE_H
+
+#include <stddef.h>
+
+/// Backward of `y = residual + scale · s · v`, where `s` is a sigmoid.
+///
+/// Writes `dv = dy · scale · s` and `dlogit = dy · scale · v · s · (1 − s)` (the gradient of the
+/// sigmoid's argument), and adds `Σ dy · s · v` over the rows to `dscale: [c]`. `scale` and `dscale`
+/// may be NULL (no scale). `dv` may be `v` and `dlogit` may be `s`.
+void k_gate_backward(float *dv, float *dlogit, float *dscale, const float *dy, const float *scale,
+                     const float *s, const float *v, size_t rows, size_t c);
+
+/// `dx = dy · 2 · √y`, the gradient of `y = max(x, 0)²` from its output; n elements. `dx` may be `dy`.
+void k_relu_squared_backward_from_output(float *dx, const float *dy, const float *y, size_t n);
+
+/// `y = x · scale`, the scale `[c]` repeated over rows.
+void k_scale_columns(float *y, const float *x, const float *scale, size_t rows, size_t c);
+
+/// `y = a · b`, n elements; `y` may be `a` or `b`.
+void k_product(float *y, const float *a, const float *b, size_t n);
+
+/// Backward of `p = r · v`: `dr = dp · v`, `dv = dp · r`; n elements, either result may be NULL.
+void k_product_backward(float *dr, float *dv, const float *dp, const float *r, const float *v,
+                        size_t n);
+
+/// Adds `Σ a · b` over the rows to `sum: [c]`, in row order.
+void k_add_column_dots(float *sum, const float *a, const float *b, size_t rows, size_t c);
+
+/// Adds `Σ a` over the rows to `sum: [c]`, in row order.
+void k_add_column_sums(float *sum, const float *a, size_t rows, size_t c);
+
+/// `dx = dy · f′`, the activation's derivative formed from its output: sigmoid, `y · (1 − y)`.
+void k_sigmoid_backward_from_output(float *dx, const float *dy, const float *y, size_t n);
+
+/// ReLU's gradient from its output: `dx = y > 0 ? dy : 0`.
+void k_relu_backward_from_output(float *dx, const float *dy, const float *y, size_t n);
+
+/// `y[i] = Σ_p parts[p · n + i]` for `parts: [count, n]`, in order of p, on `[begin, end)`; added to
+/// `y` if `accumulate` is not 0.
+void k_sum_parts(float *y, const float *parts, int accumulate, size_t begin, size_t end, size_t count,
+                 size_t n);
+
+#endif

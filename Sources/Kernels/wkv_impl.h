@@ -1,0 +1,191 @@
+// Bidirectional WKV, what forward and backward share: lanes, the recurrences, the walk over panels.
+// The public functions are described in wkv.h, the layout of scratch in wkv_layout.h.
+//
+// A panel is walked in blocks of a few vectors of lanes, so that the state of a recurrence stays in
+// registers over all steps. Both directions of a block follow each other; what the backward walk
+// leaves for the forward walk stays on the stack.
+#include "wkv_layout.h"
+
+// Vectors of a full block. Three of 16 lanes read 48 channels in one go; the narrower levels have
+// half the registers.
+enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
+
+// `body(…, lane, vectors, last)` for all blocks of a panel: `vectors` and, except in the last block,
+// `last` (lanes of the last vector) are constants.
+#define WKV_BLOCKS(panel, body, ...)                         \
+  for (size_t lane = 0; lane < (panel).lanes;) {             \
+    size_t left = (panel).lanes - lane;                      \
+    if (left >= WKV_VECTORS * VL) {                          \
+      body(__VA_ARGS__, &(panel), lane, WKV_VECTORS, VL);    \
+      lane += WKV_VECTORS * VL;                              \
+    } else if (left >= VL) {                                 \
+      body(__VA_ARGS__, &(panel), lane, 1, VL);              \
+      lane += VL;                                            \
+    } else {                                                 \
+      body(__VA_ARGS__, &(panel), lane, 1, left);            \
+      lane += left;                                          \
+    }                                                        \
+  }
+
+// The panels of an item.
+#define WKV_PANELS(plan, index, panel)                                                    \
+  for (size_t at = (index) * (plan)->panels_per_item, end = at + (plan)->panels_per_item; \
+       at < end && at < (plan)->panels; at++)                                             \
+    for (wkv_panel panel = wkv_panel_at((plan), at), *once = &panel; once; once = NULL)
+
+#define WKV_EACH _Pragma("clang loop unroll(full)") for (int i = 0; i < vectors; i++)
+
+// Lanes of vector i of a block.
+#define WKV_COUNT(i) ((i) == vectors - 1 ? last : VL)
+#define WKV_LOAD(p, i) v_load_n((p) + (i) * VL, WKV_COUNT(i))
+#define WKV_STORE(p, i, x) v_store_n((p) + (i) * VL, x, WKV_COUNT(i))
+
+// 0, or NaN where x is not finite.
+K_INLINE vf wkv_poison(vf x) { return x * v_set1(0.0f); }
+
+// MARK: - Fast form: a constant factor per step, as the sum of two floats
+
+K_INLINE vf wkv_decayed(vf sum, vf decay, vf rest, vf added) {
+  return sum * decay + (sum * rest + added);
+}
+
+// A token's weight e from its key and the largest key.
+K_INLINE vf wkv_weight(vf key, vf max) { return v_exp(key - max) + wkv_poison(key); }
+
+// MARK: - Safe form: sums scaled by the largest term's exponent
+
+// The exponent key − w·age of the largest term of a sum. Kept in two parts because a running
+// difference would round w away: keys are up to hundreds, w is about 1/T.
+typedef struct {
+  vf key, age;
+} wkv_exponent;
+
+// No term yet.
+K_INLINE wkv_exponent wkv_no_term(void) { return (wkv_exponent){v_set1(-1e38f), v_set1(0)}; }
+
+// Factors that bring two terms to the larger exponent of both; one of them is 1.
+typedef struct {
+  vi first_larger;
+  vf first, second;
+} wkv_scaling;
+
+K_INLINE wkv_scaling wkv_scale(vf difference) {
+  vi first_larger = difference > v_set1(0);
+  vf factor = v_exp((vf)((vi)difference | (vi)v_set1(-0.0f)));  // of −|difference|
+  vf one = v_set1(1);
+  return (wkv_scaling){
+      first_larger,
+      v_select(first_larger, one, factor),
+      v_select(first_larger, factor, one),
+  };
+}
+
+// Of sums with exponents a and b, a minus b.
+K_INLINE vf wkv_difference(wkv_exponent a, wkv_exponent b, vf w) {
+  return (a.key - b.key) - w * (a.age - b.age);
+}
+
+K_INLINE wkv_exponent wkv_larger(wkv_scaling s, wkv_exponent a, wkv_exponent b) {
+  return (wkv_exponent){
+      v_select(s.first_larger, a.key, b.key),
+      v_select(s.first_larger, a.age, b.age),
+  };
+}
+
+K_INLINE wkv_exponent wkv_aged(wkv_exponent x, vf steps) {
+  return (wkv_exponent){x.key, x.age + steps};
+}
+
+// Numerator and denominator; in the backward also G and H, which follow the same recurrence.
+typedef struct {
+  vf n, d;
+  wkv_exponent exponent;
+} wkv_sum;
+
+K_INLINE wkv_sum wkv_empty_sum(void) { return (wkv_sum){v_set1(0), v_set1(0), wkv_no_term()}; }
+
+K_INLINE wkv_sum wkv_one_term(vf n, vf d, vf key) { return (wkv_sum){n, d, {key, v_set1(0)}}; }
+
+// A key's share in a denominator: 1, or NaN if it is not finite.
+K_INLINE vf wkv_one(vf key) { return v_set1(1) + wkv_poison(key); }
+
+K_INLINE wkv_sum wkv_aged_sum(wkv_sum x, vf steps) {
+  return (wkv_sum){x.n, x.d, wkv_aged(x.exponent, steps)};
+}
+
+K_INLINE wkv_sum wkv_scaled(wkv_scaling s, wkv_sum a, wkv_sum b) {
+  return (wkv_sum){
+      a.n * s.first + b.n * s.second,
+      a.d * s.first + b.d * s.second,
+      wkv_larger(s, a.exponent, b.exponent),
+  };
+}
+
+K_INLINE wkv_sum wkv_merged(wkv_sum a, wkv_sum b, vf w) {
+  return wkv_scaled(wkv_scale(wkv_difference(a.exponent, b.exponent, w)), a, b);
+}
+
+// The sum one token further on, after taking the token that it passes.
+K_INLINE wkv_sum wkv_stepped(wkv_sum sum, wkv_sum token, vf w) {
+  return wkv_merged(wkv_aged_sum(sum, v_set1(1)), token, w);
+}
+
+// Loads and stores of a sum in the four values per chunk that begin at p.
+K_INLINE wkv_sum wkv_load_sum(const float *p, size_t stride, size_t count) {
+  return (wkv_sum){
+      v_load_n(p, count),
+      v_load_n(p + stride, count),
+      {v_load_n(p + 2 * stride, count), v_load_n(p + 3 * stride, count)},
+  };
+}
+K_INLINE void wkv_store_sum(float *p, size_t stride, wkv_sum sum, size_t count) {
+  v_store_n(p, sum.n, count);
+  v_store_n(p + stride, sum.d, count);
+  v_store_n(p + 2 * stride, sum.exponent.key, count);
+  v_store_n(p + 3 * stride, sum.exponent.age, count);
+}
+
+// A sum with its derivatives with respect to w: each term times −(its age − the exponent's age).
+// What that leaves out, −age·(n, d), cancels in gw when all sums are brought to one age. Left in, it
+// would drown gw in rounding: where one far term rules, gw is the little that is not that term's.
+typedef struct {
+  wkv_sum sum;
+  vf dn, dd;
+} wkv_slope;
+
+K_INLINE wkv_slope wkv_flat(wkv_sum x) { return (wkv_slope){x, v_set1(0), v_set1(0)}; }
+
+K_INLINE wkv_slope wkv_merged_slope(wkv_slope a, wkv_slope b, vf w, vf bonus) {
+  wkv_scaling s = wkv_scale(wkv_difference(a.sum.exponent, b.sum.exponent, w) - bonus);
+  wkv_sum sum = wkv_scaled(s, a.sum, b.sum);
+  vf older = a.sum.exponent.age - sum.exponent.age, other = b.sum.exponent.age - sum.exponent.age;
+  return (wkv_slope){
+      sum,
+      (a.dn - older * a.sum.n) * s.first + (b.dn - other * b.sum.n) * s.second,
+      (a.dd - older * a.sum.d) * s.first + (b.dd - other * b.sum.d) * s.second,
+  };
+}
+
+K_INLINE wkv_slope wkv_aged_slope(wkv_slope x, vf steps) {
+  return (wkv_slope){wkv_aged_sum(x.sum, steps), x.dn, x.dd};
+}
+
+K_INLINE wkv_slope wkv_stepped_slope(wkv_slope x, wkv_sum token, vf w) {
+  return wkv_merged_slope(wkv_aged_slope(x, v_set1(1)), wkv_flat(token), w, v_set1(0));
+}
+
+K_INLINE wkv_slope wkv_load_slope(const float *p, size_t stride, size_t count) {
+  return (wkv_slope){
+      wkv_load_sum(p, stride, count),
+      v_load_n(p + 4 * stride, count),
+      v_load_n(p + 5 * stride, count),
+  };
+}
+K_INLINE void wkv_store_slope(float *p, size_t stride, wkv_slope x, size_t count) {
+  wkv_store_sum(p, stride, x.sum, count);
+  v_store_n(p + 4 * stride, x.dn, count);
+  v_store_n(p + 5 * stride, x.dd, count);
+}
+
+#include "wkv_forward_impl.h"
+#include "wkv_backward_impl.h"

@@ -1,0 +1,66 @@
+public import TensorCore
+
+extension Module {
+  /// Loads a state dictionary by name; nothing changes unless all of it fits.
+  ///
+  /// - Parameter tensors: A tensor for every parameter and buffer. Derived entries and batch counters
+  ///   (`num_batches_tracked`) may be absent; derived entries are not used.
+  /// - Throws: ``LayerError/stateMismatch(missing:surplus:misshapen:)`` with all differences at once.
+  public func load(_ tensors: [String: Tensor]) throws(LayerError) {
+    try load(shapes: tensors.mapValues(\.shape)) { name, destination in
+      tensors[name]?.withValues { _ = destination.initialize(from: $0) }
+    }
+  }
+
+  /// Loads a state dictionary from a file by name; nothing changes unless all of it fits.
+  ///
+  /// - Parameters:
+  ///   - file: Holds a tensor for every parameter and buffer. Derived entries and batch counters
+  ///     (`num_batches_tracked`) may be absent; derived entries are not used.
+  ///   - prefix: Stands before every name in the file; tensors whose names begin otherwise are left
+  ///     alone.
+  /// - Throws: ``LayerError/stateMismatch(missing:surplus:misshapen:)`` with all differences at once,
+  ///   by names without the prefix.
+  public func load(_ file: Safetensors, prefix: String = "") throws(LayerError) {
+    let entries = Dictionary(
+      uniqueKeysWithValues: file.entries.filter { $0.name.hasPrefix(prefix) }
+        .map { (String($0.name.dropFirst(prefix.count)), $0) })
+    try load(shapes: entries.mapValues(\.shape)) { name, destination in
+      if let entry = entries[name] { file.copy(entry, into: destination) }
+    }
+  }
+
+  private func load(
+    shapes: [String: Shape],
+    copy: (String, UnsafeMutableBufferPointer<Float>) -> Void
+  ) throws(LayerError) {
+    let state = self.state
+    let known = Set(state.map(\.name))
+    let missing = state.filter { shapes[$0.name] == nil && !$0.mayBeAbsent }.map(\.name)
+    let surplus = shapes.keys.filter { !known.contains($0) }
+    let misshapen = state.compactMap { entry -> ShapeMismatch? in
+      guard let found = shapes[entry.name], found != entry.shape else { return nil }
+      return ShapeMismatch(name: entry.name, expected: entry.shape, found: found)
+    }
+    guard missing.isEmpty, surplus.isEmpty, misshapen.isEmpty else {
+      throw .stateMismatch(
+        missing: missing.sorted(), surplus: surplus.sorted(),
+        misshapen: misshapen.sorted { $0.name < $1.name })
+    }
+    for entry in state where shapes[entry.name] != nil {
+      switch entry.content {
+      case .parameter(let parameter), .buffer(let parameter):
+        parameter.update { copy(entry.name, $0) }
+      case .derived: break
+      }
+    }
+  }
+}
+
+extension StateEntry {
+  /// Whether a file may lack this entry: what follows from others, and counters that nothing reads.
+  fileprivate var mayBeAbsent: Bool {
+    if case .derived = content { return true }
+    return name == "num_batches_tracked" || name.hasSuffix(".num_batches_tracked")
+  }
+}

@@ -1,0 +1,95 @@
+public import Layers
+public import Randomness
+public import TensorCore
+
+/// A network that maps images to images of the same height and width.
+public protocol RestorationModel: Module {
+  /// The hyperparameters of this kind of network.
+  associatedtype Configuration: ModelConfiguration
+
+  /// The name in bundles and configurations, as in `restore-rwkv`.
+  static var architecture: String { get }
+
+  /// The hyperparameters of this network.
+  var configuration: Configuration { get }
+
+  /// Channels of the input.
+  var inChannels: Int { get }
+
+  /// Channels of the output.
+  var outChannels: Int { get }
+
+  /// Heights and widths that ``forward(_:)`` takes are multiples of this.
+  var sizeMultiple: Int { get }
+
+  /// Multiply-adds of all convolutions and linear maps for one image, as the paper counts them.
+  ///
+  /// - Parameters:
+  ///   - height: Rows, a multiple of ``sizeMultiple``.
+  ///   - width: Columns, likewise.
+  /// - Returns: Half the number of floating-point operations; the attention's scan and elementwise
+  ///   work are not counted.
+  func multiplyAdds(height: Int, width: Int) -> Int
+
+  /// A network with initial weights.
+  ///
+  /// - Parameters:
+  ///   - configuration: Checked first.
+  ///   - generator: Draws the weights.
+  /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
+  init(_ configuration: Configuration, using generator: inout SeededGenerator) throws(ModelError)
+
+  /// Maps `[N, H, W, inChannels]`, H and W multiples of ``sizeMultiple``, to
+  /// `[N, H, W, outChannels]`.
+  func forward(_ x: Tensor) -> Tensor
+}
+
+extension RestorationModel {
+  /// Restores images of any height and width.
+  ///
+  /// Sizes that are no multiples of ``sizeMultiple`` are continued at the bottom and at the right by
+  /// reflection, and the result is cut back; zeros would put an edge there that the network sees.
+  ///
+  /// - Parameter x: `[N, H, W, inChannels]`, none of them 0.
+  /// - Returns: `[N, H, W, outChannels]`.
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    precondition(
+      x.shape.rank == 4 && x.shape.count > 0 && x.shape.channels == inChannels,
+      "\(Self.architecture): input \(x.shape), expected [N, H, W, \(inChannels)]")
+    return Engine.shared.perform {
+      forward(x.reflected(toMultipleOf: sizeMultiple))
+        .cropped(height: x.shape[1], width: x.shape[2])
+    }
+  }
+}
+
+extension Tensor {
+  /// The images `[N, H, W, C]`, continued at the bottom and right until both sizes are multiples.
+  func reflected(toMultipleOf multiple: Int) -> Tensor {
+    var result = self
+    for axis in 1...2 {
+      let size = shape[axis]
+      let target = (size + multiple - 1) / multiple * multiple
+      guard target > size else { continue }
+      result = result.gathered((0..<target).map { reflectedIndex($0, count: size) }, axis: axis)
+    }
+    return result
+  }
+
+  /// The upper left part of images `[N, H, W, C]`.
+  func cropped(height: Int, width: Int) -> Tensor {
+    var result = self
+    if shape[1] > height { result = result.sliced(axis: 1, 0..<height) }
+    if shape[2] > width { result = result.sliced(axis: 2, 0..<width) }
+    return result
+  }
+}
+
+/// Where the element at `index` comes from if `count` elements are continued by reflection about the
+/// last one (which is not repeated), then about the first one, and so on.
+package func reflectedIndex(_ index: Int, count: Int) -> Int {
+  guard count > 1 else { return 0 }
+  let period = 2 * (count - 1)
+  let position = index % period
+  return min(position, period - position)
+}

@@ -1,0 +1,51 @@
+public import Layers
+public import Randomness
+public import TensorCore
+
+/// Mixes channels: `σ(W_r s) · W_v (max(W_k s, 0)²)` with `s = OmniShift(x)`.
+///
+/// Source: Restore-RWKV §3 (channel mix).
+public final class ChannelMix: Module {
+  private let omniShift: OmniShift
+  private let key: Linear
+  private let receptance: Linear
+  private let value: Linear
+
+  /// A layer with initial weights.
+  ///
+  /// - Parameters:
+  ///   - channels: Channels of input and output.
+  ///   - hiddenRate: Hidden channels for each channel.
+  ///   - generator: Draws the weights in the order of the state dictionary.
+  public init(channels: Int, hiddenRate: Int, using generator: inout SeededGenerator) {
+    let hidden = channels * hiddenRate
+    omniShift = OmniShift(channels: channels, using: &generator)
+    key = Linear(inChannels: channels, outChannels: hidden, hasBias: false, using: &generator)
+    receptance = Linear(
+      inChannels: channels, outChannels: channels, hasBias: false, using: &generator)
+    value = Linear(inChannels: hidden, outChannels: channels, hasBias: false, using: &generator)
+  }
+
+  /// The shift and the three linear maps.
+  public var members: [Member] {
+    [
+      .module("omni_shift", omniShift), .module("key", key), .module("receptance", receptance),
+      .module("value", value),
+    ]
+  }
+
+  /// Mixes the channels of images.
+  ///
+  /// - Parameters:
+  ///   - x: `[N, H, W, C]`.
+  ///   - scale: Multiplies the result, `[C]`; nil for 1.
+  ///   - residual: Added to the scaled result, `[N, H, W, C]`; nil for 0.
+  /// - Returns: `[N, H, W, C]`.
+  public func callAsFunction(
+    _ x: consuming Tensor, scale: Tensor? = nil, residual: Tensor? = nil
+  ) -> Tensor {
+    omniShift(consume x).feedForward(
+      key: key.weight.tensor, receptance: receptance.weight.tensor, value: value.weight.tensor,
+      scale: scale, residual: residual)
+  }
+}

@@ -1,0 +1,78 @@
+public import Layers
+public import Randomness
+public import TensorCore
+
+/// Mixes tokens: bidirectional attention of linear cost, along rows and along columns in turn.
+///
+/// `s = OmniShift(x)`, `k = W_k s`, `v = W_v s`, `r = σ(W_r s)`; then `v ← WKV(k, v)` once for each
+/// recurrence, with the same `k` and a decay and a bonus of its own; the result is `W_o (r · v)`.
+///
+/// Source: Restore-RWKV §3 (Re-WKV attention).
+public final class SpatialMix: Module {
+  /// How fast the weight of a token falls with its distance, `[recurrences, C]`.
+  ///
+  /// Divided by the number of tokens before use; negative values are allowed.
+  public let decay: Parameter
+  /// What a token's own weight has on top, `[recurrences, C]`; divided by the number of tokens.
+  public let first: Parameter
+
+  private let omniShift: OmniShift
+  private let key: Linear
+  private let value: Linear
+  private let receptance: Linear
+  private let output: Linear
+
+  /// A layer with initial weights.
+  ///
+  /// - Parameters:
+  ///   - channels: Channels of input and output.
+  ///   - recurrences: Passes of the attention, alternately along rows and along columns.
+  ///   - generator: Draws the weights in the order of the state dictionary.
+  public init(channels: Int, recurrences: Int, using generator: inout SeededGenerator) {
+    decay = .normal([recurrences, channels], using: &generator)
+    first = .normal([recurrences, channels], using: &generator)
+    omniShift = OmniShift(channels: channels, using: &generator)
+    func linear() -> Linear {
+      Linear(
+        inChannels: channels, outChannels: channels, hasBias: false, using: &generator)
+    }
+    key = linear()
+    value = linear()
+    receptance = linear()
+    output = linear()
+  }
+
+  /// The parameters of the attention, the shift and the four linear maps.
+  public var members: [Member] {
+    [
+      .parameter("spatial_decay", decay), .parameter("spatial_first", first),
+      .module("omni_shift", omniShift), .module("key", key), .module("value", value),
+      .module("receptance", receptance), .module("output", output),
+    ]
+  }
+
+  /// Mixes the tokens of images.
+  ///
+  /// - Parameters:
+  ///   - x: `[N, H, W, C]`.
+  ///   - scale: Multiplies the result, `[C]`; nil for 1.
+  ///   - residual: Added to the scaled result, `[N, H, W, C]`; nil for 0.
+  /// - Returns: `[N, H, W, C]`.
+  public func callAsFunction(
+    _ x: consuming Tensor, scale: Tensor? = nil, residual: Tensor? = nil
+  ) -> Tensor {
+    let (height, width) = (x.shape[1], x.shape[2])
+    let images = x.shape
+    let tokens: Shape = [images[0], height * width, images[3]]
+    let perToken = 1 / Float(height * width)
+    let s = omniShift(consume x)
+    let k = key(s).reshaped(to: tokens)
+    let v = value(s).reshaped(to: tokens)
+    let r = receptance(consume s, activation: .sigmoid)
+    let mixed = Tensor.bidirectionalWKV(
+      decay: decay.tensor.scaled(by: perToken), bonus: first.tensor.scaled(by: perToken),
+      key: consume k, value: consume v, height: height, width: width)
+    return (consume mixed).reshaped(to: images).gatedProjection(
+      gate: consume r, weight: output.weight.tensor, scale: scale, residual: residual)
+  }
+}

@@ -1,0 +1,217 @@
+import Kernels
+
+/// The channel mixing of RWKV-like blocks: `y = residual + scale · σ(x·Wrᵀ) · (max(x·Wkᵀ, 0)² · Wvᵀ)`.
+///
+/// Inputs x `[…, C]`, key `[H, C]`, receptance `[C, C]`, value `[C, H]`, then scale `[C]` and
+/// residual `[…, C]` where present. The `[…, H]` hidden tensor exists a tile of rows at a time and
+/// never leaves the cache; backward computes it again instead of storing it, which costs a third more
+/// arithmetic and saves the traffic of several such tensors.
+struct FeedForward: Operation {
+  let hasScale: Bool
+  let hasResidual: Bool
+
+  /// Rows whose hidden values one task keeps in its cache.
+  private static let tile = 128
+
+  var kind: OperationKind { .feedForward }
+  private var scaleIndex: Int? { hasScale ? 4 : nil }
+  private var residualIndex: Int? { hasResidual ? (hasScale ? 5 : 4) : nil }
+  var backwardReads: BackwardReads { .only(hasScale ? [0, 1, 2, 3, 4] : [0, 1, 2, 3]) }
+
+  func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { index == residualIndex }
+
+  func outputShape(_ inputs: [Shape]) -> Shape {
+    let x = inputs[0]
+    let (c, hidden) = (x.channels, inputs[1][0])
+    precondition(
+      inputs[1] == [hidden, c] && inputs[2] == [c, c] && inputs[3] == [c, hidden],
+      """
+      feed-forward: \(x) with key \(inputs[1]), receptance \(inputs[2]), value \(inputs[3]); \
+      expected [H, \(c)], [\(c), \(c)], [\(c), H]
+      """)
+    if let scaleIndex {
+      precondition(
+        inputs[scaleIndex] == [c],
+        "feed-forward: \(x), scale \(inputs[scaleIndex]), expected [\(c)]")
+    }
+    if let residualIndex {
+      precondition(
+        inputs[residualIndex] == x, "feed-forward: \(x), residual \(inputs[residualIndex]) differ")
+    }
+    return x
+  }
+
+  func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {
+    guard (1...3).contains(index) else { return nil }
+    let matrix = PackedMatrix(inputs[index])
+    return pass == .forward ? matrix.forward : matrix.both
+  }
+
+  func prepare(
+    _ preparation: Preparation, ofInput index: Int, _ inputs: [Shape],
+    from source: UnsafePointer<Float>, into destination: UnsafeMutablePointer<Float>
+  ) {
+    PackedMatrix(inputs[index]).pack(preparation, from: source, into: destination)
+  }
+
+  func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int {
+    let (c, hidden) = (inputs[0].channels, inputs[1][0])
+    let threads = Engine.shared.workers.threads
+    switch pass {
+    case .forward: return threads * k_feed_forward_scratch_count(c, hidden)
+    case .backward:
+      let parts = parts(inputs[0])
+      return parts * partCount(c, hidden) + threads * Self.tile * (2 * hidden + 3 * c)
+    }
+  }
+
+  func forward(_ pass: ForwardPass) {
+    let (c, hidden) = (pass.inputs[0].shape.channels, pass.inputs[1].shape[0])
+    let (x, y) = (pass.inputs[0].pointer, pass.output.pointer)
+    let scale = scaleIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
+    let residual = residualIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
+    let (key, receptance, value) = (pass.prepared[1], pass.prepared[2], pass.prepared[3])
+    let (rows, scratch) = (pass.inputs[0].shape.rows, pass.scratch)
+    let scratchCount = k_feed_forward_scratch_count(c, hidden)
+    pass.workers.run(chunks: (rows + Self.tile - 1) / Self.tile) { index, worker in
+      let first = index * Self.tile
+      k_feed_forward(
+        y + first * c, x + first * c, residual.map { $0 + first * c }, scale, key, receptance,
+        value,
+        scratch + worker * scratchCount, min(Self.tile, rows - first), c, hidden)
+    }
+  }
+
+  /// Tasks of backward, each with private sums of the weights' gradients; fixed by the shape.
+  private func parts(_ x: Shape) -> Int {
+    max(1, min(x.rows / Self.tile, x.channels >= 192 ? 8 : 16))
+  }
+
+  /// Floats of one task's sums: key, value, receptance, scale.
+  private func partCount(_ c: Int, _ hidden: Int) -> Int { 2 * c * hidden + c * c + c }
+
+  func backward(_ pass: BackwardPass) {
+    let (c, hidden) = (pass.shapes[0].channels, pass.shapes[1][0])
+    let (rows, parts) = (pass.shapes[0].rows, parts(pass.shapes[0]))
+    let partCount = partCount(c, hidden)
+    let sums = pass.scratch
+    let tiles = sums + parts * partCount
+    let tileCount = Self.tile * (2 * hidden + 3 * c)
+    let rule = TileRule(pass, c: c, hidden: hidden, hasScale: hasScale)
+    pass.workers.run(chunks: parts) { part, worker in
+      let sums = sums + part * partCount
+      sums.update(repeating: 0, count: partCount)
+      var first = rows * part / parts
+      let end = rows * (part + 1) / parts
+      while first < end {
+        let count = min(Self.tile, end - first)
+        rule.backward(rows: first..<first + count, sums: sums, tile: tiles + worker * tileCount)
+        first += count
+      }
+    }
+    let (weight, square) = (c * hidden, c * c)
+    var sections = [(1, 0, weight), (3, weight, weight), (2, 2 * weight, square)]
+    if let scaleIndex { sections.append((scaleIndex, 2 * weight + square, c)) }
+    for (input, offset, count) in sections {
+      guard let gradient = pass.inputGradients[input]?.pointer else { continue }
+      pass.workers.run(count: count, grain: ElementChunks.elements) { range in
+        gradient.update(from: sums + offset, range: range)
+        for part in 1..<max(parts, 2) where part < parts {
+          let part = sums + part * partCount + offset
+          for index in range { gradient[index] += part[index] }
+        }
+      }
+    }
+  }
+}
+
+extension UnsafeMutablePointer<Float> {
+  fileprivate func update(from source: UnsafeMutablePointer<Float>, range: Range<Int>) {
+    (self + range.lowerBound).update(from: source + range.lowerBound, count: range.count)
+  }
+}
+
+/// Backward of one tile of rows.
+private struct TileRule {
+  let c: Int
+  let hidden: Int
+  let x: UnsafePointer<Float>
+  let dy: UnsafePointer<Float>
+  let scale: UnsafePointer<Float>?
+  let dx: UnsafeMutablePointer<Float>?
+  let key: (forward: UnsafePointer<Float>, backward: UnsafePointer<Float>)
+  let receptance: (forward: UnsafePointer<Float>, backward: UnsafePointer<Float>)
+  let value: (forward: UnsafePointer<Float>, backward: UnsafePointer<Float>)
+
+  init(_ pass: BackwardPass, c: Int, hidden: Int, hasScale: Bool) {
+    func panels(_ index: Int) -> (UnsafePointer<Float>, UnsafePointer<Float>) {
+      guard let packed = pass.prepared[index] else {
+        preconditionFailure("feed-forward: weight \(index) was not packed")
+      }
+      let forwardCount = PackedMatrix(pass.shapes[index]).forwardCount
+      return (UnsafePointer(packed), UnsafePointer(packed + forwardCount))
+    }
+    self.c = c
+    self.hidden = hidden
+    x = UnsafePointer(pass.input(0).pointer)
+    dy = UnsafePointer(pass.outputGradient.pointer)
+    scale = hasScale ? UnsafePointer(pass.input(4).pointer) : nil
+    dx = pass.inputGradients[0]?.pointer
+    key = panels(1)
+    receptance = panels(2)
+    value = panels(3)
+  }
+
+  func backward(
+    rows: Range<Int>, sums: UnsafeMutablePointer<Float>, tile: UnsafeMutablePointer<Float>
+  ) {
+    let count = rows.count
+    let (x, dy) = (x + rows.lowerBound * c, dy + rows.lowerBound * c)
+    let h = tile
+    let dh = h + count * hidden
+    let v = dh + count * hidden
+    let s = v + count * c
+    var squared = k_epilogue()
+    squared.activation = K_ACT_RELU_SQUARED
+    k_gemm(h, hidden, x, c, key.forward, &squared, count, hidden, c)
+    k_gemm(v, c, h, hidden, value.forward, nil, count, c, hidden)
+    var sigmoid = k_epilogue()
+    sigmoid.activation = K_ACT_SIGMOID
+    k_gemm(s, c, x, c, receptance.forward, &sigmoid, count, c, c)
+
+    let (dKey, dValue) = (sums, sums + c * hidden)
+    let dReceptance = dValue + c * hidden
+    k_gate_backward(v, s, scale == nil ? nil : dReceptance + c * c, dy, scale, s, v, count, c)
+    k_gemm_tn(dValue, v, c, h, hidden, true, count, c, hidden)
+    k_gemm(dh, hidden, v, c, value.backward, nil, count, hidden, c)
+    k_relu_squared_backward_from_output(dh, dh, h, count * hidden)
+    k_gemm_tn(dKey, dh, hidden, x, c, true, count, hidden, c)
+    k_gemm_tn(dReceptance, s, c, x, c, true, count, c, c)
+    guard let dx = dx.map({ $0 + rows.lowerBound * c }) else { return }
+    k_gemm(dx, c, dh, hidden, key.backward, nil, count, c, hidden)
+    var accumulate = k_epilogue()
+    accumulate.accumulate = true
+    k_gemm(dx, c, s, c, receptance.backward, &accumulate, count, c, c)
+  }
+}
+
+extension Tensor {
+  /// The channel mixing of RWKV-like blocks, with the hidden tensor kept in cache.
+  ///
+  /// `residual + scale · σ(x · receptanceᵀ) · (max(x · keyᵀ, 0)² · valueᵀ)`
+  ///
+  /// - Parameters:
+  ///   - key: `[H, C]`, where this tensor is `[…, C]`.
+  ///   - receptance: `[C, C]`.
+  ///   - value: `[C, H]`.
+  ///   - scale: `[C]`, or nil for 1.
+  ///   - residual: A tensor of this one's shape, or nil for 0.
+  /// - Returns: `[…, C]`.
+  public func feedForward(
+    key: Tensor, receptance: Tensor, value: Tensor, scale: Tensor? = nil, residual: Tensor? = nil
+  ) -> Tensor {
+    Tensor.apply(
+      FeedForward(hasScale: scale != nil, hasResidual: residual != nil),
+      [self, key, receptance, value] + [scale, residual].compactMap(\.self))
+  }
+}

@@ -1,0 +1,131 @@
+import Foundation
+import Yams
+
+/// Reads and writes configurations as JSON or YAML (JSON is read as the YAML that it is).
+extension TrainingConfiguration {
+  /// Reads a configuration: absent keys take the defaults, unknown keys are errors.
+  ///
+  /// - Parameter path: A `.json`, `.yaml` or `.yml` file.
+  /// - Throws: ``TrainingError`` naming the file or key.
+  public init(contentsOf path: String) throws(TrainingError) {
+    let text: String
+    do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
+      throw .unreadableConfiguration(file: path, reason: "the file cannot be read as UTF-8 text")
+    }
+    try self.init(text: text, file: path)
+  }
+
+  /// Parses a configuration from its text.
+  ///
+  /// - Parameters:
+  ///   - text: JSON or YAML.
+  ///   - file: The name for messages.
+  /// - Throws: ``TrainingError`` naming the file or key.
+  public init(text: String, file: String) throws(TrainingError) {
+    let parsed: Any?
+    do { parsed = try Yams.load(yaml: text) } catch {
+      throw .unreadableConfiguration(file: file, reason: "\(error)")
+    }
+    guard let given = parsed as? [String: Any] else {
+      throw .unreadableConfiguration(file: file, reason: "it is not a mapping of keys to values")
+    }
+    let merged = try Self.merge(given, onto: Self.dictionary(TrainingConfiguration()), path: "")
+    do {
+      let decoder = JSONDecoder()
+      decoder.keyDecodingStrategy = .convertFromSnakeCase
+      self = try decoder.decode(
+        Self.self, from: JSONSerialization.data(withJSONObject: merged))
+    } catch let error as DecodingError {
+      throw .invalidValue(key: Self.path(of: error), reason: "the value has the wrong type")
+    } catch {
+      throw .unreadableConfiguration(file: file, reason: "\(error)")
+    }
+  }
+
+  /// Makes the paths in a configuration usable from the working directory.
+  ///
+  /// - Parameter file: The configuration's own path; relative paths are relative to its folder.
+  public mutating func resolvePaths(relativeTo file: String) {
+    let folder = URL(fileURLWithPath: file).deletingLastPathComponent()
+    func resolved(_ path: String) -> String {
+      path.isEmpty
+        ? path : URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path
+    }
+    data.split = resolved(data.split)
+    model.initialWeights = resolved(model.initialWeights)
+  }
+
+  /// The full configuration as JSON, keys sorted, with a trailing newline.
+  public func json() -> String {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    guard let data = try? encoder.encode(self) else {
+      preconditionFailure("configuration: plain values that do not encode")
+    }
+    return String(decoding: data, as: UTF8.self) + "\n"
+  }
+
+  private static func dictionary(_ configuration: TrainingConfiguration) -> [String: Any] {
+    let object = try? JSONSerialization.jsonObject(with: Data(configuration.json().utf8))
+    guard let dictionary = object as? [String: Any] else {
+      preconditionFailure("configuration: defaults that are not an object")
+    }
+    return dictionary
+  }
+
+  private static func merge(
+    _ given: [String: Any], onto defaults: [String: Any], path: String
+  ) throws(TrainingError) -> [String: Any] {
+    var merged = defaults
+    for (key, value) in given {
+      guard let known = defaults[key] else {
+        throw .unknownKey(
+          key: path + key, suggestion: nearest(to: key, among: defaults.keys.sorted()))
+      }
+      if let section = known as? [String: Any] {
+        guard let values = value as? [String: Any] else {
+          throw .invalidValue(key: path + key, reason: "is a section, not a value")
+        }
+        merged[key] = try merge(values, onto: section, path: path + key + ".")
+      } else {
+        merged[key] = value
+      }
+    }
+    return merged
+  }
+
+  private static func path(of error: DecodingError) -> String {
+    let context: DecodingError.Context
+    switch error {
+    case .typeMismatch(_, let found), .valueNotFound(_, let found), .keyNotFound(_, let found),
+      .dataCorrupted(let found):
+      context = found
+    @unknown default: return "configuration"
+    }
+    return context.codingPath.map(\.stringValue).joined(separator: ".")
+  }
+
+  /// The candidate with the smallest edit distance, if it is at most half of the key's length.
+  static func nearest(to key: String, among candidates: [String]) -> String? {
+    let ranked = candidates.map { ($0, editDistance(Array(key), Array($0))) }
+    guard let best = ranked.min(by: { $0.1 < $1.1 }), best.1 <= max(1, key.count / 2) else {
+      return nil
+    }
+    return best.0
+  }
+
+  private static func editDistance(_ a: [Character], _ b: [Character]) -> Int {
+    var row = Array(0...b.count)
+    for i in a.indices {
+      var previous = row[0]
+      row[0] = i + 1
+      for j in b.indices {
+        let substitution = previous + (a[i] == b[j] ? 0 : 1)
+        previous = row[j + 1]
+        row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
+      }
+    }
+    return row[b.count]
+  }
+}

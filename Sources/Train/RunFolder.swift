@@ -1,0 +1,88 @@
+import Foundation
+import Imaging
+import Layers
+import TensorCore
+
+/// The files of a run: configuration, log, checkpoints and state.
+///
+/// Everything is written whole or not at all.
+struct RunFolder {
+  let path: String
+
+  var configuration: String { path + "/config.json" }
+  var log: String { path + "/log.jsonl" }
+  var latest: String { path + "/checkpoints/latest.safetensors" }
+  var best: String { path + "/checkpoints/best.safetensors" }
+  var state: String { path + "/checkpoints/state-latest.safetensors" }
+
+  /// Prepares the folder of a new run, or checks the one that is to be continued.
+  init(_ path: String, configuration: TrainingConfiguration, resume: Bool) throws {
+    self.path = path
+    let exists = FileManager.default.fileExists(atPath: log)
+    if exists && !resume { throw TrainingError.runExists(folder: path) }
+    do {
+      try FileManager.default.createDirectory(
+        atPath: path + "/checkpoints", withIntermediateDirectories: true)
+    } catch {
+      throw ImagingError.cannotCreate(file: path, reason: error.localizedDescription)
+    }
+    if exists {
+      let stored = try TrainingConfiguration(contentsOf: self.configuration)
+      guard stored == configuration else {
+        throw TrainingError.cannotResume(
+          folder: path, reason: "its config.json differs from the given configuration")
+      }
+    } else {
+      try write(Data(configuration.json().utf8), to: self.configuration)
+    }
+  }
+
+  /// Adds one line to the log.
+  func append(_ record: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    var line = try encoder.encode(record)
+    line.append(UInt8(ascii: "\n"))
+    if !FileManager.default.fileExists(atPath: log) {
+      return try write(line, to: log)
+    }
+    let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
+    defer { try? handle.close() }
+    try handle.seekToEnd()
+    try handle.write(contentsOf: line)
+  }
+
+  func write(_ data: Data, to path: String) throws {
+    let file = try AtomicFile(path: path, overwrite: true)
+    try data.withUnsafeBytes { try file.write($0) }
+    try file.commit()
+  }
+}
+
+/// What a resumed run needs beside the weights; stored as strings in the state file's metadata.
+struct TrainingState: Equatable {
+  var step: Int
+  var bestPSNR: Double?
+  var seconds: Double
+
+  var metadata: [String: String] {
+    var values = ["format": "restore-training-1", "step": "\(step)", "seconds": "\(seconds)"]
+    if let bestPSNR { values["best_psnr"] = "\(bestPSNR)" }
+    return values
+  }
+
+  init(step: Int = 0, bestPSNR: Double? = nil, seconds: Double = 0) {
+    self.step = step
+    self.bestPSNR = bestPSNR
+    self.seconds = seconds
+  }
+
+  /// Nil if the metadata are not those of a training state.
+  init?(metadata: [String: String]) {
+    guard metadata["format"] == "restore-training-1",
+      let step = metadata["step"].flatMap(Int.init),
+      let seconds = metadata["seconds"].flatMap(Double.init)
+    else { return nil }
+    self.init(step: step, bestPSNR: metadata["best_psnr"].flatMap(Double.init), seconds: seconds)
+  }
+}

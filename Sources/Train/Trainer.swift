@@ -1,0 +1,228 @@
+import Foundation
+import Imaging
+import Layers
+import Models
+import Randomness
+import TensorCore
+
+/// What a run reports while it goes on.
+public struct TrainingProgress: Sendable {
+  /// Steps done.
+  public let step: Int
+  /// Steps in all.
+  public let steps: Int
+  /// Mean loss since the last report.
+  public let loss: Double
+  /// Learning rate of the last step.
+  public let learningRate: Double
+  /// Samples a second since the last report.
+  public let samplesPerSecond: Double
+  /// Seconds until the end at the present speed.
+  public let secondsLeft: Double
+  /// The last validation's foreground PSNR in dB, if there was one.
+  public let validationPSNR: Double?
+}
+
+/// How a run ended.
+public enum TrainingOutcome: Sendable, Equatable {
+  /// All steps are done.
+  case finished
+  /// It was asked to stop and can be resumed.
+  case stopped
+}
+
+/// Trains a restoration network on clean scans with simulated noise.
+public final class Trainer {
+  let configuration: TrainingConfiguration
+  let runFolder: RunFolder
+  let model: any RestorationModel
+  private let optimizer: Adam
+  private let schedule: LearningRateSchedule
+  private let loss: RestorationLoss
+  private let dataset: SliceDataset
+  private let validation: Validation
+  private var state: TrainingState
+  private let start = Date()
+  private let secondsBefore: Double
+
+  private static let weightStream: UInt64 = 0
+
+  private struct StepRecord: Encodable {
+    let step: Int
+    let loss: Double
+    let learningRate: Double
+    let gradientNorm: Double
+    let seconds: Double
+  }
+
+  private struct ValidationRecord: Encodable {
+    let step: Int
+    let validationPSNR: Double
+    let noisyPSNR: Double
+    let isBest: Bool
+    let seconds: Double
+  }
+
+  /// Reads the data and prepares the run folder; continues from its state if `resume` is true.
+  ///
+  /// - Parameters:
+  ///   - configuration: Validated; the split's path must be usable from the working directory.
+  ///   - folder: The run folder; made if absent.
+  ///   - resume: Whether to continue a run that is there.
+  /// - Throws: ``TrainingError``, or what reading images, weights and configurations throws.
+  public init(
+    _ configuration: TrainingConfiguration, folder: String, resume: Bool
+  ) throws {
+    try configuration.validate()
+    self.configuration = configuration
+    let split = try DataSplit(contentsOf: configuration.data.split)
+    self.runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
+    var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
+    model = try ModelDescription(
+      architecture: configuration.model.arch, preset: configuration.model.preset
+    ).makeModel(using: &generator)
+    if !configuration.model.initialWeights.isEmpty {
+      try model.load(Safetensors(contentsOf: configuration.model.initialWeights))
+    }
+    optimizer = Adam(model.parameters, configuration.optim)
+    schedule = LearningRateSchedule(configuration)
+    loss = RestorationLoss(configuration.loss)
+    dataset = try SliceDataset(split.train, configuration, part: "train")
+    validation = try Validation(split.validation, configuration)
+    state = TrainingState()
+    if resume, FileManager.default.fileExists(atPath: self.runFolder.state) {
+      state = try Self.restore(from: self.runFolder, model, optimizer)
+    }
+    secondsBefore = state.seconds
+  }
+
+  private static func restore(
+    from folder: RunFolder, _ model: any RestorationModel, _ optimizer: Adam
+  ) throws -> TrainingState {
+    let file = try Safetensors(contentsOf: folder.state)
+    guard let state = TrainingState(metadata: file.metadata) else {
+      throw TrainingError.cannotResume(
+        folder: folder.path, reason: "its state file is not one of this program")
+    }
+    try model.load(file, prefix: "model.")
+    let unfit = optimizer.restore(steps: state.step) { file.tensor(named: $0) }
+    guard unfit.isEmpty else {
+      throw TrainingError.cannotResume(
+        folder: folder.path, reason: "its state lacks \(unfit.joined(separator: ", "))")
+    }
+    return state
+  }
+
+  /// Runs until all steps are done or a stop is asked for; writes checkpoints on the way.
+  ///
+  /// - Parameters:
+  ///   - shouldStop: Asked after each step.
+  ///   - report: Told from time to time.
+  /// - Returns: Whether the run is finished or can be resumed.
+  /// - Throws: ``TrainingError/notFinite(step:what:)``, or what writing files throws.
+  public func run(
+    shouldStop: () -> Bool, report: (TrainingProgress) -> Void
+  ) throws -> TrainingOutcome {
+    model.setTraining(true)
+    model.setRequiresGradient(true)
+    var lossSum = 0.0
+    var lossCount = 0
+    var lastReport = Date()
+    var lastCheckpoint = Date()
+    var validationPSNR: Double?
+    let steps = configuration.train.iterations
+    while state.step < steps {
+      let rate = schedule.rate(at: state.step)
+      let (value, norm) = try step(rate)
+      state.step += 1
+      lossSum += value
+      lossCount += 1
+      let isLast = state.step == steps
+      if state.step.isMultiple(of: configuration.train.logEvery) || isLast {
+        let elapsed = -lastReport.timeIntervalSinceNow
+        let samples = Double(lossCount * configuration.train.batch)
+        try runFolder.append(
+          StepRecord(
+            step: state.step, loss: lossSum / Double(lossCount), learningRate: rate,
+            gradientNorm: norm, seconds: seconds))
+        report(
+          TrainingProgress(
+            step: state.step, steps: steps, loss: lossSum / Double(lossCount), learningRate: rate,
+            samplesPerSecond: samples / elapsed,
+            secondsLeft: elapsed / Double(lossCount) * Double(steps - state.step),
+            validationPSNR: validationPSNR))
+        lossSum = 0
+        lossCount = 0
+        lastReport = Date()
+      }
+      if state.step.isMultiple(of: configuration.train.validateEvery) || isLast {
+        validationPSNR = try validate()
+      }
+      let isDue =
+        state.step.isMultiple(of: configuration.checkpoint.everySteps)
+        || -lastCheckpoint.timeIntervalSinceNow >= configuration.checkpoint.everyMinutes * 60
+      let stops = shouldStop()
+      if isDue || isLast || stops {
+        try writeCheckpoint()
+        lastCheckpoint = Date()
+      }
+      if stops && !isLast { return .stopped }
+    }
+    return .finished
+  }
+
+  /// The best validation so far, foreground PSNR in dB.
+  var bestPSNR: Double? { state.bestPSNR }
+
+  private var seconds: Double { secondsBefore - start.timeIntervalSinceNow }
+
+  private func step(_ rate: Double) throws -> (loss: Double, norm: Double) {
+    try Engine.shared.perform { () throws in
+      let (noisy, clean) = dataset.batch(step: state.step, batch: configuration.train.batch)
+      let value = loss(model(noisy), clean)
+      guard value.scalar.isFinite else {
+        throw TrainingError.notFinite(step: state.step, what: "loss")
+      }
+      let norm = optimizer.step(value.gradients(), learningRate: rate)
+      guard norm.isFinite else {
+        throw TrainingError.notFinite(step: state.step, what: "gradient")
+      }
+      return (Double(value.scalar), norm)
+    }
+  }
+
+  private func validate() throws -> Double {
+    model.setTraining(false)
+    model.setRequiresGradient(false)
+    defer {
+      model.setTraining(true)
+      model.setRequiresGradient(true)
+    }
+    let psnr = validation.psnr { self.model($0) }
+    let isBest = psnr > state.bestPSNR ?? -.infinity
+    if isBest {
+      state.bestPSNR = psnr
+      try writeWeights(to: runFolder.best)
+    }
+    try runFolder.append(
+      ValidationRecord(
+        step: state.step, validationPSNR: psnr, noisyPSNR: validation.noisyPSNR, isBest: isBest,
+        seconds: seconds))
+    return psnr
+  }
+
+  private func writeWeights(to path: String) throws {
+    var writer = SafetensorsWriter(metadata: ["step": "\(state.step)"])
+    writer.add(stateOf: model)
+    try runFolder.write(writer.encoded(), to: path)
+  }
+
+  private func writeCheckpoint() throws {
+    state.seconds = seconds
+    try writeWeights(to: runFolder.latest)
+    var writer = SafetensorsWriter(metadata: state.metadata)
+    writer.add(stateOf: model, prefix: "model.")
+    for (name, tensor) in optimizer.state { writer.add(tensor, named: name) }
+    try runFolder.write(writer.encoded(), to: runFolder.state)
+  }
+}

@@ -1,0 +1,188 @@
+/// Everything that a training run depends on, as it stands in `config.json` of the run folder.
+///
+/// Keys in files are the property names in snake case. Absent keys take the defaults given here.
+public struct TrainingConfiguration: Codable, Sendable, Equatable {
+  /// Which network.
+  public var model = ModelSection()
+  /// What it learns from.
+  public var data = DataSection()
+  /// How weights move.
+  public var optim = OptimizerSection()
+  /// How the learning rate moves.
+  public var schedule = ScheduleSection()
+  /// What is minimised.
+  public var loss = LossSection()
+  /// How long, and how often it is checked.
+  public var train = LoopSection()
+  /// When the state is written.
+  public var checkpoint = CheckpointSection()
+  /// Seeds initial weights, order of samples, augmentation and noise.
+  public var seed: UInt64 = 0
+
+  /// The defaults.
+  public init() {}
+
+  /// Which network is trained.
+  public struct ModelSection: Codable, Sendable, Equatable {
+    /// A name of the model catalogue.
+    public var arch = "restore-rwkv"
+    /// A named configuration of that architecture.
+    public var preset = "light"
+    /// The bundle's name.
+    public var name = "model"
+    /// Weights to start from instead of random ones: a `.safetensors` file; empty for none.
+    public var initialWeights = ""
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// Where samples come from and how they are made.
+  public struct DataSection: Codable, Sendable, Equatable {
+    /// The split file; relative to the configuration's folder.
+    public var split = ""
+    /// Rician noise: σ per channel in percent of the clean volume's 99.5th percentile, drawn between
+    /// these two for each sample.
+    public var noisePercent = [1.0, 16.0]
+    /// Side of the square crops, pixels.
+    public var crop = 96
+    /// Share of foreground that a slice needs to be used.
+    public var minimumForeground = 0.1
+    /// Whether isotropic volumes are sliced in all three planes; others only as acquired.
+    public var allPlanes = true
+    /// Whether crops are flipped and turned by right angles.
+    public var flips = true
+    /// Factor on intensities, drawn between these two after the noise.
+    public var intensityScale = [0.8, 1.2]
+    /// Exponent on clean intensities, drawn between these two (log-uniformly) before the noise.
+    public var gamma = [0.7, 1.4]
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// The optimiser.
+  public struct OptimizerSection: Codable, Sendable, Equatable {
+    /// `adam` or `adamw`.
+    public var name = "adam"
+    /// The peak learning rate.
+    public var learningRate = 2e-4
+    /// Decay of the two moments.
+    public var betas = [0.9, 0.999]
+    /// Added to the root of the second moment.
+    public var eps = 1e-8
+    /// Decay of weights.
+    public var weightDecay = 0.0
+    /// Largest Euclidean norm of all gradients together; 0 for no clipping.
+    public var clip = 1.0
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// The learning rate over time.
+  public struct ScheduleSection: Codable, Sendable, Equatable {
+    /// `cosine` or `constant`.
+    public var name = "cosine"
+    /// Steps of linear warm-up.
+    public var warmup = 0
+    /// Where the cosine ends.
+    public var minimum = 1e-6
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// The loss.
+  public struct LossSection: Codable, Sendable, Equatable {
+    /// `l1` or `charbonnier`.
+    public var name = "l1"
+    /// Charbonnier's ε, in normalised intensity.
+    public var epsilon = 1e-3
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// The loop.
+  public struct LoopSection: Codable, Sendable, Equatable {
+    /// Steps in all.
+    public var iterations = 300_000
+    /// Samples a step.
+    public var batch = 4
+    /// Steps between validations.
+    public var validateEvery = 1000
+    /// Noise at which validation measures, percent.
+    public var validationNoisePercent = 10.0
+    /// Slices of each validation volume, evenly spaced.
+    public var validationSlices = 12
+    /// Steps between lines of the log.
+    public var logEvery = 50
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// Checkpoints.
+  public struct CheckpointSection: Codable, Sendable, Equatable {
+    /// Steps between checkpoints.
+    public var everySteps = 1000
+    /// Minutes between checkpoints, whichever comes first.
+    public var everyMinutes = 10.0
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// Checks all values.
+  ///
+  /// - Throws: ``TrainingError/invalidValue(key:reason:)`` for the first that does not fit.
+  public func validate() throws(TrainingError) {
+    func require(_ condition: Bool, _ key: String, _ reason: String) throws(TrainingError) {
+      if !condition { throw .invalidValue(key: key, reason: reason) }
+    }
+    try require(!data.split.isEmpty, "data.split", "no split file is named")
+    try requirePair(data.noisePercent, "data.noise_percent", 0...100)
+    try requirePair(data.intensityScale, "data.intensity_scale", 0.01...100)
+    try requirePair(data.gamma, "data.gamma", 0.1...10)
+    try require((8...4096).contains(data.crop), "data.crop", "\(data.crop) is not in 8...4096")
+    try require(
+      (0...1).contains(data.minimumForeground), "data.minimum_foreground", "is not in 0...1")
+    try require(
+      ["adam", "adamw"].contains(optim.name), "optim.name", "`\(optim.name)` is not adam or adamw")
+    try require(
+      optim.learningRate > 0 && optim.learningRate.isFinite, "optim.learning_rate",
+      "is not positive")
+    try require(
+      optim.betas.count == 2 && optim.betas.allSatisfy { (0..<1).contains($0) }, "optim.betas",
+      "are not two numbers in 0..<1")
+    try require(optim.eps > 0, "optim.eps", "is not positive")
+    try require(optim.weightDecay >= 0, "optim.weight_decay", "is negative")
+    try require(optim.clip >= 0, "optim.clip", "is negative")
+    try require(
+      ["cosine", "constant"].contains(schedule.name), "schedule.name",
+      "`\(schedule.name)` is not cosine or constant")
+    try require(schedule.warmup >= 0, "schedule.warmup", "is negative")
+    try require(
+      ["l1", "charbonnier"].contains(loss.name), "loss.name",
+      "`\(loss.name)` is not l1 or charbonnier")
+    try require(loss.epsilon > 0, "loss.epsilon", "is not positive")
+    try require(train.iterations > 0, "train.iterations", "is not positive")
+    try require((1...1024).contains(train.batch), "train.batch", "is not in 1...1024")
+    try require(train.validateEvery > 0, "train.validate_every", "is not positive")
+    try require(train.validationSlices > 0, "train.validation_slices", "is not positive")
+    try require(train.logEvery > 0, "train.log_every", "is not positive")
+    try require(checkpoint.everySteps > 0, "checkpoint.every_steps", "is not positive")
+    try require(checkpoint.everyMinutes > 0, "checkpoint.every_minutes", "is not positive")
+  }
+
+  private func requirePair(
+    _ pair: [Double], _ key: String, _ range: ClosedRange<Double>
+  ) throws(TrainingError) {
+    guard pair.count == 2, pair[0] <= pair[1], pair.allSatisfy({ range.contains($0) }) else {
+      throw .invalidValue(
+        key: key,
+        reason: "expected two ascending numbers in \(range.lowerBound)...\(range.upperBound)")
+    }
+  }
+}

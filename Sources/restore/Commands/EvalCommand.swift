@@ -1,0 +1,194 @@
+import ArgumentParser
+import Foundation
+import Imaging
+
+/// `restore eval`: metrics of predictions against references.
+struct EvalCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "eval",
+    abstract: "Compare images with their references: PSNR, SSIM, RMSE, MAE, NMSE.",
+    discussion: """
+      Files of two folders are paired by name without ending. Images of a pair must lie on the same \
+      grid; nothing is resampled.
+      """)
+
+  @Option(name: .long, help: "Predictions: image, folder, pattern, or .txt list.")
+  var pred: String
+
+  @Option(
+    name: [.long, .customLong("ref")],
+    help: "References: image, folder, pattern, or .txt list.")
+  var reference: String
+
+  @Option(name: .long, help: "Data range of PSNR and SSIM; default: max - min of the reference.")
+  var dataRange: Double?
+
+  @Option(name: .long, help: "Variant of SSIM: gaussian11 or uniform7.")
+  var ssim: SimilarityVariant = .gaussian11
+
+  @Option(
+    name: .customLong("protocol"),
+    help: "Definitions: default, or restore-rwkv (the authors' code).")
+  var protocolName: ProtocolName = .standard
+
+  @Option(
+    name: .long, help: "CT, PET or MRI: what --protocol restore-rwkv clips to.",
+    transform: Self.modality(named:))
+  var modality: RestoreRWKVProtocol.Modality?
+
+  @Flag(name: .long, help: "Also PSNR over the foreground of the reference.")
+  var foreground = false
+
+  @Option(
+    name: .long, defaultAsFlag: "-",
+    help: "Write the figures as JSON to a file; without one, to standard output.")
+  var json: String?
+
+  @Option(name: .long, help: "Write the table of cases as CSV to a file.")
+  var csv: String?
+
+  @Flag(name: .long, help: "Replace the JSON and CSV files if they exist.")
+  var overwrite = false
+
+  @Flag(name: .long, help: "Go on after a failed pair; exit code 2 at the end.")
+  var continueOnError = false
+
+  @Option(name: .long, help: "Seed of the bootstrap.")
+  var seed: UInt64 = 0
+
+  @Option(name: .long, help: "Most memory to use, as in 4G.")
+  var maxMemory: ByteCount?
+
+  @OptionGroup(title: "General") var messages: MessageOptions
+
+  /// The sets of definitions.
+  enum ProtocolName: String, ExpressibleByArgument, CaseIterable {
+    case standard = "default"
+    case restoreRWKV = "restore-rwkv"
+  }
+
+  /// The variants of SSIM.
+  enum SimilarityVariant: String, ExpressibleByArgument, CaseIterable {
+    case gaussian11, uniform7
+
+    var value: StructuralSimilarity { self == .gaussian11 ? .gaussian : .uniform7 }
+  }
+
+  private static func modality(named name: String) throws -> RestoreRWKVProtocol.Modality {
+    guard let modality = RestoreRWKVProtocol.Modality(rawValue: name.lowercased()) else {
+      throw ValidationError("--modality \(name): CT, PET or MRI")
+    }
+    return modality
+  }
+
+  private var isJSON: Bool { json == "-" }
+
+  func validate() throws {
+    if let dataRange, !(dataRange > 0 && dataRange.isFinite) {
+      throw ValidationError("--data-range \(dataRange): a number above 0 is needed")
+    }
+    switch protocolName {
+    case .standard:
+      if modality != nil {
+        throw ValidationError("--modality belongs to --protocol restore-rwkv")
+      }
+    case .restoreRWKV:
+      if modality == nil {
+        throw ValidationError("--protocol restore-rwkv needs --modality CT, PET or MRI")
+      }
+      if dataRange != nil || ssim != .gaussian11 || foreground {
+        throw ValidationError(
+          "--protocol restore-rwkv fixes data range and SSIM and has no foreground figure")
+      }
+    }
+  }
+
+  func run() throws {
+    messages.apply(isJSON: isJSON)
+    let pairs = try EvaluationPair.pairs(predictions: pred, references: reference)
+    let files = [json, csv].compactMap(\.self).filter { $0 != "-" }
+    let inputs = pairs.flatMap { [$0.prediction, $0.reference].compactMap(\.self) }
+    for file in files {
+      try AtomicFile.checkOutput(path: file, overwrite: overwrite, inputs: inputs)
+    }
+    var report = EvaluationReport(definitions: definitions, seed: seed)
+    for pair in pairs {
+      if Interruption.signal != nil { throw Interruption.failure("run the command again") }
+      do { report.cases.append(try evaluate(pair)) } catch {
+        let failure = CommandFailure(error)
+        guard continueOnError else { throw failure }
+        Console.shared.error(failure.lines)
+        report.failures.append(EvaluationReport.Failure(name: pair.name, failure))
+      }
+    }
+    if let json, !isJSON {
+      try AtomicFile.write([UInt8](report.json()), to: json, overwrite: overwrite, inputs: inputs)
+    }
+    if let csv {
+      try AtomicFile.write(
+        Array(report.csv.utf8), to: csv, overwrite: overwrite, inputs: inputs)
+    }
+    if isJSON { Console.shared.result(report) } else { Console.shared.result(report.lines) }
+    if let first = report.failures.first {
+      throw ExitCode(report.cases.isEmpty ? first.code : ExitStatus.partial)
+    }
+  }
+
+  /// The definitions in words, for every table.
+  private var definitions: String {
+    switch protocolName {
+    case .standard:
+      let range = dataRange.map { "\($0)" } ?? "max - min of the reference"
+      let window =
+        ssim == .gaussian11
+        ? "Gaussian window of 11, sigma 1.5, interior"
+        : "uniform window of 7, sample covariance, interior"
+      return "protocol default; data range \(range); SSIM \(ssim.rawValue): \(window)"
+        + (foreground ? "; foreground PSNR over slices with 10 % foreground" : "")
+    case .restoreRWKV:
+      let range = modality?.clippingRange ?? 0...0
+      return "protocol restore-rwkv, \(modality?.rawValue.uppercased() ?? ""); clipped to "
+        + "\(Int(range.lowerBound))...\(Int(range.upperBound)); data range max - min of each "
+        + "reference slice; SSIM gaussian11, zero-padded; means over slices, constant ones left out"
+    }
+  }
+
+  private func evaluate(_ pair: EvaluationPair) throws -> EvaluationReport.Case {
+    guard let path = pair.prediction else {
+      throw ImagingError.noSuchFile(
+        file: pair.name, reason: "\(pair.reference) has no prediction of that name in \(pred)")
+    }
+    let options = NIfTIReadOptions(maxMemory: maxMemory?.bytes)
+    let scan = try ScanFile.read(path, options: options)
+    let expected = try ScanFile.read(pair.reference, options: options)
+    var warnings = scan.warnings.map { "\(path): \($0)" }
+    warnings += expected.warnings.map { "\(pair.reference): \($0)" }
+    let (prediction, reference) = (scan.volume, expected.volume)
+    try prediction.requireGrid(of: reference, file: path, referenceFile: pair.reference)
+    var figures: [EvaluationReport.Metric: Double] = [:]
+    switch modality.map(RestoreRWKVProtocol.init(modality:)) {
+    case let authors?:
+      let (mean, leftOut) = authors.score(of: prediction, against: reference)
+      figures = [.psnr: mean.psnr, .ssimAuthors: mean.ssim, .rmse: mean.rmse]
+      if leftOut > 0 { warnings.append("\(pair.name): \(leftOut) constant slices left out") }
+    case nil:
+      let comparison = try ImageComparison(
+        of: prediction, against: reference, dataRange: dataRange, variant: ssim.value, name: path)
+      let fidelity = comparison.fidelity
+      figures = [
+        .psnr: comparison.psnr, .rmse: fidelity.rootMeanSquaredError,
+        .mae: fidelity.meanAbsoluteError, .nmse: fidelity.normalizedMeanSquaredError,
+      ]
+      figures[comparison.similarityKind == .volume ? .ssimVolume : .ssimSlices] =
+        comparison.similarity
+      if foreground {
+        figures[.foregroundPSNR] = try ForegroundPSNR.mean(
+          of: prediction, against: reference, name: pair.reference)
+      }
+    }
+    warnings.forEach(Console.shared.warning)
+    return EvaluationReport.Case(
+      name: pair.name, prediction: path, reference: pair.reference, figures: figures,
+      warnings: warnings)
+  }
+}

@@ -1,0 +1,226 @@
+public import ArgumentParser
+import Foundation
+public import Imaging
+public import Inference
+import TensorCore
+
+/// `restore run`: restores images.
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Restore images: denoise, super-resolve, synthesise.",
+    discussion: "The output has exactly the input's grid and header. Research use only.")
+
+  @Option(name: .shortAndLong, help: "Image, folder, pattern, or .txt list of images.")
+  var input: String
+
+  @Option(name: .shortAndLong, help: "Image for a single input, folder, or .txt list.")
+  var output: String
+
+  @Option(name: .shortAndLong, help: "Model bundle: a name or a path.")
+  var model: String
+
+  @OptionGroup(title: "Slices and tiles") var slices: SliceOptions
+  @OptionGroup(title: "Reading and writing") var files: FileOptions
+  @OptionGroup(title: "Many images") var many: BatchOptions
+  @OptionGroup(title: "Parts of a cluster job") var sharding: ShardingOptions
+  @OptionGroup(title: "General") var common: CommonOptions
+
+  @Option(
+    name: [.long, .customLong("ref")],
+    help: "Reference image of a single input: prints PSNR, SSIM and RMSE before and after.")
+  var reference: String?
+
+  @Option(name: .long, help: "Picture of input, output and difference, a PNG; single input only.")
+  var montage: String?
+
+  @Option(name: .long, help: "Precision of the arithmetic: f32.")
+  var precision = "f32"
+
+  @Option(name: .long, help: "Seed, stored with the output; inference itself draws nothing.")
+  var seed: UInt64 = 0
+
+  func validate() throws {
+    guard ["f32", "bf16"].contains(precision) else {
+      throw ValidationError("--precision \(precision): f32 or bf16")
+    }
+  }
+
+  func run() throws {
+    common.apply()
+    if precision == "bf16" {
+      throw CommandFailure(
+        code: ExitStatus.unavailable, kind: "unavailable", what: "bf16 is not in this build",
+        cause: "only float32 inference is compiled in", advice: "leave out --precision")
+    }
+    let (items, notice) = sharding.select(
+      try ItemList.items(input: input, output: output, makesFolder: !many.dryRun))
+    if let notice { Console.shared.info(notice) }
+    if items.count != 1, reference != nil || montage != nil {
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage",
+        what: "--reference and --montage take a single input",
+        cause: "\(items.count) inputs were found", advice: "use `restore eval` for folders")
+    }
+    try checkOutputs(items)
+    let bundle = try ModelBundle.find(model)
+    let restorer = try VolumeRestorer(bundle)
+    let job = RestorationJob(command: self, bundle: bundle, restorer: restorer)
+    var reports: [RestorationJob.Report] = []
+    var failures: [CommandFailure] = []
+    for item in items {
+      if Interruption.signal != nil { throw Interruption.failure("add --skip-existing to go on") }
+      if many.skipExisting, FileManager.default.fileExists(atPath: item.output) {
+        Console.shared.info("skipped, exists: \(item.output)")
+        continue
+      }
+      do { reports.append(try job.run(item)) } catch {
+        let failure = CommandFailure(error)
+        guard many.continueOnError, Interruption.signal == nil else { throw failure }
+        Console.shared.error(failure.lines)
+        failures.append(failure)
+      }
+    }
+    if common.json {
+      Console.shared.result(RunDocument(ok: failures.isEmpty, items: reports))
+    } else {
+      Console.shared.result(reports.flatMap(\.lines))
+    }
+    if !failures.isEmpty {
+      throw ExitCode(reports.isEmpty ? failures[0].code : ExitStatus.partial)
+    }
+  }
+
+  /// Refuses outputs at once, before minutes of work.
+  private func checkOutputs(_ items: [ItemList.Item]) throws {
+    let inputs = items.map(\.input) + [reference].compactMap(\.self)
+    for item in items where !many.dryRun {
+      let exists = FileManager.default.fileExists(atPath: item.output)
+      if many.skipExisting && exists { continue }
+      try AtomicFile.checkOutput(
+        path: item.output, overwrite: many.overwrite, inputs: inputs)
+    }
+    if let montage, !many.dryRun {
+      try AtomicFile.checkOutput(path: montage, overwrite: many.overwrite, inputs: inputs)
+    }
+  }
+}
+
+private struct RunDocument: Encodable {
+  let ok: Bool
+  let items: [RestorationJob.Report]
+}
+
+/// How slices are made.
+struct SliceOptions: ParsableArguments {
+  @Option(name: .long, help: "Plane of the slices: axial, coronal or sagittal.")
+  var plane: AnatomicalPlane?
+
+  @Option(name: .long, help: "Tile size Y,X (or Z,Y,X; slice models do not use Z).")
+  var tile: String?
+
+  @Option(name: .long, help: "Part of a tile that its neighbour shares, 0 to below 1.")
+  var overlap = 0.5
+
+  @Option(name: .long, help: "Weights where tiles meet: gaussian or constant.")
+  var blend: TileBlend = .gaussian
+
+  @Option(name: .long, help: "Test-time augmentation: none or flip.")
+  var tta: TestTimeAugmentation = .none
+
+  @Flag(name: .long, help: "Limit results to the range of the input.")
+  var clipToInputRange = false
+
+  @Option(name: .long, help: "Mask image: voxels at 0 keep the input's values.")
+  var mask: String?
+
+  func validate() throws {
+    guard (0..<1).contains(overlap) else {
+      throw ValidationError("--overlap \(overlap): from 0 to below 1")
+    }
+    _ = try tiling()
+  }
+
+  func tiling() throws -> Tiling? {
+    guard let tile else { return nil }
+    let sizes = tile.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+    guard (2...3).contains(sizes.count), !sizes.contains(nil),
+      let height = sizes[sizes.count - 2], let width = sizes[sizes.count - 1], height >= 8,
+      width >= 8
+    else { throw ValidationError("--tile \(tile): expected Y,X or Z,Y,X with at least 8 pixels") }
+    return Tiling(height: height, width: width, overlap: overlap, blend: blend)
+  }
+}
+
+/// What test-time augmentation does.
+enum TestTimeAugmentation: String, ExpressibleByArgument, CaseIterable {
+  case none, flip
+}
+
+extension AnatomicalPlane: ExpressibleByArgument {}
+extension TileBlend: ExpressibleByArgument {}
+extension OutputDataType: ExpressibleByArgument {}
+extension AffineSource: ExpressibleByArgument {}
+
+/// How files are read and written.
+struct FileOptions: ParsableArguments {
+  @Option(name: .long, help: "Voxel type of the output: same, float32 or int16.")
+  var dtype: OutputDataType = .same
+
+  @Option(name: .long, help: "The volume of a 4D image to work on, from 0; all by default.")
+  var volume: Int?
+
+  @Option(name: .long, help: "Which orientation counts if there are two: sform or qform.")
+  var affine: AffineSource = .auto
+
+  @Option(name: .long, help: "Voxel size x,y,z in mm where the header has none.")
+  var assumeSpacing: String?
+
+  @Option(name: .long, help: "Most memory to use, as in 4G.")
+  var maxMemory: ByteCount?
+
+  @Flag(name: .long, help: "Treat NaN and infinite voxels as an error.")
+  var strict = false
+
+  @Flag(name: .long, help: "Write no .json beside the output.")
+  var noSidecar = false
+
+  @Option(name: .long, help: "`full` keeps folders in the sidecar.")
+  var provenance: String?
+
+  @Flag(name: .long, help: "Leave times and memory out of the sidecar.")
+  var reproducible = false
+
+  @Flag(name: .long, help: "Say in the sidecar that the brain was extracted.")
+  var skullStripped = false
+
+  func validate() throws { _ = try readOptions() }
+
+  func readOptions() throws -> NIfTIReadOptions {
+    var spacing: SIMD3<Double>?
+    if let assumeSpacing {
+      let numbers = assumeSpacing.split(separator: ",").compactMap { Double($0) }
+      guard numbers.count == 3, numbers.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+        throw ValidationError("--assume-spacing \(assumeSpacing): three positive numbers x,y,z")
+      }
+      spacing = SIMD3(numbers[0], numbers[1], numbers[2])
+    }
+    return NIfTIReadOptions(
+      maxMemory: maxMemory?.bytes, affineSource: affine, assumedSpacing: spacing, volume: volume,
+      isStrict: strict)
+  }
+}
+
+/// What happens with several images.
+struct BatchOptions: ParsableArguments {
+  @Flag(name: .long, help: "Replace outputs that exist.")
+  var overwrite = false
+
+  @Flag(name: .long, help: "Leave out images whose output exists.")
+  var skipExisting = false
+
+  @Flag(name: .long, help: "Go on after a failed image; exit code 2 at the end.")
+  var continueOnError = false
+
+  @Flag(name: .long, help: "Say what would be done and how much memory it needs; write nothing.")
+  var dryRun = false
+}

@@ -1,0 +1,74 @@
+import ArgumentParser
+import Foundation
+import Train
+
+/// `restore train`: trains a model or continues a run.
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train", abstract: "Train a model, or continue a run.",
+    discussion: "The run folder gets the configuration, a log, checkpoints and the bundle.")
+
+  @Option(name: .shortAndLong, help: "Configuration, JSON or YAML.")
+  var config: String
+
+  @Option(name: .shortAndLong, help: "Run folder.")
+  var output: String?
+
+  @Flag(name: .long, help: "Continue the run in the folder.")
+  var resume = false
+
+  @Flag(name: .long, help: "Print the full configuration and stop.")
+  var printConfig = false
+
+  @Option(name: .long, help: "Stop cleanly after this many minutes.")
+  var maxMinutes: Double?
+
+  @OptionGroup(title: "General") var common: CommonOptions
+
+  func run() throws {
+    common.apply()
+    var configuration = try TrainingConfiguration(contentsOf: config)
+    if printConfig { return Console.shared.result([configuration.json()]) }
+    guard let output else {
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
+        advice: "name the run folder with -o")
+    }
+    try configuration.validate()
+    configuration.resolvePaths(relativeTo: config)
+    let trainer = try Trainer(configuration, folder: output, resume: resume)
+    let start = Date()
+    let outcome = try trainer.run(
+      shouldStop: {
+        Interruption.signal != nil
+          || maxMinutes.map { -start.timeIntervalSinceNow >= $0 * 60 } ?? false
+      }, report: show)
+    if Interruption.signal != nil, outcome == .stopped {
+      throw Interruption.failure("add --resume to continue from the checkpoint just written")
+    }
+    let bundle = try trainer.exportBundle()
+    if common.json {
+      struct Document: Encodable {
+        let ok = true
+        let finished: Bool
+        let bundle: String
+      }
+      Console.shared.result(Document(finished: outcome == .finished, bundle: bundle))
+    } else {
+      Console.shared.result([
+        outcome == .finished ? "finished" : "stopped; --resume continues", "bundle: \(bundle)",
+      ])
+    }
+  }
+
+  private func show(_ progress: TrainingProgress) {
+    let psnr = progress.validationPSNR.map { String(format: "  PSNR %.2f dB", $0) } ?? ""
+    let percent = String(format: "%3d", 100 * progress.step / progress.steps)
+    let line =
+      "[\(percent)%] step \(progress.step)/\(progress.steps)  "
+      + String(format: "loss %.5f", progress.loss) + psnr
+      + String(format: "  %.1f samples/s", progress.samplesPerSecond)
+      + "  ETA \(Int(progress.secondsLeft) / 60) min"
+    Console.shared.progress(line, done: progress.step, total: progress.steps)
+  }
+}

@@ -1,0 +1,124 @@
+import Foundation
+import Synchronization
+
+/// Where the program's words go: results to standard output, everything else to standard error.
+final class Console: Sendable {
+  static let shared = Console()
+
+  /// How messages on standard error look.
+  enum LogFormat: String, CaseIterable, Sendable {
+    case text, json
+  }
+
+  private struct State {
+    var isJSON = CommandLine.arguments.contains("--json")
+    var verbosity = 0
+    var format = LogFormat.text
+    var isTerminal = isatty(STDERR_FILENO) == 1
+    var hasOpenLine = false
+  }
+
+  private let state = Mutex(State())
+
+  /// Whether results are one JSON document.
+  var isJSON: Bool { state.withLock { $0.isJSON } }
+
+  /// Whether standard error is a terminal that takes redrawn lines.
+  var isTerminal: Bool { state.withLock { $0.isTerminal && $0.format == .text } }
+
+  /// Whether results should be given in full; 0 normal, 1 and 2 more, −1 quiet.
+  var verbosity: Int { state.withLock { $0.verbosity } }
+
+  func configure(isJSON: Bool, verbosity: Int, format: LogFormat) {
+    state.withLock {
+      $0.isJSON = isJSON
+      $0.verbosity = verbosity
+      $0.format = format
+    }
+  }
+
+  /// Lines of a result for people.
+  func result(_ lines: [String]) {
+    write(lines.map { $0 + "\n" }.joined(), to: .standardOutput)
+  }
+
+  /// A result as one JSON document.
+  func result(_ document: some Encodable) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    if let data = try? encoder.encode(document) {
+      write(String(decoding: data, as: UTF8.self) + "\n", to: .standardOutput)
+    }
+  }
+
+  /// What a user wants to know while the program works.
+  func info(_ message: String) { log("info", message, atLeast: 0) }
+  /// What only a curious user wants to know.
+  func detail(_ message: String) { log("debug", message, atLeast: 1) }
+  /// What a user should know.
+  func warning(_ message: String) { log("warning", message, atLeast: -1) }
+
+  /// The lines of a failure.
+  func error(_ lines: [String]) {
+    let format = state.withLock { $0.format }
+    closeLine()
+    switch format {
+    case .text: write(lines.map { $0 + "\n" }.joined(), to: .standardError)
+    case .json: record(["level": "error", "message": lines.joined(separator: "; ")])
+    }
+  }
+
+  /// A step forward: redrawn in place on a terminal, a line or an object elsewhere.
+  func progress(_ line: String, done: Int, total: Int) {
+    let (format, isTerminal, verbosity) = state.withLock {
+      ($0.format, $0.isTerminal, $0.verbosity)
+    }
+    if verbosity < 0 { return }
+    switch format {
+    case .json:
+      record(["level": "info", "event": "progress", "done": done, "total": total])
+    case .text where isTerminal:
+      state.withLock { $0.hasOpenLine = true }
+      write("\r\u{1B}[K" + line, to: .standardError)
+      if done == total { closeLine() }
+    case .text:
+      write(line + "\n", to: .standardError)
+    }
+  }
+
+  private func log(_ level: String, _ message: String, atLeast: Int) {
+    let (format, verbosity) = state.withLock { ($0.format, $0.verbosity) }
+    if verbosity < atLeast { return }
+    closeLine()
+    switch format {
+    case .text:
+      write((level == "warning" ? "warning: " : "") + message + "\n", to: .standardError)
+    case .json: record(["level": level, "message": message])
+    }
+  }
+
+  private func closeLine() {
+    let isOpen = state.withLock { state in
+      defer { state.hasOpenLine = false }
+      return state.hasOpenLine
+    }
+    if isOpen { write("\n", to: .standardError) }
+  }
+
+  private func record(_ values: [String: Any]) {
+    var values = values
+    values["t"] = ISO8601DateFormatter().string(from: Date())
+    guard
+      let data = try? JSONSerialization.data(
+        withJSONObject: values, options: [.sortedKeys, .withoutEscapingSlashes])
+    else { return }
+    write(String(decoding: data, as: UTF8.self) + "\n", to: .standardError)
+  }
+
+  private func write(_ text: String, to handle: FileHandle) {
+    // A closed pipe is the reader's business, not an error of ours.
+    try? handle.write(contentsOf: Data(text.utf8))
+  }
+}

@@ -1,0 +1,169 @@
+import Foundation
+import Imaging
+
+/// Figures of cases and their summary, as text, CSV and JSON.
+struct EvaluationReport {
+  /// The metrics, in the order of the columns.
+  enum Metric: String, CaseIterable {
+    case psnr = "psnr_db"
+    case ssimVolume = "ssim_3d"
+    case ssimSlices = "ssim_2d"
+    case ssimAuthors = "ssim_2d_padded"
+    case rmse, mae, nmse
+    case foregroundPSNR = "foreground_psnr_db"
+
+    func text(_ value: Double) -> String {
+      switch self {
+      case .psnr, .foregroundPSNR: String(format: "%.3f", value)
+      case .ssimVolume, .ssimSlices, .ssimAuthors: String(format: "%.5f", value)
+      case .rmse, .mae, .nmse: String(format: "%.5g", value)
+      }
+    }
+  }
+
+  struct Case {
+    let name: String
+    let prediction: String
+    let reference: String
+    let figures: [Metric: Double]
+    let warnings: [String]
+  }
+
+  struct Failure: Encodable {
+    let name: String
+    let code: Int32
+    let kind: String
+    let message: String
+
+    init(name: String, _ failure: CommandFailure) {
+      self.name = name
+      code = failure.code
+      kind = failure.kind
+      message = "\(failure.what): \(failure.cause)"
+    }
+  }
+
+  /// The definitions of the metrics, in words.
+  let definitions: String
+  let seed: UInt64
+  var cases: [Case] = []
+  var failures: [Failure] = []
+
+  init(definitions: String, seed: UInt64) {
+    self.definitions = definitions
+    self.seed = seed
+  }
+
+  private var metrics: [Metric] {
+    Metric.allCases.filter { metric in cases.contains { $0.figures[metric] != nil } }
+  }
+
+  private func summary(of metric: Metric) -> Summary {
+    Summary(of: cases.compactMap { $0.figures[metric] }, seed: seed)
+  }
+
+  /// The tables for people.
+  var lines: [String] {
+    let metrics = metrics
+    var table = TextTable(["case"] + metrics.map(\.rawValue))
+    for item in cases {
+      table.append(
+        [item.name] + metrics.map { metric in item.figures[metric].map(metric.text) ?? "-" })
+    }
+    var totals = TextTable(["metric", "n", "mean", "sd", "median", "95 % CI", "infinite", "NaN"])
+    for metric in metrics {
+      let summary = summary(of: metric)
+      func text(_ value: Double?) -> String { value.map(metric.text) ?? "-" }
+      totals.append([
+        metric.rawValue, "\(summary.count)", text(summary.mean), text(summary.standardDeviation),
+        text(summary.median),
+        summary.interval.map { "\(text($0.lowerBound)) .. \(text($0.upperBound))" } ?? "-",
+        "\(summary.infiniteCount)", "\(summary.undefinedCount)",
+      ])
+    }
+    return ["# \(definitions)"] + table.lines()
+      + [
+        "",
+        "# \(cases.count) cases, \(failures.count) failed; \(definitions); figures over finite "
+          + "values, CI of the mean from \(Summary.resamples) bootstrap resamples, seed \(seed)",
+      ] + totals.lines()
+  }
+
+  /// A line a case; the definitions stand in the last column.
+  var csv: String {
+    let metrics = metrics
+    func quoted(_ text: String) -> String {
+      text.contains(where: { ",\"\n\r".contains($0) })
+        ? "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : text
+    }
+    let rows =
+      [["case"] + metrics.map(\.rawValue) + ["protocol"]]
+      + cases.map { item in
+        [item.name] + metrics.map { item.figures[$0].map { "\($0)" } ?? "" } + [definitions]
+      }
+    return rows.map { $0.map(quoted).joined(separator: ",") + "\n" }.joined()
+  }
+
+  /// The report as a JSON document with a trailing newline.
+  func json() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    return try encoder.encode(self) + Data("\n".utf8)
+  }
+}
+
+extension EvaluationReport: Encodable {
+  private struct CaseDocument: Encodable {
+    let name: String
+    let prediction: String
+    let reference: String
+    let metrics: [String: Double]
+    let warnings: [String]
+  }
+
+  private struct SummaryDocument: Encodable {
+    let n: Int
+    let mean: Double?
+    let sd: Double?
+    let median: Double?
+    let ci95: [Double]?
+    let infinite: Int
+    let nan: Int
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case ok, cases, failures, summary, seed, resamples
+    case definitions = "protocol"
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(failures.isEmpty, forKey: .ok)
+    try values.encode(definitions, forKey: .definitions)
+    try values.encode(seed, forKey: .seed)
+    try values.encode(Summary.resamples, forKey: .resamples)
+    try values.encode(failures, forKey: .failures)
+    try values.encode(
+      cases.map { item in
+        CaseDocument(
+          name: item.name, prediction: item.prediction, reference: item.reference,
+          metrics: Dictionary(
+            uniqueKeysWithValues: item.figures.map { ($0.key.rawValue, $0.value) }),
+          warnings: item.warnings)
+      }, forKey: .cases)
+    let summaries = metrics.map { metric in
+      let summary = summary(of: metric)
+      return (
+        metric.rawValue,
+        SummaryDocument(
+          n: summary.count, mean: summary.mean, sd: summary.standardDeviation,
+          median: summary.median,
+          ci95: summary.interval.map { [$0.lowerBound, $0.upperBound] },
+          infinite: summary.infiniteCount, nan: summary.undefinedCount)
+      )
+    }
+    try values.encode(Dictionary(uniqueKeysWithValues: summaries), forKey: .summary)
+  }
+}

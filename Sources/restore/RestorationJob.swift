@@ -1,0 +1,188 @@
+import Foundation
+import Imaging
+import Inference
+import TensorCore
+
+/// Restores one image after another with one model.
+struct RestorationJob {
+  let command: RunCommand
+  let bundle: ModelBundle
+  let restorer: VolumeRestorer
+
+  /// Figures against a reference.
+  struct Figures: Encodable {
+    let psnr: Double
+    let ssim: Double
+    let rmse: Double
+    let foregroundPSNR: Double?
+  }
+
+  /// What is told about one image.
+  struct Report: Encodable {
+    let input: String
+    let output: String
+    var seconds: Double?
+    var slices: Int
+    var neededBytes: Int
+    var before: Figures?
+    var after: Figures?
+    var warnings: [String]
+
+    /// The lines for people.
+    var lines: [String] {
+      var lines = ["\(input) -> \(output)"]
+      for (name, figures) in [("before", before), ("after ", after)] {
+        guard let figures else { continue }
+        var line = String(
+          format: "  %@  PSNR %6.2f dB  SSIM %.4f  RMSE %.4g", name, figures.psnr, figures.ssim,
+          figures.rmse)
+        if let foreground = figures.foregroundPSNR {
+          line += String(format: "  foreground PSNR %6.2f dB", foreground)
+        }
+        lines.append(line)
+      }
+      return lines
+    }
+  }
+
+  func run(_ item: ItemList.Item) throws -> Report {
+    let start = Date()
+    var warnings: [String] = []
+    func warn(_ message: String) {
+      warnings.append(message)
+      Console.shared.warning(message)
+    }
+    let scan = try ScanFile.read(item.input, options: command.files.readOptions())
+    scan.warnings.forEach(warn)
+    if case .png(_, let channels) = scan.source, channels != 1 {
+      throw InferenceError.channelMismatch(
+        file: item.input, model: bundle.card.name, expected: 1, found: channels)
+    }
+    let options = try options(for: scan)
+    let sliceCount = restorer.sliceCount(of: scan.volume, options)
+    let needed = restorer.memoryEstimate(for: scan.volume, options)
+    if let limit = command.files.maxMemory?.bytes, UInt64(needed) > limit {
+      throw InferenceError.needsMemory(what: item.input, needed: needed, limit: Int(limit))
+    }
+    var report = Report(
+      input: item.input, output: item.output, slices: sliceCount, neededBytes: needed,
+      warnings: warnings)
+    if command.many.dryRun {
+      Console.shared.info(
+        "\(item.input): \(sliceCount) slices, about \(Memory.text(UInt64(needed))) of memory")
+      return report
+    }
+    let reference = try reference(for: scan)
+    var progress = ProgressLine(total: sliceCount)
+    let result = try restorer.restore(scan.volume, file: item.input, options: options) { done in
+      progress.show(done)
+      return Interruption.signal == nil
+    }
+    if result.isConstant { warn("\(item.input): the image is constant; the output equals it") }
+    let notes = try scan.write(
+      result.volume, to: item.output,
+      options: NIfTIWriteOptions(
+        dataType: command.files.dtype, overwrite: command.many.overwrite,
+        nonFinite: scan.nonFinite))
+    notes.forEach(warn)
+    report.seconds = -start.timeIntervalSinceNow
+    report.warnings = warnings
+    try compare(scan, result.volume, reference, item, &report)
+    if !command.files.noSidecar {
+      try sidecar(scan, result.volume, item, report, options)
+        .write(to: Sidecar.path(besides: item.output))
+    }
+    return report
+  }
+
+  private func options(for scan: ScanFile) throws -> RestorationOptions {
+    var options = RestorationOptions()
+    options.plane = command.slices.plane
+    options.tiling = try command.slices.tiling()
+    options.averagesFlips = command.slices.tta == .flip
+    options.clipsToInputRange = command.slices.clipToInputRange
+    if let path = command.slices.mask {
+      let mask = try ScanFile.read(path)
+      try requireSameGrid(scan.volume.volume(at: 0), item: scan.path, mask.volume, path)
+      options.mask = mask.volume.voxels.map { $0 != 0 }
+    }
+    return options
+  }
+
+  private func requireSameGrid(
+    _ volume: Volume, item: String, _ other: Volume, _ path: String
+  ) throws {
+    try other.requireGrid(of: volume, file: path, referenceFile: item)
+  }
+
+  /// The reference, read and checked before minutes of work.
+  private func reference(for scan: ScanFile) throws -> Volume? {
+    guard let path = command.reference else { return nil }
+    let volume = try ScanFile.read(path, options: command.files.readOptions()).volume
+    try requireSameGrid(scan.volume, item: scan.path, volume, path)
+    return volume
+  }
+
+  /// Metrics and the picture.
+  private func compare(
+    _ scan: ScanFile, _ restored: Volume, _ reference: Volume?, _ item: ItemList.Item,
+    _ report: inout Report
+  ) throws {
+    if let reference, let path = command.reference {
+      report.before = try figures(scan.volume, reference, path)
+      report.after = try figures(restored, reference, path)
+    }
+    guard let path = command.montage else { return }
+    var montage = try Montage(
+      input: scan.volume.volume(at: 0), output: restored.volume(at: 0),
+      reference: reference?.volume(at: 0))
+    montage.title = "\(bundle.card.name) \(bundle.card.version)"
+    montage.captions = Array(report.lines.dropFirst())
+    try montage.write(to: path, overwrite: command.many.overwrite, inputs: [item.input])
+  }
+
+  private func figures(_ volume: Volume, _ reference: Volume, _ file: String) throws -> Figures {
+    let fidelity = Fidelity(of: volume.voxels, against: reference.voxels)
+    let first = reference.volume(at: 0)
+    let size = first.size
+    // A window through thick slices would reach beyond the volume.
+    let ssim =
+      size.z >= 11 && size.y >= 11 && size.x >= 11
+      ? try StructuralSimilarity.gaussian.score(
+        of: volume.volume(at: 0).voxels, against: first.voxels, shape: size.shape,
+        dataRange: fidelity.referenceSpan, name: file)
+      : try StructuralSimilarity.gaussian.meanOfSlices(
+        of: volume.volume(at: 0).voxels, against: first.voxels, shape: size.shape,
+        dataRange: fidelity.referenceSpan, name: file)
+    let foreground = try? ForegroundPSNR(clean: first, name: file)
+      .score(of: volume.volume(at: 0).voxels, in: first.geometry.acquisitionPlane).mean
+    return Figures(
+      psnr: fidelity.peakSignalToNoiseRatio(), ssim: ssim, rmse: fidelity.rootMeanSquaredError,
+      foregroundPSNR: foreground)
+  }
+
+  private func sidecar(
+    _ scan: ScanFile, _ restored: Volume, _ item: ItemList.Item, _ report: Report,
+    _ options: RestorationOptions
+  ) throws -> Sidecar {
+    let isFull = command.files.provenance == "full"
+    func range(_ voxels: [Float]) -> [Float] { [voxels.min() ?? 0, voxels.max() ?? 0] }
+    let isFolder = ImageFormat(path: item.input) == nil
+    let provenance = Sidecar.Provenance(
+      arguments: Sidecar.arguments(full: isFull), model: bundle.card.name,
+      modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
+      inputSHA256: isFolder ? "" : try SHA256.hexadecimal(ofFile: item.input),
+      seed: command.seed, threads: Engine.shared.threads,
+      plane: (options.plane ?? bundle.card.plane ?? scan.volume.geometry.acquisitionPlane).rawValue,
+      tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,
+      backEnd: Engine.shared.backEnd, inputRange: range(scan.volume.voxels),
+      outputRange: range(restored.voxels), nonFiniteVoxels: scan.nonFinite?.count ?? 0,
+      warnings: report.warnings,
+      elapsedSeconds: command.files.reproducible ? nil : report.seconds,
+      peakMemoryBytes: command.files.reproducible ? nil : Memory.peak)
+    return Sidecar(
+      sources: [isFull ? item.input : Sidecar.withoutFolders(item.input)],
+      skullStripped: command.files.skullStripped,
+      resolution: "native grid of the input", restore: provenance)
+  }
+}

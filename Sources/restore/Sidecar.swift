@@ -1,0 +1,69 @@
+import Foundation
+import Imaging
+import Inference
+
+/// The `.json` beside an output: where it came from and how it was made.
+struct Sidecar: Encodable {
+  /// The program's own part.
+  struct Provenance: Encodable {
+    var version = programVersion
+    var arguments: [String]
+    var model: String
+    var modelVersion: String
+    var weightsSHA256: String
+    var inputSHA256: String
+    var seed: UInt64
+    var threads: Int
+    var plane: String
+    var tile: [Int]?
+    var overlap: Double?
+    var backEnd: String
+    var inputRange: [Float]
+    var outputRange: [Float]
+    var nonFiniteVoxels: Int
+    var warnings: [String]
+    var elapsedSeconds: Double?
+    var peakMemoryBytes: UInt64?
+    var researchUseOnly = true
+  }
+
+  var sources: [String]
+  var skullStripped: Bool
+  var resolution: String
+  var restore: Provenance
+
+  enum CodingKeys: String, CodingKey {
+    case sources = "Sources"
+    case skullStripped = "SkullStripped"
+    case resolution = "Resolution"
+    case restore = "Restore"
+  }
+
+  /// The path of the sidecar of an output.
+  static func path(besides output: String) -> String {
+    let folder = output.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+    return (folder + [Substring(ImageFormat.stem(of: output) + ".json")]).joined(separator: "/")
+  }
+
+  /// A path without the folders above it, which name people and machines.
+  static func withoutFolders(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+  }
+
+  /// The arguments with absolute paths cut to their last component.
+  static func arguments(full: Bool) -> [String] {
+    let arguments = CommandLine.arguments
+    if full { return arguments }
+    return ["restore"]
+      + arguments.dropFirst().map { $0.hasPrefix("/") ? withoutFolders($0) : $0 }
+  }
+
+  /// Writes the sidecar: keys sorted, trailing newline.
+  func write(to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .useDefaultKeys
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let data = try encoder.encode(self) + Data("\n".utf8)
+    try AtomicFile.write([UInt8](data), to: path, overwrite: true)
+  }
+}

@@ -1,0 +1,134 @@
+import Imaging
+import Inference
+import Layers
+import Models
+import Randomness
+import TensorCore
+import Testing
+
+@Suite("Volume restoration")
+struct VolumeRestorerTests {
+  private func model() throws -> RestoreRWKV {
+    var configuration = RestoreRWKVConfiguration()
+    configuration.channels = 4
+    configuration.blocks = [1, 1, 1, 1]
+    configuration.refinementBlocks = 1
+    var generator = SeededGenerator(seed: 3)
+    let model = try RestoreRWKV(configuration, using: &generator)
+    model.setRequiresGradient(false)
+    return model
+  }
+
+  private func volume(times: Int = 1) -> Volume {
+    var generator = SeededGenerator(seed: 9)
+    let size = GridSize(x: 18, y: 13, z: 5)
+    // Axes permuted and flipped against RAS, so that slices are not memory order.
+    let affine = Affine(
+      i: SIMD3(0, 0, -2), j: SIMD3(-1.5, 0, 0), k: SIMD3(0, 3, 0), origin: SIMD3(5, -4, 7))
+    let voxels = (0..<size.count * times).map { _ in 100 * generator.nextUniform() }
+    return Volume(
+      voxels: voxels, geometry: Geometry(size: size, affine: affine), volumeCount: times)
+  }
+
+  @Test("keeps the grid and changes the intensities")
+  func grid() throws {
+    let input = volume(times: 2)
+    let result = try VolumeRestorer(model(), normalization: .window(low: 0, high: 100))
+      .restore(input)
+    #expect(result.volume.geometry == input.geometry)
+    #expect(result.volume.volumeCount == 2)
+    #expect(result.volume.voxels != input.voxels)
+    #expect(!result.isConstant)
+  }
+
+  @Test(
+    "a slice is restored as the network restores its image", arguments: AnatomicalPlane.allCases)
+  func slices(_ plane: AnatomicalPlane) throws {
+    let (input, model) = (volume(), try model())
+    var options = RestorationOptions()
+    options.plane = plane
+    let result = try VolumeRestorer(model, normalization: .window(low: 0, high: 100))
+      .restore(input, options: options)
+    let (slice, restored) = (input.slices(in: plane)[2], result.volume.slices(in: plane)[2])
+    let x = Tensor([1, slice.height, slice.width, 1], slice.pixels.map { $0 / 100 })
+    for (found, expected) in zip(restored.pixels, model(x).values) {
+      #expect(abs(found - 100 * expected) < 1e-3)
+    }
+  }
+
+  @Test("each volume of a series is restored as it would be alone")
+  func series() throws {
+    let input = volume(times: 2)
+    let restorer = VolumeRestorer(try model(), normalization: .percentile(low: 0, high: 99))
+    let both = try restorer.restore(input).volume
+    let second = try restorer.restore(input.volume(at: 1)).volume
+    #expect(Array(both.voxels[both.range(ofVolume: 1)]) == second.voxels)
+  }
+
+  @Test("a constant image comes back as it was")
+  func constant() throws {
+    var input = volume()
+    input.voxels = [Float](repeating: 7, count: input.voxels.count)
+    let result = try VolumeRestorer(model(), normalization: .zScore()).restore(input)
+    #expect(result.isConstant)
+    #expect(result.volume == input)
+  }
+
+  @Test("range, mask and stop are kept")
+  func options() throws {
+    let input = volume()
+    let restorer = VolumeRestorer(try model(), normalization: .window(low: 0, high: 100))
+    var options = RestorationOptions()
+    options.clipsToInputRange = true
+    options.mask = input.voxels.indices.map { $0 % 3 == 0 }
+    let result = try restorer.restore(input, options: options).volume
+    #expect((result.voxels.min() ?? 0) >= (input.voxels.min() ?? 0))
+    #expect((result.voxels.max() ?? 0) <= (input.voxels.max() ?? 0))
+    for index in result.voxels.indices where index % 3 != 0 {
+      #expect(result.voxels[index] == input.voxels[index])
+    }
+    #expect(throws: InferenceError.cancelled) {
+      try restorer.restore(input) { $0 < 2 }
+    }
+  }
+
+  @Test("the flips' mean is symmetric under a flip")
+  func flips() throws {
+    let input = volume()
+    let restorer = VolumeRestorer(try model(), normalization: .window(low: 0, high: 100))
+    var options = RestorationOptions()
+    options.averagesFlips = true
+    options.plane = .axial
+    var flipped = input
+    for index in 0..<input.slices(in: .axial).count {
+      var slice = input.slices(in: .axial)[index]
+      let width = slice.width
+      slice.pixels = slice.pixels.indices.map {
+        slice.pixels[$0 / width * width + width - 1 - $0 % width]
+      }
+      flipped.replaceSlice(at: index, in: .axial, with: slice)
+    }
+    let a = try restorer.restore(input, options: options).volume.slices(in: .axial)[1]
+    let b = try restorer.restore(flipped, options: options).volume.slices(in: .axial)[1]
+    for index in a.pixels.indices {
+      let mirror = index / a.width * a.width + a.width - 1 - index % a.width
+      #expect(abs(a.pixels[index] - b.pixels[mirror]) < 1e-3)
+    }
+  }
+
+  @Test("the memory estimate grows with the slice")
+  func memory() throws {
+    let restorer = VolumeRestorer(try model(), normalization: .zScore())
+    let small = Volume(
+      voxels: [Float](repeating: 0, count: 64 * 64),
+      geometry: Geometry(size: GridSize(x: 64, y: 64, z: 1)))
+    let large = Volume(
+      voxels: [Float](repeating: 0, count: 256 * 256),
+      geometry: Geometry(size: GridSize(x: 256, y: 256, z: 1)))
+    let options = RestorationOptions()
+    let ratio =
+      Double(restorer.memoryEstimate(for: large, options))
+      / Double(restorer.memoryEstimate(for: small, options))
+    #expect(ratio > 8 && ratio < 17)
+  }
+}

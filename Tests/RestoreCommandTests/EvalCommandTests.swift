@@ -1,0 +1,111 @@
+import Foundation
+import Imaging
+import Testing
+
+@Suite("restore eval")
+struct EvalCommandTests {
+  /// Two folders with three pairs; the predictions are off by 1, 2 and 4.
+  private func folders(z: Int = 3) throws -> Workspace {
+    let space = try Workspace()
+    for folder in ["pred", "ref"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+    }
+    for (name, offset) in [("a", Float(1)), ("b", 2), ("c", 4)] {
+      var volume = space.volume(x: 16, y: 16, z: z)
+      try space.image("ref/\(name).nii", volume)
+      volume.voxels = volume.voxels.map { $0 + offset }
+      try space.image("pred/\(name).nii.gz", volume)
+    }
+    return space
+  }
+
+  @Test("pairs by name; figures, summary and protocol in text, JSON and CSV")
+  func figures() throws {
+    let space = try folders()
+    let outcome = try space.restore(
+      "eval", "--pred", "pred", "--reference", "ref", "--data-range", "100", "--json", "f.json",
+      "--csv", "f.csv")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(outcome.output.components(separatedBy: "protocol default; data range 100").count == 3)
+    #expect(outcome.output.contains("ssim_2d") && outcome.output.contains("95 % CI"))
+    let report = try space.json("f.json")
+    let cases = try #require(report["cases"] as? [[String: Any]])
+    #expect(cases.map { $0["name"] as? String } == ["a", "b", "c"])
+    for (item, offset) in zip(cases, [1.0, 2, 4]) {
+      let metrics = try #require(item["metrics"] as? [String: Double])
+      #expect(abs((metrics["rmse"] ?? 0) - offset) < 1e-4)
+      #expect(abs((metrics["mae"] ?? 0) - offset) < 1e-4)
+      #expect(abs((metrics["psnr_db"] ?? 0) - 20 * log10(100 / offset)) < 1e-3)
+      #expect((metrics["ssim_2d"] ?? 0) > 0.9)
+    }
+    let summary = try #require(report["summary"] as? [String: [String: Any]])
+    let rmse = try #require(summary["rmse"])
+    #expect(abs((rmse["mean"] as? Double ?? 0) - 7.0 / 3) < 1e-4)
+    #expect(abs((rmse["median"] as? Double ?? 0) - 2) < 1e-4)
+    #expect(abs((rmse["sd"] as? Double ?? 0) - (7.0 / 3).squareRoot()) < 1e-4)
+    let interval = try #require(rmse["ci95"] as? [Double])
+    #expect(interval.count == 2 && interval[0] >= 0.999 && interval[1] <= 4.001)
+    let lines = String(decoding: try space.data("f.csv"), as: UTF8.self).split(separator: "\n")
+    #expect(lines.count == 4 && lines[0].hasPrefix("case,psnr_db,ssim_2d,rmse,mae,nmse"))
+    #expect(lines[1].hasPrefix("a,"))
+    let again = try space.restore("eval", "--pred", "pred", "--ref", "ref", "--csv", "f.csv")
+    #expect(again.status == 73)
+  }
+
+  @Test("equal images: infinite PSNR is counted and not averaged; 3D windows have their own name")
+  func equal() throws {
+    let space = try folders(z: 11)
+    let outcome = try space.restore(
+      "eval", "--pred", "ref/a.nii", "--reference", "ref/a.nii", "--json")
+    let report = try outcome.json()
+    let metrics = try #require(
+      (report["cases"] as? [[String: Any]])?.first?["metrics"] as? [String: Any])
+    #expect(metrics["psnr_db"] as? String == "Infinity")
+    #expect(abs((metrics["ssim_3d"] as? Double ?? 0) - 1) < 1e-12)
+    let summary = try #require((report["summary"] as? [String: [String: Any]])?["psnr_db"])
+    #expect(summary["infinite"] as? Int == 1 && summary["mean"] == nil)
+  }
+
+  @Test("the authors' protocol, uniform windows and the foreground figure")
+  func variants() throws {
+    let space = try folders()
+    let authors = try space.restore(
+      "eval", "--pred", "pred", "--ref", "ref", "--protocol", "restore-rwkv", "--modality", "MRI")
+    #expect(authors.status == 0, "\(authors.errors)")
+    #expect(authors.output.contains("protocol restore-rwkv, MRI"))
+    #expect(authors.output.contains("ssim_2d_padded"))
+    let uniform = try space.restore(
+      "eval", "--pred", "pred", "--ref", "ref", "--ssim", "uniform7", "--foreground")
+    #expect(uniform.status == 0, "\(uniform.errors)")
+    #expect(uniform.output.contains("SSIM uniform7"))
+    #expect(uniform.output.contains("foreground_psnr_db"))
+    let wrong = try space.restore(
+      "eval", "--pred", "pred", "--ref", "ref", "--protocol", "restore-rwkv")
+    #expect(wrong.status == 64)
+  }
+
+  @Test("other grids, missing partners and small images are errors")
+  func refused() throws {
+    let space = try folders()
+    try space.image("shifted.nii", space.volume(x: 16, y: 15))
+    let shape = try space.restore("eval", "--pred", "shifted.nii", "--ref", "ref/a.nii")
+    #expect(shape.status == 65)
+    #expect(shape.headline?.hasPrefix("geometry differs") == true)
+    #expect(shape.errors.contains("[1, 3, 15, 16]") && shape.errors.contains("[1, 3, 16, 16]"))
+    #expect(shape.errors.contains("corner offset") && shape.errors.contains(" mm"))
+    try space.image("small.nii", space.volume(x: 8, y: 8))
+    let small = try space.restore("eval", "--pred", "small.nii", "--ref", "small.nii")
+    #expect(small.status == 65)
+    #expect(small.headline?.hasPrefix("image smaller than the window") == true)
+    try FileManager.default.removeItem(atPath: space.path("pred/b.nii.gz"))
+    let missing = try space.restore("eval", "--pred", "pred", "--ref", "ref")
+    #expect(missing.status == 66)
+    let going = try space.restore(
+      "eval", "--pred", "pred", "--ref", "ref", "--continue-on-error", "--json")
+    #expect(going.status == 2)
+    let report = try going.json()
+    #expect((report["failures"] as? [[String: Any]])?.count == 1)
+    #expect((report["cases"] as? [[String: Any]])?.count == 2)
+  }
+}

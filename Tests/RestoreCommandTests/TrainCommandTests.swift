@@ -1,0 +1,85 @@
+import Foundation
+import Imaging
+import Testing
+
+@Suite("restore train", .serialized)
+struct TrainCommandTests {
+  /// A configuration of three steps on two tiny volumes.
+  private func workspace() throws -> Workspace {
+    let space = try Workspace()
+    try space.image("a.nii", space.volume(x: 24, y: 20))
+    try space.image("b.nii", space.volume(x: 24, y: 20, seed: 2))
+    try space.write(
+      """
+      {"train": [{"subject": "a", "files": ["a.nii"]}],
+       "validation": [{"subject": "b", "files": ["b.nii"]}]}
+      """, to: "split.json")
+    try space.write(
+      """
+      model: {arch: restore-rwkv, preset: light, name: trained}
+      data: {split: split.json, crop: 16}
+      train: {iterations: 3, batch: 1, validate_every: 2, validation_slices: 1, log_every: 1}
+      checkpoint: {every_steps: 1}
+      """, to: "config.yaml")
+    return space
+  }
+
+  @Test("a run that was cut continues to the bit and exports a bundle")
+  func resume() throws {
+    let space = try workspace()
+    let whole = try space.restore("train", "-c", "config.yaml", "-o", "whole")
+    #expect(whole.status == 0, "\(whole.errors)")
+    #expect(whole.output == "finished\nbundle: whole/bundle\n")
+    let cut = try space.restore("train", "-c", "config.yaml", "-o", "cut", "--max-minutes", "0")
+    #expect(cut.status == 0 && cut.output.hasPrefix("stopped"), "\(cut.errors)")
+    let refused = try space.restore("train", "-c", "config.yaml", "-o", "cut")
+    #expect(refused.status == 73)
+    let resumed = try space.restore("train", "-c", "config.yaml", "-o", "cut", "--resume")
+    #expect(resumed.status == 0, "\(resumed.errors)")
+    for file in ["checkpoints/latest.safetensors", "checkpoints/best.safetensors"] {
+      #expect(try space.data("whole/\(file)") == space.data("cut/\(file)"), "\(file)")
+    }
+    #expect(
+      try space.data("whole/bundle/weights.safetensors")
+        == space.data("cut/bundle/weights.safetensors"))
+    let verified = try space.restore("models", "verify", "whole/bundle")
+    #expect(verified.status == 0 && verified.output == "trained 1.0.0: ok\n", "\(verified.errors)")
+  }
+
+  @Test("a signal leaves a checkpoint from which the run goes on")
+  func interrupted() throws {
+    let space = try workspace()
+    let text = String(decoding: try space.data("config.yaml"), as: UTF8.self)
+    try space.write(
+      text.replacingOccurrences(of: "iterations: 3", with: "iterations: 100000"),
+      to: "config.yaml")
+    let run = try space.start(["train", "-c", "config.yaml", "-o", "run"])
+    #expect(run.waits(for: "step 1/"), "\(run.errors)")
+    kill(run.process.processIdentifier, SIGINT)
+    let outcome = run.finish()
+    #expect(outcome.status == 130, "\(outcome.errors)")
+    #expect(outcome.errors.contains("--resume"))
+    #expect(space.exists("run/checkpoints/state-latest.safetensors"))
+    #expect(space.temporaries.isEmpty)
+  }
+
+  @Test("wrong keys and values are refused with the nearest key")
+  func configuration() throws {
+    let space = try workspace()
+    for (text, message) in [
+      ("trian: {iterations: 3}", "unknown"), ("train: {iterations: many}", "invalid"),
+      ("train: [", ""),
+    ] {
+      try space.write(text, to: "wrong.yaml")
+      let outcome = try space.restore("train", "-c", "wrong.yaml", "-o", "run")
+      #expect(outcome.status == 78, "\(text): \(outcome.errors)")
+      #expect(outcome.headline?.hasPrefix(message) == true, "\(outcome.errors)")
+      #expect(!space.exists("run"))
+    }
+    try space.write("trian: {iterations: 3}", to: "wrong.yaml")
+    let misspelt = try space.restore("train", "-c", "wrong.yaml", "-o", "run")
+    #expect(misspelt.errors.contains("did you mean `train`"), "\(misspelt.errors)")
+    let printed = try space.restore("train", "-c", "config.yaml", "--print-config")
+    #expect(printed.status == 0 && printed.output.contains("\"iterations\" : 3"))
+  }
+}

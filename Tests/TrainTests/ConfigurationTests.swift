@@ -1,0 +1,82 @@
+import Foundation
+import Testing
+import Train
+
+@Suite("Training configuration")
+struct ConfigurationTests {
+  private let minimal = "{\"data\": {\"split\": \"split.json\"}}"
+
+  @Test("absent keys take the defaults; JSON and YAML are read alike")
+  func defaults() throws {
+    let json = try TrainingConfiguration(text: minimal, file: "c.json")
+    let yaml = try TrainingConfiguration(text: "data:\n  split: split.json\n", file: "c.yaml")
+    #expect(json == yaml)
+    #expect(json.optim == TrainingConfiguration.OptimizerSection())
+    #expect(json.data.split == "split.json")
+  }
+
+  @Test("what is written is read again")
+  func roundTrip() throws {
+    var configuration = try TrainingConfiguration(text: minimal, file: "c")
+    configuration.optim.learningRate = 3e-4
+    configuration.data.noisePercent = [2, 9]
+    configuration.seed = 77
+    let again = try TrainingConfiguration(text: configuration.json(), file: "c")
+    #expect(again == configuration)
+  }
+
+  @Test("an unknown key is an error with the nearest known one")
+  func unknownKey() {
+    #expect(
+      throws: TrainingError.unknownKey(key: "optim.learning_rte", suggestion: "learning_rate")
+    ) {
+      try TrainingConfiguration(text: "{\"optim\": {\"learning_rte\": 1}}", file: "c")
+    }
+    #expect(throws: TrainingError.unknownKey(key: "zzzzzz", suggestion: nil)) {
+      try TrainingConfiguration(text: "{\"zzzzzz\": 1}", file: "c")
+    }
+  }
+
+  @Test("a value of the wrong type names its key")
+  func wrongType() {
+    #expect(
+      throws: TrainingError.invalidValue(
+        key: "train.batch", reason: "the value has the wrong type")
+    ) { try TrainingConfiguration(text: "{\"train\": {\"batch\": \"four\"}}", file: "c") }
+  }
+
+  @Test("values out of range are refused, each by its key")
+  func ranges() throws {
+    func key(_ change: (inout TrainingConfiguration) -> Void) -> String? {
+      guard var configuration = try? TrainingConfiguration(text: minimal, file: "c") else {
+        return nil
+      }
+      change(&configuration)
+      do throws(TrainingError) { try configuration.validate() } catch {
+        if case .invalidValue(let key, _) = error { return key }
+      }
+      return nil
+    }
+    #expect(key { _ in } == nil)
+    #expect(key { $0.data.split = "" } == "data.split")
+    #expect(key { $0.data.noisePercent = [5, 1] } == "data.noise_percent")
+    #expect(key { $0.optim.learningRate = .nan } == "optim.learning_rate")
+    #expect(key { $0.optim.betas = [0.9] } == "optim.betas")
+    #expect(key { $0.train.iterations = 0 } == "train.iterations")
+    #expect(key { $0.loss.name = "l3" } == "loss.name")
+  }
+
+  @Test("the cosine schedule warms up, peaks and ends at its minimum")
+  func schedule() throws {
+    var configuration = try TrainingConfiguration(text: minimal, file: "c")
+    configuration.optim.learningRate = 1
+    configuration.schedule.warmup = 10
+    configuration.schedule.minimum = 0.1
+    configuration.train.iterations = 110
+    let schedule = LearningRateSchedule(configuration)
+    #expect(schedule.rate(at: 0) == 0.1)
+    #expect(schedule.rate(at: 10) == 1)
+    #expect(abs(schedule.rate(at: 60) - 0.55) < 1e-12)
+    #expect(abs(schedule.rate(at: 110) - 0.1) < 1e-12)
+  }
+}

@@ -1,0 +1,130 @@
+import Foundation
+import Imaging
+import Layers
+import Randomness
+import TensorCore
+import Testing
+import Train
+
+@Suite("Training runs", .serialized)
+struct TrainerTests {
+  /// A folder with a split of two small volumes; removed by the caller.
+  private func folder() throws -> String {
+    let folder = NSTemporaryDirectory() + "restore-train-\(UInt64.random(in: 0..<1 << 60))"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    for (name, seed) in [("a", UInt64(1)), ("b", 2)] {
+      var generator = SeededGenerator(seed: seed)
+      let size = GridSize(x: 24, y: 20, z: 3)
+      let voxels = (0..<size.count).map { index in
+        300 + 200 * sin(Float(index % 24) / 3) + 20 * generator.nextUniform()
+      }
+      let geometry = Geometry(size: size, spacing: SIMD3(1, 1, 4))
+      try NIfTI.write(
+        Volume(voxels: voxels, geometry: geometry), to: "\(folder)/\(name).nii",
+        options: NIfTIWriteOptions(dataType: .float32))
+    }
+    let split = """
+      {"train": [{"subject": "a", "files": ["a.nii"]}],
+       "validation": [{"subject": "b", "files": ["b.nii"]}]}
+      """
+    try Data(split.utf8).write(to: URL(fileURLWithPath: folder + "/split.json"))
+    return folder
+  }
+
+  private func configuration(_ folder: String, steps: Int) throws -> TrainingConfiguration {
+    var configuration = TrainingConfiguration()
+    configuration.data.split = folder + "/split.json"
+    configuration.data.crop = 16
+    configuration.train.iterations = steps
+    configuration.train.batch = 2
+    configuration.train.validateEvery = 2
+    configuration.train.validationSlices = 2
+    configuration.train.logEvery = 1
+    configuration.checkpoint.everySteps = 2
+    configuration.optim.learningRate = 1e-3
+    return configuration
+  }
+
+  @Test("a resumed run equals an uninterrupted one to the bit")
+  func resume() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let configuration = try configuration(folder, steps: 4)
+    let whole = try Trainer(configuration, folder: folder + "/whole", resume: false)
+    #expect(try whole.run(shouldStop: { false }, report: { _ in }) == .finished)
+    let first = try Trainer(configuration, folder: folder + "/cut", resume: false)
+    var steps = 0
+    let outcome = try first.run(
+      shouldStop: {
+        steps += 1
+        return steps == 2
+      }, report: { _ in })
+    #expect(outcome == .stopped)
+    let second = try Trainer(configuration, folder: folder + "/cut", resume: true)
+    #expect(try second.run(shouldStop: { false }, report: { _ in }) == .finished)
+    let paths = ["whole", "cut"].map { "\(folder)/\($0)/checkpoints/latest.safetensors" }
+    let files = paths.map { FileManager.default.contents(atPath: $0) }
+    #expect(files[0] != nil && files[0] == files[1])
+  }
+
+  @Test("a run moves the weights, lowers the loss' scale and exports a bundle that loads")
+  func bundle() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let trainer = try Trainer(
+      configuration(folder, steps: 2), folder: folder + "/run", resume: false)
+    var losses: [Double] = []
+    #expect(
+      try trainer.run(shouldStop: { false }, report: { losses.append($0.loss) }) == .finished)
+    #expect(losses.count == 2 && losses.allSatisfy { $0.isFinite && $0 > 0 })
+    let bundle = try trainer.exportBundle()
+    let files = try FileManager.default.contentsOfDirectory(atPath: bundle).sorted()
+    #expect(files == ["model.json", "weights.safetensors"])
+  }
+
+  @Test("a folder with a run is not used for another one")
+  func exists() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let run = folder + "/run"
+    _ = try Trainer(configuration(folder, steps: 1), folder: run, resume: false)
+      .run(shouldStop: { false }, report: { _ in })
+    #expect(throws: TrainingError.runExists(folder: run)) {
+      try Trainer(configuration(folder, steps: 1), folder: run, resume: false)
+    }
+    #expect(
+      throws: TrainingError.cannotResume(
+        folder: run, reason: "its config.json differs from the given configuration")
+    ) { try Trainer(configuration(folder, steps: 9), folder: run, resume: true) }
+  }
+
+  @Test("a split that names a subject twice is refused")
+  func split() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let path = folder + "/bad.json"
+    let text = """
+      {"train": [{"subject": "a", "files": ["a.nii"]}],
+       "validation": [{"subject": "a", "files": ["b.nii"]}]}
+      """
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    #expect(
+      throws: TrainingError.invalidSplit(file: path, reason: "the subject a stands in it twice")
+    ) { try DataSplit(contentsOf: path) }
+  }
+
+  @Test("samples depend on the step alone")
+  func samples() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let configuration = try configuration(folder, steps: 1)
+    let split = try DataSplit(contentsOf: configuration.data.split)
+    let dataset = try SliceDataset(split.train, configuration, part: "train")
+    let (noisy, clean) = dataset.batch(step: 5, batch: 2)
+    _ = dataset.batch(step: 6, batch: 2)
+    let again = dataset.batch(step: 5, batch: 2)
+    #expect(noisy.values == again.noisy.values && clean.values == again.clean.values)
+    #expect(noisy.values != dataset.batch(step: 6, batch: 2).noisy.values)
+    #expect(noisy.shape == [2, 16, 16, 1])
+  }
+}
