@@ -1,0 +1,48 @@
+public import Randomness
+import Synchronization
+public import TensorCore
+
+/// Sets elements to 0 at random in training and scales the others by 1/(1 − p); does nothing in
+/// evaluation, the initial mode.
+///
+/// Source: Srivastava et al., *Dropout*, JMLR 15, 2014.
+public final class Dropout: Module {
+  /// The probability of an element to become 0, in `0..<1`.
+  public let probability: Float
+
+  private let generator: Mutex<SeededGenerator>
+  private let isTraining = Atomic<Bool>(false)
+
+  /// A layer whose masks follow from the generator's state.
+  ///
+  /// - Parameters:
+  ///   - probability: In `0..<1`.
+  ///   - generator: Gives the seed of the masks.
+  public init(probability: Float, using generator: inout SeededGenerator) {
+    precondition((0..<1).contains(probability), "dropout: probability \(probability)")
+    self.probability = probability
+    self.generator = Mutex(SeededGenerator(seed: generator.next()))
+  }
+
+  /// Nothing is stored.
+  public var members: [Member] { [] }
+
+  /// Masks in training only.
+  public func modeChanged(isTraining: Bool) {
+    self.isTraining.store(isTraining, ordering: .releasing)
+  }
+
+  /// Masks elements of a tensor of any shape.
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    guard probability > 0, isTraining.load(ordering: .acquiring) else { return x }
+    let (probability, scale) = (probability, 1 / (1 - probability))
+    let mask = Tensor(x.shape) { values in
+      generator.withLock { generator in
+        for index in values.indices {
+          values[index] = generator.nextUniform() < probability ? 0 : scale
+        }
+      }
+    }
+    return x * mask
+  }
+}
