@@ -43,6 +43,10 @@ public protocol Operation: Sendable {
 
   /// Writes every element of each requested input gradient.
   func backward(_ pass: BackwardPass)
+
+  /// The operation that takes this one's place in an inference plan of a lower precision: same inputs,
+  /// same output shape, forward only. Nil if there is none, and this one runs as it is.
+  func lowered(to precision: Precision) -> (any Operation)?
 }
 
 /// The direction in which an operation runs.
@@ -192,6 +196,8 @@ extension Operation {
   public func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { false }
   /// All inputs, not the output.
   public var backwardReads: BackwardReads { .inputs }
+  /// None: the operation runs in float32 always.
+  public func lowered(to precision: Precision) -> (any Operation)? { nil }
 }
 
 /// An operation without a gradient, such as an arg-max: asking for one stops with its name.
