@@ -85,7 +85,7 @@ public struct ScanFile: Sendable {
   ///
   /// - Parameters:
   ///   - volume: The true values, on this image's grid unless it is NIfTI.
-  ///   - path: Ends like a file of this image's format.
+  ///   - path: Ends like a file of this image's format; for a folder of PNG slices, a folder.
   ///   - options: Type, scaling and permission to overwrite; a PNG keeps its bit depth.
   /// - Returns: What is worth telling, one sentence each.
   /// - Throws: ``ImagingError`` of the output.
@@ -96,7 +96,12 @@ public struct ScanFile: Sendable {
     case (.nifti(let source), .nifti):
       return try NIfTI.write(volume, to: path, like: source, options: options)
         .map { $0.description }
-    case (.png(let bitDepth, channels: 1), .png):
+    case (.png(let bitDepth, channels: 1), nil) where Self.isFolder(self.path):
+      let saturated = try PNGVolume.writeStack(
+        volume, bitDepth: bitDepth, likeStackIn: self.path, to: path,
+        overwrite: options.overwrite)
+      return Self.saturation(saturated, of: volume)
+    case (.png(let bitDepth, channels: 1), .png) where !Self.isFolder(self.path):
       let size = volume.size
       guard size.z == 1, volume.volumeCount == 1 else {
         throw .unsupportedFormat(file: path, reason: "a PNG holds one slice, not \(size)")
@@ -104,12 +109,64 @@ public struct ScanFile: Sendable {
       let (image, saturated) = PNGImage.rounding(
         volume.voxels, height: size.y, width: size.x, colour: .grey, bitDepth: max(8, bitDepth))
       try image.write(to: path, overwrite: options.overwrite, inputs: options.inputs + [self.path])
-      return 1000 * saturated > volume.voxels.count
-        ? ["\(saturated) pixels lay beyond the range of the PNG and were set to its end"] : []
+      return Self.saturation(saturated, of: volume)
     default:
-      throw .unsupportedFormat(
-        file: path, reason: "the output must have the format of the input, \(self.path)")
+      throw Self.otherFormat(path, than: self.path)
     }
+  }
+
+  private static func saturation(_ count: Int, of volume: Volume) -> [String] {
+    1000 * count > volume.voxels.count
+      ? ["\(count) pixels lay beyond the range of the PNG and were set to its end"] : []
+  }
+
+  // MARK: - Outputs, before work begins
+
+  /// Checks that an output has the format that ``write(_:to:options:)`` will need.
+  ///
+  /// - Parameters:
+  ///   - output: The path to be written.
+  ///   - input: The path that is read.
+  /// - Throws: ``ImagingError/unsupportedFormat(file:reason:)``.
+  public static func checkFormat(
+    ofOutput output: String, for input: String
+  ) throws(ImagingError) {
+    // What the input itself is worth is for `read` to say.
+    guard isFolder(input) || ImageFormat(path: input) != nil else { return }
+    guard ImageFormat(path: output) == (isFolder(input) ? nil : ImageFormat(path: input)) else {
+      throw otherFormat(output, than: input)
+    }
+  }
+
+  /// Checks that the output of an input may be written.
+  ///
+  /// - Parameters:
+  ///   - output: The path to be written: a file, or for a stack of PNG slices a folder.
+  ///   - input: The path that is read.
+  ///   - overwrite: Whether what is there may be replaced.
+  ///   - inputs: Paths of files that must survive.
+  /// - Throws: As ``AtomicFile/checkOutput(path:overwrite:inputs:)``.
+  public static func checkOutput(
+    _ output: String, for input: String, overwrite: Bool, inputs: [String]
+  ) throws(ImagingError) {
+    guard isFolder(input) else {
+      return try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: inputs)
+    }
+    try PNGVolume.checkStackOutput(output, likeStackIn: input, overwrite: overwrite)
+  }
+
+  private static func otherFormat(_ output: String, than input: String) -> ImagingError {
+    .unsupportedFormat(
+      file: output,
+      reason: isFolder(input)
+        ? "the input is a folder of PNG slices, and so must the output be"
+        : "the output must have the format of the input, \(input)")
+  }
+
+  private static func isFolder(_ path: String) -> Bool {
+    var isFolder: ObjCBool = false
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+      && isFolder.boolValue
   }
 
   private static var allEndings: String {

@@ -22,7 +22,7 @@ extension InferenceError: CustomStringConvertible {
     case .bundleInvalid(let bundle, _): "model bundle invalid (\(bundle))"
     case .channelMismatch(let file, _, _, _): "channel count does not match the model (\(file))"
     case .needsMemory(let what, let needed, _):
-      "needs \(Self.gibibytes(needed)) GiB (\(what))"
+      "needs \(Self.text(needed)) (\(what))"
     case .outputNotFinite(let slice): "output is not finite (slice \(slice))"
     case .cancelled: "stopped"
     }
@@ -35,7 +35,7 @@ extension InferenceError: CustomStringConvertible {
     case .bundleInvalid(_, let reason): reason
     case .channelMismatch(_, let model, let expected, let found):
       "model \"\(model)\" expects \(expected) channels, \(found) given"
-    case .needsMemory(_, _, let limit): "the limit is \(Self.gibibytes(limit)) GiB"
+    case .needsMemory(_, _, let limit): "the limit is \(Self.text(limit))"
     case .outputNotFinite: "the network produced infinities or NaN for this input"
     case .cancelled: "a signal asked the program to stop"
     }
@@ -80,8 +80,9 @@ extension InferenceError: CustomStringConvertible {
   /// What is wrong and why.
   public var description: String { "\(what): \(cause)" }
 
-  private static func gibibytes(_ bytes: Int) -> String {
-    let tenths = (Double(bytes) / Double(1 << 30) * 10).rounded(.up) / 10
-    return "\(tenths)"
+  /// Bytes as people read them, rounded up.
+  private static func text(_ bytes: Int) -> String {
+    guard bytes >= 1 << 30 else { return "\((bytes + (1 << 20) - 1) >> 20) MiB" }
+    return "\((Double(bytes) / Double(1 << 30) * 10).rounded(.up) / 10) GiB"
   }
 }

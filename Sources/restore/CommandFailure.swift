@@ -74,20 +74,24 @@ struct CommandFailure: Error {
       return
     }
     struct Document: Encodable {
-      struct Content: Encodable {
-        let code: Int32
-        let kind: String
-        let file: String?
-        let message: String
-        let hint: String
-      }
       let ok = false
       let error: Content
     }
-    Console.shared.result(
-      Document(
-        error: Document.Content(
-          code: code, kind: kind, file: file, message: "\(what): \(cause)", hint: advice)))
+    Console.shared.result(Document(error: content))
+  }
+
+  /// A failure as it stands in JSON documents.
+  struct Content: Encodable {
+    let code: Int32
+    let kind: String
+    let file: String?
+    let message: String
+    let hint: String
+  }
+
+  /// The failure for JSON documents.
+  var content: Content {
+    Content(code: code, kind: kind, file: file, message: "\(what): \(cause)", hint: advice)
   }
 
   /// The three lines for people.
@@ -98,16 +102,32 @@ struct CommandFailure: Error {
 struct UsageFailure {
   private let failure: CommandFailure
 
-  init(_ error: any Error, message: String) {
+  /// - Parameters:
+  ///   - error: What the parser threw.
+  ///   - message: What it says about that.
+  ///   - help: The same with the line that shows how the command is used.
+  ///   - commands: The commands that there are.
+  init(_ error: any Error, message: String, help: String, commands: [String]) {
     let first = message.split(separator: "\n").first.map(String.init) ?? message
-    let isUnknown = first.localizedCaseInsensitiveContains("unknown option")
-    let option = first.components(separatedBy: "'").dropFirst().first
-    // Messages of the package's own checks have the form "what: cause".
-    let parts = first.components(separatedBy: ": ")
-    let what = isUnknown ? "unknown option" + (option.map { " (\($0))" } ?? "") : parts[0]
-    let cause =
-      isUnknown || parts.count == 1 ? first : parts.dropFirst().joined(separator: ": ")
-    let suggestion = first.components(separatedBy: "Did you mean ").dropFirst().first
+    let quoted = first.components(separatedBy: "'").dropFirst().first
+    let usage = help.split(separator: "\n").first { $0.hasPrefix("Usage: ") }.map(String.init)
+    let called = CommandLine.arguments.dropFirst().first
+    var suggestion = first.components(separatedBy: "Did you mean ").dropFirst().first
+    let what: String
+    var cause = usage ?? first
+    if first.localizedCaseInsensitiveContains("unknown option") {
+      what = "unknown option" + (quoted.map { " (\($0))" } ?? "")
+      cause = first
+    } else if let called, called == quoted, !commands.contains(called) {
+      what = "unknown command (\(called))"
+      cause = "the commands are \(commands.joined(separator: ", "))"
+      suggestion = nearestName(to: called, among: commands).map { "`restore \($0)`" }
+    } else {
+      // Messages of the package's own checks have the form "what: cause".
+      let parts = first.components(separatedBy: ": ")
+      what = parts[0]
+      if parts.count > 1 { cause = parts.dropFirst().joined(separator: ": ") }
+    }
     failure = CommandFailure(
       code: ExitStatus.usage, kind: "usage", what: what, cause: cause,
       advice: suggestion.map { "did you mean \($0)" }

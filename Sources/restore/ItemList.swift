@@ -11,26 +11,38 @@ enum ItemList {
 
   /// The images that an input argument stands for, in bytewise order of their paths.
   ///
-  /// A folder stands for the images in it, or, if all of them are PNG files, for one stack of slices;
-  /// a `.txt` file for the paths in it, one a line.
-  static func inputs(_ argument: String) throws(CommandFailure) -> [String] {
-    if argument.contains("*") || argument.contains("?") || argument.contains("[") {
+  /// A folder stands for the images in it, a `.txt` file for the paths in it, one a line.
+  ///
+  /// - Parameters:
+  ///   - argument: A path or a pattern; a file that is there is itself, whatever its name.
+  ///   - stacks: Whether a folder that holds PNG files alone is one image, a stack of slices.
+  /// - Returns: At least one path.
+  /// - Throws: A failure with code 66 if there is none.
+  static func inputs(
+    _ argument: String, stacks: Bool = false
+  ) throws(CommandFailure) -> [String] {
+    guard FileManager.default.fileExists(atPath: argument) else {
+      guard argument.contains(where: { "*?[".contains($0) }) else {
+        throw missing(argument, "nothing has this path")
+      }
       let matches = glob(argument)
       guard !matches.isEmpty else { throw missing(argument, "no file matches this pattern") }
       return sorted(matches)
     }
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: argument, isDirectory: &isFolder) else {
-      throw missing(argument, "nothing has this path")
+    if isFolder(argument) {
+      let images = try images(in: argument)
+      guard stacks, images.allSatisfy({ ImageFormat(path: $0) == .png }) else { return images }
+      return [argument.hasSuffix("/") ? String(argument.dropLast()) : argument]
     }
-    if isFolder.boolValue { return try images(in: argument) }
     return argument.lowercased().hasSuffix(".txt") ? try lines(of: argument) : [argument]
   }
 
   /// Pairs inputs with outputs.
   ///
+  /// A folder of PNG files alone is one input, a stack of slices, and its output is such a folder.
+  ///
   /// - Parameters:
-  ///   - input: As ``inputs(_:)`` takes it.
+  ///   - input: As ``inputs(_:stacks:)`` takes it.
   ///   - output: A file for a single input, a folder, or a `.txt` list of equal length.
   ///   - makesFolder: Whether the output folder is made if it is not there.
   /// - Returns: One item an input, in bytewise order of the inputs' paths.
@@ -38,7 +50,7 @@ enum ItemList {
   static func items(
     input: String, output: String, makesFolder: Bool = true
   ) throws(CommandFailure) -> [Item] {
-    let inputs = try inputs(input)
+    let inputs = try inputs(input, stacks: true)
     if output.lowercased().hasSuffix(".txt") {
       let outputs = try lines(of: output)
       guard outputs.count == inputs.count else {
@@ -47,8 +59,9 @@ enum ItemList {
           cause: "\(inputs.count) inputs, \(outputs.count) outputs",
           advice: "give one output path a line for each input", file: output)
       }
-      return zip(inputs, outputs).map { Item(input: $0, output: $1) }
+      return try distinct(zip(inputs, outputs).map { Item(input: $0, output: $1) })
     }
+    let isStack = inputs.count == 1 && inputs.allSatisfy(isFolder)
     if ImageFormat(path: output) != nil, !isFolder(output) {
       guard inputs.count == 1, let input = inputs.first else {
         throw CommandFailure(
@@ -58,6 +71,13 @@ enum ItemList {
       }
       return [Item(input: input, output: output)]
     }
+    if isStack { return [Item(input: inputs[0], output: output)] }
+    if inputs == [input], !isFolder(output), let ending = ending(of: output) {
+      // A mistyped ending must not become the name of a folder.
+      throw CommandFailure(
+        ImagingError.unsupportedFormat(
+          file: output, reason: "no format has the ending .\(ending); a folder would end in /"))
+    }
     do {
       if makesFolder {
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
@@ -66,7 +86,32 @@ enum ItemList {
       throw CommandFailure(
         ImagingError.cannotCreate(file: output, reason: error.localizedDescription))
     }
-    return inputs.map { Item(input: $0, output: output + "/" + name(of: $0)) }
+    let folder = output.hasSuffix("/") ? String(output.dropLast()) : output
+    return try distinct(inputs.map { Item(input: $0, output: folder + "/" + name(of: $0)) })
+  }
+
+  /// The items, if no two of them have one output.
+  private static func distinct(_ items: [Item]) throws(CommandFailure) -> [Item] {
+    var inputs: [String: String] = [:]
+    for item in items {
+      if let other = inputs.updateValue(item.input, forKey: item.output) {
+        throw CommandFailure(
+          code: ExitStatus.usage, kind: "usage", what: "two inputs for one output (\(item.output))",
+          cause: "\(other) and \(item.input)", advice: "name the outputs in a .txt list",
+          file: item.output)
+      }
+    }
+    return items
+  }
+
+  /// What follows the last dot of a name, if it looks like the ending of a format.
+  private static func ending(of path: String) -> String? {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: false).last?
+      .split(separator: ".", omittingEmptySubsequences: false)
+    guard let parts, parts.count > 1, let last = parts.last, (1...5).contains(last.count),
+      last.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber) }), last.first?.isLetter == true
+    else { return nil }
+    return String(last)
   }
 
   private static func name(of path: String) -> String {

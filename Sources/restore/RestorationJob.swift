@@ -165,13 +165,13 @@ struct RestorationJob {
     _ scan: ScanFile, _ restored: Volume, _ item: ItemList.Item, _ report: Report,
     _ options: RestorationOptions
   ) throws -> Sidecar {
-    let isFull = command.files.provenance == "full"
+    let isFull = command.files.provenance == .full
     func range(_ voxels: [Float]) -> [Float] { [voxels.min() ?? 0, voxels.max() ?? 0] }
     let isFolder = ImageFormat(path: item.input) == nil
     let provenance = Sidecar.Provenance(
       arguments: Sidecar.arguments(full: isFull), model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
-      inputSHA256: isFolder ? "" : try SHA256.hexadecimal(ofFile: item.input),
+      inputSHA256: isFolder ? nil : try SHA256.hexadecimal(ofFile: item.input),
       seed: command.seed, threads: Engine.shared.threads,
       plane: (options.plane ?? bundle.card.plane ?? scan.volume.geometry.acquisitionPlane).rawValue,
       tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,

@@ -7,7 +7,24 @@ struct Restore: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore",
     abstract: "Restores medical images with networks that run on a laptop's processor.",
-    discussion: "For research use only, not for diagnosis or treatment.",
+    discussion: """
+      For research use only, not for diagnosis or treatment.
+
+      Exit codes:
+        0    everything succeeded, or was left out by --skip-existing
+        1    a check failed (parity), or a bug
+        2    some items failed, others succeeded (--continue-on-error)
+        64   wrong call
+        65   input data malformed, truncated, inconsistent or not supported
+        66   input missing or unreadable
+        69   not in this build
+        70   numbers not finite
+        71   more memory needed than allowed
+        73   output exists or cannot be created
+        74   writing failed
+        78   configuration or model bundle invalid
+        130, 143   stopped cleanly by SIGINT, SIGTERM
+      """,
     version: programVersion,
     subcommands: [
       RunCommand.self, TrainCommand.self, EvalCommand.self, InfoCommand.self, ModelsCommand.self,
@@ -34,7 +51,10 @@ struct Restore: ParsableCommand {
         failure.report()
         Foundation.exit(failure.code)
       }
-      UsageFailure(error, message: message(for: error)).report()
+      UsageFailure(
+        error, message: message(for: error), help: fullMessage(for: error),
+        commands: configuration.subcommands.compactMap { $0.configuration.commandName }
+      ).report()
       Foundation.exit(ExitStatus.usage)
     }
   }

@@ -11,7 +11,7 @@ struct Sidecar: Encodable {
     var model: String
     var modelVersion: String
     var weightsSHA256: String
-    var inputSHA256: String
+    var inputSHA256: String?
     var seed: UInt64
     var threads: Int
     var plane: String
@@ -43,6 +43,14 @@ struct Sidecar: Encodable {
   static func path(besides output: String) -> String {
     let folder = output.split(separator: "/", omittingEmptySubsequences: false).dropLast()
     return (folder + [Substring(ImageFormat.stem(of: output) + ".json")]).joined(separator: "/")
+  }
+
+  /// Whether a file is there that is not a sidecar of this program, as the JSON file that describes
+  /// a scan in a BIDS folder.
+  static func isForeign(_ path: String) -> Bool {
+    guard let data = FileManager.default.contents(atPath: path) else { return false }
+    let document = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+    return document?[CodingKeys.restore.rawValue] == nil
   }
 
   /// A path without the folders above it, which name people and machines.

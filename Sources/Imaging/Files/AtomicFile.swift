@@ -202,6 +202,10 @@ extension AtomicFile {
       // A symbolic link to nowhere is still something that a rename would replace.
       throw .outputExists(file: path)
     }
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+    if access(folder.isEmpty ? "." : folder, W_OK | X_OK) != 0 {
+      throw .cannotCreate(file: path, reason: creationReason(folder: folder))
+    }
   }
 
   /// Writes a whole file in one step.

@@ -81,7 +81,8 @@ struct RunCommand: ParsableCommand {
       }
     }
     if common.json {
-      Console.shared.result(RunDocument(ok: failures.isEmpty, items: reports))
+      Console.shared.result(
+        RunDocument(ok: failures.isEmpty, items: reports, failures: failures.map(\.content)))
     } else {
       Console.shared.result(reports.flatMap(\.lines))
     }
@@ -92,12 +93,20 @@ struct RunCommand: ParsableCommand {
 
   /// Refuses outputs at once, before minutes of work.
   private func checkOutputs(_ items: [ItemList.Item]) throws {
-    let inputs = items.map(\.input) + [reference].compactMap(\.self)
-    for item in items where !many.dryRun {
+    let inputs = items.map(\.input) + [reference, slices.mask].compactMap(\.self)
+    for item in items {
+      try ScanFile.checkFormat(ofOutput: item.output, for: item.input)
       let exists = FileManager.default.fileExists(atPath: item.output)
-      if many.skipExisting && exists { continue }
-      try AtomicFile.checkOutput(
-        path: item.output, overwrite: many.overwrite, inputs: inputs)
+      if many.dryRun || many.skipExisting && exists { continue }
+      try ScanFile.checkOutput(
+        item.output, for: item.input, overwrite: many.overwrite, inputs: inputs)
+      let sidecar = Sidecar.path(besides: item.output)
+      if !files.noSidecar, !many.overwrite, Sidecar.isForeign(sidecar) {
+        throw CommandFailure(
+          code: ExitStatus.cannotCreate, kind: "output-exists", what: "output exists (\(sidecar))",
+          cause: "the output's description would replace a file that this program did not write",
+          advice: "choose another output name, or --no-sidecar, or --overwrite", file: sidecar)
+      }
     }
     if let montage, !many.dryRun {
       try AtomicFile.checkOutput(path: montage, overwrite: many.overwrite, inputs: inputs)
@@ -108,6 +117,7 @@ struct RunCommand: ParsableCommand {
 private struct RunDocument: Encodable {
   let ok: Bool
   let items: [RestorationJob.Report]
+  let failures: [CommandFailure.Content]
 }
 
 /// How slices are made.
@@ -172,7 +182,9 @@ struct FileOptions: ParsableArguments {
   @Option(name: .long, help: "Which orientation counts if there are two: sform or qform.")
   var affine: AffineSource = .auto
 
-  @Option(name: .long, help: "Voxel size x,y,z in mm where the header has none.")
+  @Option(
+    name: [.long, .customLong("spacing")],
+    help: "Voxel size x,y,z in mm where the file has none.")
   var assumeSpacing: String?
 
   @Option(name: .long, help: "Most memory to use, as in 4G.")
@@ -184,14 +196,19 @@ struct FileOptions: ParsableArguments {
   @Flag(name: .long, help: "Write no .json beside the output.")
   var noSidecar = false
 
-  @Option(name: .long, help: "`full` keeps folders in the sidecar.")
-  var provenance: String?
+  @Option(name: .long, help: "Folders in the sidecar: names (none of them) or full.")
+  var provenance: Provenance = .names
 
   @Flag(name: .long, help: "Leave times and memory out of the sidecar.")
   var reproducible = false
 
   @Flag(name: .long, help: "Say in the sidecar that the brain was extracted.")
   var skullStripped = false
+
+  /// How much of a path the sidecar tells.
+  enum Provenance: String, ExpressibleByArgument, CaseIterable {
+    case names, full
+  }
 
   func validate() throws { _ = try readOptions() }
 
@@ -223,4 +240,10 @@ struct BatchOptions: ParsableArguments {
 
   @Flag(name: .long, help: "Say what would be done and how much memory it needs; write nothing.")
   var dryRun = false
+
+  func validate() throws {
+    if overwrite && skipExisting {
+      throw ValidationError("--overwrite and --skip-existing: they exclude each other")
+    }
+  }
 }

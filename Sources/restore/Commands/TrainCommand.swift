@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Imaging
 import Train
 
 /// `restore train`: trains a model or continues a run.
@@ -27,6 +28,9 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     common.apply()
+    guard FileManager.default.fileExists(atPath: config) else {
+      throw ImagingError.noSuchFile(file: config, reason: "the configuration should be there")
+    }
     var configuration = try TrainingConfiguration(contentsOf: config)
     if printConfig { return Console.shared.result([configuration.json()]) }
     guard let output else {

@@ -1,0 +1,171 @@
+import Foundation
+import Imaging
+import Testing
+
+@Suite("What a mistyped command must not cost")
+struct SafetyTests {
+  @Test("a description that the program did not write stays, unless --overwrite")
+  func foreignSidecar() throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    let description = #"{"EchoTime": 0.03}"#
+    try space.write(description, to: "out.json")
+    let run = ["run", "-i", "in.nii", "-o", "out.nii", "-m", "./tiny"]
+    let refused = try space.start(run).finish()
+    #expect(refused.status == 73)
+    #expect(refused.headline == "output exists (out.json)", "\(refused.errors)")
+    #expect(try space.data("out.json") == Data(description.utf8) && !space.exists("out.nii"))
+    #expect(try space.start(run + ["--no-sidecar"]).finish().status == 0)
+    #expect(try space.data("out.json") == Data(description.utf8))
+    #expect(try space.start(run + ["--overwrite"]).finish().status == 0)
+    #expect(try space.json("out.json")["Restore"] != nil)
+    // Its own description of an output that is gone is no obstacle.
+    try FileManager.default.removeItem(atPath: space.path("out.nii"))
+    #expect(try space.start(run).finish().status == 0)
+  }
+
+  @Test(
+    "an output that cannot be written is refused before the work",
+    arguments: [
+      ("out.png", 65, "unsupported file format (out.png)"),
+      ("out.nrrd", 65, "unsupported file format (out.nrrd)"),
+      ("missing/out.nii", 73, "cannot create (missing/out.nii)"),
+    ])
+  func outputs(_ output: String, _ code: Int32, _ message: String) throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    let outcome = try space.restore("run", "-i", "in.nii", "-o", output, "-m", "./tiny")
+    #expect(outcome.status == code)
+    #expect(outcome.headline == message, "\(outcome.errors)")
+    #expect(!outcome.errors.contains("slice ") && !space.exists(output))
+  }
+
+  @Test("a file whose name looks like a pattern is that file")
+  func brackets() throws {
+    let space = try Workspace()
+    try space.image("in[1].nii")
+    let outcome = try space.restore("run", "-i", "in[1].nii", "-o", "out.nii", "-m", "./tiny")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+  }
+
+  @Test("two inputs for one output are found before the first is restored")
+  func collisions() throws {
+    let space = try Workspace()
+    for folder in ["a", "b"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+      try space.image("\(folder)/t1.nii")
+    }
+    let outcome = try space.restore("run", "-i", "?/t1.nii", "-o", "out", "-m", "./tiny")
+    #expect(outcome.status == 64)
+    #expect(outcome.headline == "two inputs for one output (out/t1.nii)", "\(outcome.errors)")
+    #expect(!space.exists("out/t1.nii"))
+  }
+
+  @Test("contradictions, unknown words and commands are usage errors with a way out")
+  func words() throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    let run = ["run", "-i", "in.nii", "-o", "out.nii", "-m", "./tiny"]
+    for (arguments, headline, advice) in [
+      (run + ["--overwrite", "--skip-existing"], "--overwrite and --skip-existing", "--help"),
+      (run + ["--provenance", "some"], "The value 'some' is invalid", "--help"),
+      (["rum"], "unknown command (rum)", "did you mean `restore run`"),
+      (["run", "-i", "in.nii"], "Missing expected argument", "--help"),
+    ] {
+      let outcome = try space.start(arguments).finish()
+      #expect(outcome.status == 64)
+      #expect(outcome.headline?.hasPrefix(headline) == true, "\(outcome.errors)")
+      #expect(outcome.errors.contains("  try: ") && outcome.errors.contains(advice))
+    }
+    let missing = try space.restore("run", "-i", "in.nii")
+    #expect(missing.errors.contains("  cause: Usage: restore run "), "\(missing.errors)")
+    let config = try space.restore("train", "-c", "none.yaml", "-o", "run")
+    #expect(config.status == 66 && config.headline == "no such file (none.yaml)")
+  }
+
+  @Test("--help tells the exit codes, --version the version")
+  func help() throws {
+    let space = try Workspace()
+    let help = try space.restore("--help")
+    #expect(help.status == 0)
+    for code in ["65 ", "66 ", "70 ", "71 ", "73 ", "74 ", "78 ", "130, 143 "] {
+      #expect(help.output.contains("\n  " + code), "\(help.output)")
+    }
+    let version = try space.restore("--version")
+    #expect(version.status == 0 && version.output.split(separator: ".").count == 3)
+  }
+
+  @Test("with --json the failed images stand in the document")
+  func failures() throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    try space.write("in.nii\nnone.nii\n", to: "list.txt")
+    let outcome = try space.restore(
+      "run", "-i", "list.txt", "-o", "out", "-m", "./tiny", "--continue-on-error", "--json")
+    #expect(outcome.status == 2)
+    let document = try outcome.json()
+    #expect((document["items"] as? [Any])?.count == 1)
+    let failures = try #require(document["failures"] as? [[String: Any]])
+    #expect(failures.count == 1 && failures[0]["code"] as? Int == 66)
+    #expect(failures[0]["file"] as? String == "none.nii")
+  }
+}
+
+@Suite("Folders of PNG slices")
+struct StackTests {
+  /// A folder `stack` with eleven slices of 16 bits; slice10 comes after slice9.
+  private func workspace() throws -> Workspace {
+    let space = try Workspace()
+    try FileManager.default.createDirectory(
+      atPath: space.path("stack"), withIntermediateDirectories: true)
+    for index in 0..<11 {
+      try PNGImage(
+        samples: (0..<16 * 24).map { UInt16(1000 + 50 * ($0 % 24) + 900 * index) }, height: 16,
+        width: 24, colour: .grey, bitDepth: 16
+      ).write(to: space.path("stack/slice\(index).png"))
+    }
+    return space
+  }
+
+  @Test("are one volume, and come out as such a folder")
+  func run() throws {
+    let space = try workspace()
+    let outcome = try space.restore(
+      "run", "-i", "stack", "-o", "out", "-m", "./tiny", "--spacing", "1,1,3",
+      "--clip-to-input-range")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(outcome.output == "stack -> out\n")
+    #expect(outcome.errors.contains("slice 11/11"))
+    let names = try FileManager.default.contentsOfDirectory(atPath: space.path("out")).sorted()
+    #expect(names == (0..<11).map { "slice\($0).png" }.sorted())
+    let (input, output) = try (
+      PNGVolume(stackIn: space.path("stack")), PNGVolume(stackIn: space.path("out"))
+    )
+    #expect(output.bitDepth == 16 && output.volume.size == input.volume.size)
+    #expect(output.volume.voxels != input.volume.voxels)
+    #expect(try space.json("out.json")["Sources"] as? [String] == ["stack"])
+    #expect(space.temporaries.isEmpty)
+  }
+
+  @Test("are written over neither the input nor, unasked, another stack")
+  func refused() throws {
+    let space = try workspace()
+    let run = ["run", "-i", "stack/", "-m", "./tiny", "-o"]
+    #expect(try space.start(run + ["out"]).finish().status == 0)
+    let before = try space.data("out/slice3.png")
+    for (output, options, code, message) in [
+      ("out", [], Int32(73), "output exists"), ("out.nii", [], 65, "unsupported file format"),
+      ("stack", ["--overwrite"], 73, "refusing to overwrite input"),
+    ] {
+      let outcome = try space.start(run + [output] + options).finish()
+      #expect(outcome.status == code)
+      #expect(outcome.headline?.hasPrefix(message) == true, "\(outcome.errors)")
+    }
+    #expect(try space.start(run + ["out", "--overwrite"]).finish().status == 0)
+    #expect(try space.data("out/slice3.png") == before)
+    // A pattern takes the same files one by one.
+    let single = try space.restore("run", "-i", "stack/*.png", "-o", "each", "-m", "./tiny")
+    #expect(single.status == 0 && single.output.split(separator: "\n").count == 11)
+  }
+}
