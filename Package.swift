@@ -30,7 +30,8 @@ let package = Package(
     .executableTarget(
       name: "restore",
       dependencies: [
-        "Imaging", "Inference", "Layers", "Models", "Parity", "Randomness", "TensorCore", "Train",
+        "Benchmark", "Imaging", "Inference", "Layers", "Models", "Parity", "Randomness",
+        "TensorCore", "Train",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -44,6 +45,12 @@ let package = Package(
         "Imaging", "Inference", "Layers", "Models", "Randomness", "TensorCore",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: swiftSettings),
+    .target(
+      name: "Benchmark",
+      dependencies: [
+        "Kernels", "Layers", "Models", "OneDNNBridge", "Randomness", "TensorCore", "Train",
       ],
       swiftSettings: swiftSettings),
     .target(
@@ -136,6 +143,9 @@ let package = Package(
     .testTarget(
       name: "InferenceTests",
       dependencies: ["Imaging", "Inference", "Layers", "Models", "TensorCore"],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "BenchmarkTests", dependencies: ["Benchmark", "TensorCore"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "TrainTests",

@@ -4,14 +4,31 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.cpp_extension import load
 
-load(
-    name="restore_peer_wkv",
-    sources=[str(Path(__file__).with_name("wkv.cpp"))],
-    extra_cflags=["-O3", "-march=native"],
-    is_python_module=False,
-)
+SOURCE = Path(__file__).with_name("wkv.cpp")
+NAME = "restore_peer_wkv"
+
+
+def _load() -> None:
+    """Loads the operator; builds it for the CPU at hand if that was not done yet."""
+    built = Path(__file__).with_name("build") / f"{NAME}.so"
+    if built.exists() and built.stat().st_mtime > SOURCE.stat().st_mtime:
+        torch.ops.load_library(built)
+        return
+    # Imported only here: it takes longer than everything else.
+    from torch.utils.cpp_extension import load
+
+    built.parent.mkdir(exist_ok=True)
+    load(
+        name=NAME,
+        sources=[str(SOURCE)],
+        extra_cflags=["-O3", "-march=native"],
+        build_directory=str(built.parent),
+        is_python_module=False,
+    )
+
+
+_load()
 
 
 @torch.library.register_fake("restore_peer::wkv")
@@ -42,5 +59,5 @@ torch.library.register_autograd("restore_peer::wkv", _backward, setup_context=_s
 
 
 def wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Bi-WKV of `k, v: [B, T, C]` with `w, u: [C]`, already divided by T."""
-    return torch.ops.restore_peer.wkv(w, u, k, v)
+    """Bi-WKV of `k, v: [B, T, C]` with `w, u: [C]`, already divided by T; float32."""
+    return torch.ops.restore_peer.wkv(w, u, k.float(), v.float())

@@ -10,6 +10,7 @@
 #include "move_impl.h"
 #include "norm_impl.h"
 #include "optimizer_impl.h"
+#include "peak_impl.h"
 #include "pool_impl.h"
 #include "reduce_impl.h"
 #include "resize_impl.h"

@@ -140,6 +140,45 @@ struct ParityCommandTests {
   }
 }
 
+@Suite("restore bench")
+struct BenchCommandTests {
+  @Test("times a model on the given threads and instruction set, and says what the machine can do")
+  func model() throws {
+    let space = try Workspace()
+    for (options, mode) in [([], "inference"), (["--train"], "train")] {
+      let outcome = try space.start(
+        ["bench", "-m", "./tiny", "--shape", "1x16x24", "--runs", "3", "--json", "--threads", "1"]
+          + ["--isa", "base"] + options
+      ).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      let document = try outcome.json()
+      #expect((document["backEnd"] as? String)?.contains("(base)") == true)
+      let part = try #require((document["parts"] as? [[String: Any]])?.first)
+      let peak = try #require(part["peak"] as? [String: Any])
+      #expect(peak["instructionSet"] as? String == "base" && peak["threads"] as? Int == 1)
+      #expect((peak["multiplyAdd"] as? Double ?? 0) > 0 && (peak["triad"] as? Double ?? 0) > 0)
+      let model = try #require(part["model"] as? [String: Any])
+      #expect(model["mode"] as? String == mode && model["shape"] as? [Int] == [1, 16, 24])
+      let timing = try #require(model["timing"] as? [String: Any])
+      #expect((timing["seconds"] as? [Double])?.count == 3)
+      #expect((model["peakMemoryBytes"] as? Int ?? 0) > 1 << 20)
+    }
+    let text = try space.restore("bench", "-m", "./tiny", "--shape", "1x16x16", "--runs", "1")
+    #expect(text.output.contains("median ") && text.output.contains("of the multiply-add peak"))
+  }
+
+  @Test("wrong shapes, models and instruction sets are refused")
+  func refused() throws {
+    let space = try Workspace()
+    for (options, code) in [
+      (["--shape", "1x0x16"], Int32(64)), (["--shape", "1x16"], 64), (["--runs", "0"], 64),
+      (["--isa", "mmx"], 64), (["-m", "nobody"], 66), (["-m", "restore-rwkv:huge"], 78),
+    ] {
+      #expect(try space.start(["bench"] + options).finish().status == code, "\(options)")
+    }
+  }
+}
+
 @Suite("restore simulate")
 struct SimulateCommandTests {
   @Test("equal seeds give equal noise, other seeds other noise")

@@ -11,6 +11,7 @@
 #include "move.h"
 #include "norm.h"
 #include "optimizer.h"
+#include "peak.h"
 #include "pool.h"
 #include "reduce.h"
 #include "resize.h"

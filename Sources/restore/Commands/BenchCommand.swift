@@ -1,18 +1,20 @@
 import ArgumentParser
+import Benchmark
 import Foundation
 import Inference
-import Layers
 import Models
 import Randomness
 import TensorCore
 
-/// `restore bench`: how long a model takes on this machine.
+/// `restore bench`: how long things take on this machine.
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Time, peak memory and throughput on synthetic input.",
     discussion: """
       A model is a bundle, or an architecture with a preset and random weights, as in \
-      restore-rwkv:full. The machine's own peak is that of a matrix product measured before and after.
+      restore-rwkv:full. --ops and --blocks time its parts instead. What the machine can do at most \
+      (multiply-adds in registers, the memory triad) is measured in the same process, with the same \
+      threads and instruction set.
       """)
 
   @Option(name: .shortAndLong, help: "Bundle, architecture, or architecture:preset.")
@@ -21,28 +23,29 @@ struct BenchCommand: ParsableCommand {
   @Option(name: .long, help: "Batch x height x width.")
   var shape = "1x256x256"
 
-  @Option(name: .long, help: "Timed runs, after one that is not.")
+  @Option(name: .long, help: "Timed runs of a model, after one that is not.")
   var runs = 5
 
-  @Flag(name: .long, help: "Time forward and backward instead of inference.")
+  @Flag(name: .long, help: "Time training steps: forward, backward and AdamW.")
   var train = false
+
+  @Flag(name: .long, help: "Time single operations, and the matrix product of oneDNN by turns.")
+  var ops = false
+
+  @Flag(name: .long, help: "Time the blocks of the full Restore-RWKV.")
+  var blocks = false
+
+  @Flag(name: .long, help: "Also on one thread.")
+  var single = false
+
+  @Option(name: .long, help: "Instruction set: base, avx2 or avx512; default: the best there is.")
+  var isa: InstructionSet?
 
   @OptionGroup(title: "General") var common: CommonOptions
 
-  private struct Document: Encodable {
-    let ok = true
-    let model: String
-    let shape: [Int]
-    let mode: String
-    let threads: Int
-    let backEnd: String
-    let seconds: [Double]
-    let medianSeconds: Double
-    let quartiles: [Double]
-    let gflops: Double
-    let peakGFLOPS: Double
-    let shareOfPeak: Double
-    let peakMemoryBytes: UInt64
+  /// The levels of the kernels.
+  enum InstructionSet: String, ExpressibleByArgument, CaseIterable {
+    case base, avx2, avx512
   }
 
   func validate() throws {
@@ -53,7 +56,7 @@ struct BenchCommand: ParsableCommand {
   }
 
   private var sizes: [Int]? {
-    let sizes = shape.split(separator: "x").map { Int($0) }
+    let sizes = shape.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
     guard sizes.count == 3, !sizes.contains(nil) else { return nil }
     let numbers = sizes.compactMap(\.self)
     return numbers.allSatisfy { $0 >= 1 && $0 <= 1 << 20 } ? numbers : nil
@@ -61,51 +64,72 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     common.apply()
-    guard let sizes else { return }
-    let network = try network()
-    network.setRequiresGradient(train)
-    network.setTraining(train)
-    var generator = SeededGenerator(seed: 0)
-    let x = Tensor([sizes[0], sizes[1], sizes[2], network.inChannels]) { buffer in
-      generator.fillUniform(buffer)
+    try useInstructionSet()
+    let all = Engine.shared.threads
+    var report = BenchReport()
+    for threads in single && all > 1 ? [1, all] : [all] {
+      Engine.shared.threads = threads
+      report.parts.append(try ops || blocks ? parts() : models())
     }
-    let peakBefore = Engine.shared.measuredPeak()
-    var seconds: [Double] = []
-    for run in 0...runs {
-      if Interruption.signal != nil { throw Interruption.failure("run the same command again") }
-      let start = ContinuousClock.now
-      Engine.shared.perform {
-        let y = network(x)
-        if train { _ = (y - x).absolute().mean().gradients() }
-      }
-      let time = start.duration(to: .now)
-      if run > 0 {
-        seconds.append(
-          Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18)
-      }
+    if common.json { Console.shared.result(report) } else { Console.shared.result(report.lines) }
+  }
+
+  /// Starts the program anew with the level in its environment, which oneDNN and all kernels read.
+  private func useInstructionSet() throws {
+    guard let isa, isa.rawValue != MachinePeak.instructionSet else { return }
+    let variable = "RESTORE_ISA"
+    guard ProcessInfo.processInfo.environment[variable] != isa.rawValue else {
+      throw CommandFailure(
+        code: ExitStatus.unavailable, kind: "unavailable",
+        what: "no such instruction set (\(isa.rawValue))",
+        cause: "this processor offers \(MachinePeak.instructionSet)", advice: "leave out --isa")
     }
-    let peak = max(peakBefore, Engine.shared.measuredPeak())
-    let sorted = seconds.sorted()
-    let median = quantile(sorted, 0.5)
-    let gflop =
-      2e-9 * Double(network.multiplyAdds(height: sizes[1], width: sizes[2]) * sizes[0])
-      * (train ? 3 : 1)
-    let gflops = gflop / median
-    let document = Document(
-      model: model, shape: sizes, mode: train ? "train" : "inference",
-      threads: Engine.shared.threads, backEnd: Engine.shared.backEnd, seconds: seconds,
-      medianSeconds: median, quartiles: [quantile(sorted, 0.25), quantile(sorted, 0.75)],
-      gflops: gflops, peakGFLOPS: peak, shareOfPeak: gflops / peak,
-      peakMemoryBytes: Memory.peak)
-    if common.json { return Console.shared.result(document) }
-    let line = String(
-      format: "median %.4g s (quartiles %.4g to %.4g), %.0f GFLOP/s = %.0f %% of the measured GEMM "
-        + "peak of %.0f", median, document.quartiles[0], document.quartiles[1], gflops,
-      100 * gflops / peak, peak)
-    Console.shared.result([
-      "\(model) \(shape) \(document.mode), \(document.threads) threads, \(document.backEnd)", line,
-      "peak memory \(Memory.text(document.peakMemoryBytes))",
-    ])
+    setenv(variable, isa.rawValue, 1)
+    var arguments = CommandLine.arguments.map { strdup($0) } + [nil]
+    execv("/proc/self/exe", &arguments)
+    throw CommandFailure(
+      code: ExitStatus.failure, kind: "internal", what: "cannot start again",
+      cause: String(cString: strerror(errno)), advice: "set \(variable)=\(isa.rawValue) yourself")
+  }
+
+  private func requireUninterrupted() throws {
+    if Interruption.signal != nil { throw Interruption.failure("run the same command again") }
+  }
+
+  /// Operations and blocks.
+  private func parts() throws -> BenchReport.Part {
+    var part = BenchReport.Part(peak: MachinePeak.measured())
+    func shows(_ measurement: Measurement) -> Bool {
+      Console.shared.detail("\(measurement.name) \(measurement.size)")
+      return Interruption.signal == nil
+    }
+    if ops { part.measurements += OperationBenchmarks.run(against: part.peak, progress: shows) }
+    if blocks {
+      part.measurements += BlockBenchmarks.run(
+        against: part.peak, isTraining: train, progress: shows)
+    }
+    try requireUninterrupted()
+    return part
+  }
+
+  /// The whole network; the machine's peaks are measured after it, so that the memory is its own.
+  private func models() throws -> BenchReport.Part {
+    guard let sizes else { preconditionFailure("bench: the shape was checked before") }
+    let benchmark = ModelBenchmark(try network(), shape: sizes, isTraining: train)
+    let product = Engine.shared.measuredPeak()
+    guard
+      let timing = benchmark.timing(runs: runs, shouldStop: { Interruption.signal != nil })
+    else { throw Interruption.failure("run the same command again") }
+    let memory = Memory.peak
+    var part = BenchReport.Part(peak: MachinePeak.measured())
+    let gflops = 1e-9 * benchmark.operations / timing.median
+    let bestProduct = max(product, Engine.shared.measuredPeak())
+    part.model = BenchReport.Model(
+      model: model, shape: sizes, mode: train ? "train" : "inference", timing: timing,
+      gflop: 1e-9 * benchmark.operations, gflops: gflops,
+      shareOfMultiplyAdd: gflops / part.peak.multiplyAdd, product: bestProduct,
+      shareOfProduct: gflops / bestProduct, peakMemoryBytes: memory)
+    return part
   }
 
   private func network() throws -> any RestorationModel {
@@ -119,13 +143,5 @@ struct BenchCommand: ParsableCommand {
       ).makeModel(using: &generator)
     }
     return try ModelBundle.find(model).loadModel()
-  }
-
-  /// Linear interpolation between order statistics.
-  private func quantile(_ sorted: [Double], _ part: Double) -> Double {
-    let position = part * Double(sorted.count - 1)
-    let low = Int(position)
-    let high = min(low + 1, sorted.count - 1)
-    return sorted[low] + (position - Double(low)) * (sorted[high] - sorted[low])
   }
 }

@@ -1,0 +1,57 @@
+"""What `restore run` does with one slice, in PyTorch: from the start of Python to the written file.
+
+Restores one 8-bit slice (a .npy file, quicker to read than the PNG that `restore` gets) with the
+weights of a bundle and writes a PNG-sized .npy. The operator comes from a library that is already
+built, weights and image are read without further packages: nothing is in this script's way.
+"""
+
+import json
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from restore_rwkv import RestoreRWKV
+
+
+def load(path: Path) -> dict[str, torch.Tensor]:
+    """The float32 tensors of a safetensors file."""
+    data = bytearray(path.read_bytes())
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        values = torch.frombuffer(
+            data, dtype=torch.float32, count=(end - begin) // 4, offset=8 + length + begin
+        )
+        tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+def main() -> None:
+    bundle, source, target, threads = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    parameters = json.loads((Path(bundle) / "model.json").read_text())["hyperparameters"]
+    parameters.pop("ln_eps")
+    network = RestoreRWKV(**parameters)
+    missing, unexpected = network.load_state_dict(
+        load(Path(bundle) / "weights.safetensors"), strict=False
+    )
+    assert not unexpected and all("reparam" in name for name in missing), (missing, unexpected)
+    network.fold()
+    pixels = np.load(source).astype(np.float32)
+    positive = pixels[pixels > 0]
+    low, high = float(positive.min()), float(np.percentile(positive, 99.5))
+    image = torch.from_numpy((pixels - low) / (high - low))
+    with torch.inference_mode():
+        restored = network(image[None, None])[0, 0].numpy() * (high - low) + low
+    np.save(target, np.clip(np.rint(restored), 0, 255).astype(np.uint8))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+import Layers
+public import Models
+import Randomness
+import TensorCore
+import Train
+
+/// A network, inference or training steps, on random images.
+public struct ModelBenchmark {
+  private let network: any RestorationModel
+  private let shape: [Int]
+  private let x: Tensor
+  private let optimizer: Adam?
+
+  /// A network and what it is fed with.
+  ///
+  /// - Parameters:
+  ///   - network: Its mode is set here.
+  ///   - shape: Batch, rows and columns.
+  ///   - isTraining: Forward, backward and AdamW instead of inference.
+  public init(_ network: any RestorationModel, shape: [Int], isTraining: Bool) {
+    precondition(shape.count == 3, "model benchmark: shape \(shape), expected [N, H, W]")
+    self.network = network
+    self.shape = shape
+    network.setRequiresGradient(isTraining)
+    network.setTraining(isTraining)
+    var generator = SeededGenerator(seed: 0)
+    x = Tensor([shape[0], shape[1], shape[2], network.inChannels]) { generator.fillUniform($0) }
+    var section = TrainingConfiguration.OptimizerSection()
+    section.name = "adamw"
+    section.weightDecay = 0.01
+    section.clip = 0
+    optimizer = isTraining ? Adam(network.parameters, section) : nil
+  }
+
+  /// Floating-point operations of convolutions and linear maps; backward counts twice.
+  public var operations: Double {
+    2 * Double(network.multiplyAdds(height: shape[1], width: shape[2]) * shape[0])
+      * (optimizer == nil ? 1 : 3)
+  }
+
+  /// One inference or one training step.
+  public func step() {
+    Engine.shared.perform {
+      let y = network(x)
+      guard let optimizer else { return }
+      _ = optimizer.step((y - x).absolute().mean().gradients(), learningRate: 2e-4)
+    }
+  }
+
+  /// Times steps after one that is not timed, which packs weights and fills the pool.
+  ///
+  /// - Parameters:
+  ///   - runs: Timed steps.
+  ///   - shouldStop: Asked before each.
+  /// - Returns: Nil if stopped.
+  public func timing(runs: Int, shouldStop: () -> Bool = { false }) -> Timing? {
+    var seconds: [Double] = []
+    for run in 0...runs {
+      if shouldStop() { return nil }
+      let time = clocked(step)
+      if run > 0 { seconds.append(time) }
+    }
+    return Timing(seconds)
+  }
+}

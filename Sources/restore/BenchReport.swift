@@ -1,0 +1,91 @@
+import Benchmark
+import Foundation
+import TensorCore
+
+/// What `restore bench` found, as text and as JSON.
+struct BenchReport: Encodable {
+  let ok = true
+  let version = programVersion
+  let processor = MachinePeak.processor
+  let backEnd = Engine.shared.backEnd
+  /// Variables of the environment that change the speed of libraries.
+  let environment = ProcessInfo.processInfo.environment.filter { name, _ in
+    ["OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "OPENBLAS_", "RESTORE_"]
+      .contains(where: name.hasPrefix) && name != "RESTORE_MODELS"
+  }
+  var parts: [Part] = []
+
+  /// All that was measured with one number of threads.
+  struct Part: Encodable {
+    let peak: MachinePeak
+    var model: Model?
+    var measurements: [Measurement] = []
+  }
+
+  /// A whole network.
+  struct Model: Encodable {
+    let model: String
+    let shape: [Int]
+    let mode: String
+    let timing: Timing
+    /// Counted work of one step, GFLOP.
+    let gflop: Double
+    let gflops: Double
+    let shareOfMultiplyAdd: Double
+    /// The best matrix product of this engine, GFLOP/s.
+    let product: Double
+    let shareOfProduct: Double
+    let peakMemoryBytes: UInt64
+  }
+
+  /// The lines for people.
+  var lines: [String] {
+    var lines = ["\(processor); \(backEnd)"]
+    lines += environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    for part in parts {
+      let peak = part.peak
+      lines.append(
+        String(
+          format: "%d thread%@, %@: peak %.0f GFLOP/s multiply-add, %.1f GB/s triad", peak.threads,
+          peak.threads == 1 ? "" : "s", peak.instructionSet, peak.multiplyAdd, peak.triad))
+      if let model = part.model { lines += model.lines }
+      if !part.measurements.isEmpty { lines += table(part.measurements) }
+    }
+    return lines
+  }
+
+  private func table(_ measurements: [Measurement]) -> [String] {
+    var table = TextTable([
+      "operation", "size", "ms", "quartiles", "GFLOP/s", "GB/s", "of peak", "other", "ms", "ratio",
+    ])
+    func milliseconds(_ seconds: Double) -> String { String(format: "%.3f", 1e3 * seconds) }
+    for item in measurements {
+      table.append([
+        item.name, item.size, milliseconds(item.timing.median),
+        milliseconds(item.timing.firstQuartile) + "-" + milliseconds(item.timing.thirdQuartile),
+        item.gflops.map { String(format: "%.0f", $0) } ?? "",
+        item.gigabytesPerSecond.map { String(format: "%.1f", $0) } ?? "",
+        String(format: "%.0f %%", 100 * item.share),
+        item.opponent?.name ?? "", item.opponent.map { milliseconds($0.timing.median) } ?? "",
+        item.opponent.map { String(format: "%.2f", $0.ratio) } ?? "",
+      ])
+    }
+    return table.lines()
+  }
+}
+
+extension BenchReport.Model {
+  /// The lines for people.
+  var lines: [String] {
+    [
+      "\(model) \(shape.map(String.init).joined(separator: "x")) \(mode)",
+      String(
+        format: "  median %.4g s (quartiles %.4g to %.4g), %.0f GFLOP/s", timing.median,
+        timing.firstQuartile, timing.thirdQuartile, gflops),
+      String(
+        format: "  %.0f %% of the multiply-add peak, %.0f %% of the best matrix product (%.0f)",
+        100 * shareOfMultiplyAdd, 100 * shareOfProduct, product),
+      "  peak memory \(Memory.text(peakMemoryBytes))",
+    ]
+  }
+}
