@@ -18,9 +18,9 @@ public enum BlockBenchmarks {
   /// - Returns: One measurement a level.
   public static func run(
     against peak: MachinePeak, isTraining: Bool, seconds: Double = 0.5,
-    progress: (Measurement) -> Bool = { _ in true }
-  ) -> [Measurement] {
-    var found: [Measurement] = []
+    progress: (TimedWork) -> Bool = { _ in true }
+  ) -> [TimedWork] {
+    var found: [TimedWork] = []
     for (side, channels) in levels {
       let measurement = Engine.shared.perform {
         measured(side, channels, isTraining, peak, seconds)
@@ -33,7 +33,7 @@ public enum BlockBenchmarks {
 
   private static func measured(
     _ side: Int, _ channels: Int, _ isTraining: Bool, _ peak: MachinePeak, _ seconds: Double
-  ) -> Measurement {
+  ) -> TimedWork {
     var generator = SeededGenerator(seed: 0)
     let block = RestoreBlock(
       channels: channels, hiddenRate: 4, recurrences: 2, layerNormEps: 1e-5, using: &generator)
@@ -50,7 +50,7 @@ public enum BlockBenchmarks {
           if isTraining { _ = Tensor.gradients(of: [y], upstream: [plain]) }
         }
       ], seconds: seconds)
-    return Measurement(
+    return TimedWork(
       isTraining ? "block, forward and backward" : "block", "\(side) x \(side) x \(channels)",
       .operations(isTraining ? 3 * forward : forward), times[0], peak: peak)
   }

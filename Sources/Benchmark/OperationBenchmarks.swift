@@ -12,9 +12,9 @@ public enum OperationBenchmarks {
   /// - Returns: One measurement an operation and size.
   public static func run(
     against peak: MachinePeak, seconds: Double = 0.25,
-    progress: (Measurement) -> Bool = { _ in true }
-  ) -> [Measurement] {
-    var found: [Measurement] = []
+    progress: (TimedWork) -> Bool = { _ in true }
+  ) -> [TimedWork] {
+    var found: [TimedWork] = []
     for makeCase in cases {
       let measurement = Engine.shared.perform { makeCase().measured(peak, seconds) }
       found.append(measurement)
@@ -27,14 +27,14 @@ public enum OperationBenchmarks {
   struct Case {
     let name: String
     let size: String
-    let work: Measurement.Work
+    let work: TimedWork.Work
     let subject: Subject
     var opponent: (name: String, subject: Subject)?
 
-    func measured(_ peak: MachinePeak, _ seconds: Double) -> Measurement {
+    func measured(_ peak: MachinePeak, _ seconds: Double) -> TimedWork {
       let times = Subject.times(
         of: [subject] + [opponent?.subject].compactMap(\.self), seconds: seconds)
-      return Measurement(
+      return TimedWork(
         name, size, work, times[0], peak: peak, opponent: opponent.map { ($0.name, times[1]) })
     }
   }

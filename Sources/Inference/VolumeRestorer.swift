@@ -84,20 +84,34 @@ public final class VolumeRestorer {
     func padded(_ length: Int, _ tile: Int?) -> Int {
       (min(length, tile ?? length) + multiple - 1) / multiple * multiple
     }
-    let pixels =
-      padded(layout.height, options.tiling?.height) * padded(layout.width, options.tiling?.width)
+    let tiling = isBanded(options) ? nil : options.tiling
+    let pixels = padded(layout.height, tiling?.height) * padded(layout.width, tiling?.width)
     let side = 8 * multiple
-    let perPixel = Double(activationBytes(side: side)) / Double(side * side)
+    let perPixel =
+      Double(activationBytes(side: side, isBanded: isBanded(options))) / Double(side * side)
     let weights = 2 * MemoryLayout<Float>.size * model.parameterCount(.stored)
     return Int(perPixel * Double(pixels)) + weights
       + 3 * MemoryLayout<Float>.size * volume.voxels.count
   }
 
-  private func activationBytes(side: Int) -> Int {
+  /// Whether tiles are bands of rows within the network, see ``BandedModel``.
+  private func isBanded(_ options: RestorationOptions) -> Bool {
+    options.tiling != nil && model is any BandedModel
+  }
+
+  private func activationBytes(side: Int, isBanded: Bool) -> Int {
     Engine.shared.perform {
-      BufferPool.shared.measuringPeak {
-        _ = model(Tensor([1, side, side, model.inChannels], repeating: 0.5))
+      let x = Tensor([1, side, side, model.inChannels], repeating: 0.5)
+      func run() {
+        if isBanded, let model = model as? any BandedModel {
+          _ = model.restoredInBands(of: side / 8, x)
+        } else {
+          _ = model(x)
+        }
       }
+      // The first run packs weights, which the estimate counts by themselves.
+      run()
+      return BufferPool.shared.measuringPeak(run)
     }
   }
 
@@ -165,31 +179,40 @@ public final class VolumeRestorer {
     _ pixels: [Float], _ height: Int, _ width: Int, _ number: Int, _ options: RestorationOptions
   ) throws(InferenceError) -> [Float] {
     let restored: [Float]
-    if let tiling = options.tiling {
+    if let tiling = options.tiling, let banded = model as? any BandedModel {
+      restored = run(pixels, height, width, options.averagesFlips) {
+        banded.restoredInBands(of: tiling.height, $0)
+      }
+    } else if let tiling = options.tiling {
       restored = tiling.map(pixels, rows: height, columns: width) {
-        run($0, $1, $2, options.averagesFlips)
+        run($0, $1, $2, options.averagesFlips) { model($0) }
       }
     } else {
-      restored = run(pixels, height, width, options.averagesFlips)
+      restored = run(pixels, height, width, options.averagesFlips) { model($0) }
     }
     guard restored.allSatisfy(\.isFinite) else { throw .outputNotFinite(slice: number) }
     return restored
   }
 
-  private func run(_ pixels: [Float], _ height: Int, _ width: Int, _ averages: Bool) -> [Float] {
-    guard averages else { return run(pixels, height, width) }
+  private func run(
+    _ pixels: [Float], _ height: Int, _ width: Int, _ averages: Bool,
+    _ network: (Tensor) -> Tensor
+  ) -> [Float] {
+    guard averages else { return run(pixels, height, width, network) }
     var sum = [Float](repeating: 0, count: pixels.count)
     for flip in 0..<4 {
       let order = Self.order(height, width, flipsRows: flip & 1 != 0, flipsColumns: flip & 2 != 0)
-      let restored = run(order.map { pixels[$0] }, height, width)
+      let restored = run(order.map { pixels[$0] }, height, width, network)
       // A flip undoes itself.
       for (index, source) in order.enumerated() { sum[source] += restored[index] / 4 }
     }
     return sum
   }
 
-  private func run(_ pixels: [Float], _ height: Int, _ width: Int) -> [Float] {
-    Engine.shared.perform { model(Tensor([1, height, width, 1], pixels)).values }
+  private func run(
+    _ pixels: [Float], _ height: Int, _ width: Int, _ network: (Tensor) -> Tensor
+  ) -> [Float] {
+    Engine.shared.perform { network(Tensor([1, height, width, 1], pixels)).values }
   }
 
   private static func order(

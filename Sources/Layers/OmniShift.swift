@@ -15,6 +15,9 @@ public import TensorCore
 ///
 /// Source: Yang et al., *Restore-RWKV*, arXiv 2407.11087, §3 (Omni-Shift).
 public final class OmniShift: Module {
+  /// How many rows and columns away a result looks.
+  public static let reach = 2
+
   /// The branches' weights, `[4]`: identity, 1×1, 3×3, 5×5.
   public let alpha: Parameter
   /// `[C, 1, 1, 1]`.

@@ -44,6 +44,33 @@ public protocol RestorationModel: Module {
   func forward(_ x: Tensor) -> Tensor
 }
 
+/// A network that sees the whole image at once, so that tiles of it would give another result, but
+/// whose memory can be bounded: all that looks only at neighbours runs over bands of rows.
+public protocol BandedModel: RestorationModel {
+  /// As ``RestorationModel/forward(_:)``, with the same result.
+  ///
+  /// - Parameters:
+  ///   - rows: Rows of a band at full resolution, at least 1.
+  ///   - x: `[N, H, W, inChannels]`, H and W multiples of ``RestorationModel/sizeMultiple``.
+  /// - Returns: `[N, H, W, outChannels]`.
+  func forwardInBands(of rows: Int, _ x: Tensor) -> Tensor
+}
+
+extension BandedModel {
+  /// Restores images of any height and width, band by band.
+  ///
+  /// - Parameters:
+  ///   - rows: Rows of a band, at least 1.
+  ///   - x: `[N, H, W, inChannels]`, none of them 0.
+  /// - Returns: `[N, H, W, outChannels]`.
+  public func restoredInBands(of rows: Int, _ x: Tensor) -> Tensor {
+    Engine.shared.perform {
+      forwardInBands(of: rows, x.reflected(toMultipleOf: sizeMultiple))
+        .cropped(height: x.shape[1], width: x.shape[2])
+    }
+  }
+}
+
 extension RestorationModel {
   /// Restores images of any height and width.
   ///

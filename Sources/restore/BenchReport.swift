@@ -19,7 +19,7 @@ struct BenchReport: Encodable {
   struct Part: Encodable {
     let peak: MachinePeak
     var model: Model?
-    var measurements: [Measurement] = []
+    var measurements: [TimedWork] = []
   }
 
   /// A whole network.
@@ -54,23 +54,27 @@ struct BenchReport: Encodable {
     return lines
   }
 
-  private func table(_ measurements: [Measurement]) -> [String] {
+  private func table(_ measurements: [TimedWork]) -> [String] {
     var table = TextTable([
       "operation", "size", "ms", "quartiles", "GFLOP/s", "GB/s", "of peak", "other", "ms", "ratio",
     ])
-    func milliseconds(_ seconds: Double) -> String { String(format: "%.3f", 1e3 * seconds) }
-    for item in measurements {
-      table.append([
-        item.name, item.size, milliseconds(item.timing.median),
-        milliseconds(item.timing.firstQuartile) + "-" + milliseconds(item.timing.thirdQuartile),
-        item.gflops.map { String(format: "%.0f", $0) } ?? "",
-        item.gigabytesPerSecond.map { String(format: "%.1f", $0) } ?? "",
-        String(format: "%.0f %%", 100 * item.share),
-        item.opponent?.name ?? "", item.opponent.map { milliseconds($0.timing.median) } ?? "",
-        item.opponent.map { String(format: "%.2f", $0.ratio) } ?? "",
-      ])
-    }
+    for item in measurements { table.append(row(item)) }
     return table.lines()
+  }
+
+  private func row(_ item: TimedWork) -> [String] {
+    func text(_ value: Double?, _ form: String) -> String {
+      value.map { String(format: form, $0) } ?? ""
+    }
+    func milliseconds(_ seconds: Double?) -> String { text(seconds.map { 1e3 * $0 }, "%.3f") }
+    let timing = item.timing
+    let quartiles = milliseconds(timing.firstQuartile) + "-" + milliseconds(timing.thirdQuartile)
+    var row = [item.name, item.size, milliseconds(timing.median), quartiles]
+    row += [text(item.gflops, "%.0f"), text(item.gigabytesPerSecond, "%.1f")]
+    row.append(text(100 * item.share, "%.0f %%"))
+    row += [item.opponent?.name ?? "", milliseconds(item.opponent?.timing.median)]
+    row.append(text(item.opponent?.ratio, "%.2f"))
+    return row
   }
 }
 

@@ -45,6 +45,24 @@ struct RestoreRWKVTests {
     #expect(model.state.count == 814)
   }
 
+  @Test(
+    "bands of rows give what the whole image gives",
+    arguments: [1, 3, 8, 16, 100], [1, 3])
+  func bands(rows: Int, recurrences: Int) throws {
+    let model = try Self.network(recurrences: recurrences)
+    model.setRequiresGradient(false)
+    model.setTraining(false)
+    var generator = SeededGenerator(seed: 7)
+    let x = Tensor([2, 37, 21, 1]) { generator.fillUniform($0) }
+    let whole = model(x)
+    let banded = model.restoredInBands(of: rows, x)
+    #expect(banded.shape == whole.shape)
+    let largest = whole.values.map(abs).max() ?? 0
+    for (found, expected) in zip(banded.values, whole.values) {
+      #expect(abs(found - expected) <= 1e-6 * largest)
+    }
+  }
+
   @Test("names are the authors', in the order of their program")
   func names() throws {
     let model = try Self.network()

@@ -158,6 +158,30 @@ struct RunCommandTests {
     #expect(read.0.source.dataType == .int16 && read.1.source.dataType == .int16)
   }
 
+  @Test("--tile needs less memory, says so beforehand, and changes nothing")
+  func tiles() throws {
+    let space = try Workspace()
+    try space.image("in.nii", space.volume(x: 128, y: 128, z: 1))
+    var needs: [Int] = []
+    var files: [Data] = []
+    for options in [[], ["--tile", "16,16"]] {
+      let run = ["run", "-i", "in.nii", "-o", "out.nii", "-m", "./tiny", "--overwrite"] + options
+      let plan = try space.start(run + ["--dry-run", "--json"]).finish()
+      let items = try #require(try plan.json()["items"] as? [[String: Any]])
+      needs.append(try #require(items.first?["neededBytes"] as? Int))
+      let outcome = try space.start(run).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      files.append(try space.data("out.nii"))
+    }
+    #expect(needs[1] < needs[0])
+    let voxels = try files.map { data in
+      try space.write(data, to: "copy.nii")
+      return try NIfTI.read(space.path("copy.nii")).volume.voxels
+    }
+    let worst = zip(voxels[0], voxels[1]).map { abs($0 - $1) }.max() ?? 1
+    #expect(worst <= 1e-5 * 300)
+  }
+
   @Test("a PNG is restored as a PNG of the same depth")
   func picture() throws {
     let space = try Workspace()

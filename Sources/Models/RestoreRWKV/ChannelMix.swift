@@ -48,4 +48,23 @@ public final class ChannelMix: Module {
       key: key.weight.tensor, receptance: receptance.weight.tensor, value: value.weight.tensor,
       scale: scale, residual: residual)
   }
+
+  /// `x + scale · mix(norm(x))` band by band, with the same result as all at once.
+  ///
+  /// - Parameters:
+  ///   - x: `[N, H, W, C]`.
+  ///   - norm: The norm before this layer.
+  ///   - scale: Multiplies the result, `[C]`.
+  ///   - rows: Rows of a band.
+  /// - Returns: `[N, H, W, C]`.
+  func addingInBands(
+    to x: Tensor, norm: LayerNorm, scale: Tensor, rows: Int
+  ) -> Tensor {
+    let bands = RowBands(height: x.shape[1], rows: rows, halo: OmniShift.reach)
+    return bands.assembled(x.shape) { band in
+      band.core(of: omniShift(norm(x.sliced(axis: 1, band.haloed)))).feedForward(
+        key: key.weight.tensor, receptance: receptance.weight.tensor, value: value.weight.tensor,
+        scale: scale, residual: x.sliced(axis: 1, band.rows))
+    }
+  }
 }

@@ -54,4 +54,11 @@ public final class RestoreBlock: Module {
     let mixed = spatialMix(norm1(x), scale: gamma1.tensor, residual: consume x)
     return channelMix(norm2(mixed), scale: gamma2.tensor, residual: mixed)
   }
+
+  /// The same, band by band of `rows` rows, for images too large to be mixed at once.
+  func inBands(of rows: Int, _ x: consuming Tensor) -> Tensor {
+    let mixed = spatialMix.addingInBands(
+      to: consume x, norm: norm1, scale: gamma1.tensor, rows: rows)
+    return channelMix.addingInBands(to: mixed, norm: norm2, scale: gamma2.tensor, rows: rows)
+  }
 }

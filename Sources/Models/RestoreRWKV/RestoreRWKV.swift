@@ -144,7 +144,13 @@ public final class RestoreRWKV: RestorationModel {
   }
 
   /// Maps `[N, H, W, inChannels]`, H and W multiples of 8, to `[N, H, W, outChannels]`.
-  public func forward(_ x: Tensor) -> Tensor {
+  public func forward(_ x: Tensor) -> Tensor { forward(x, bandRows: nil) }
+
+  /// The same with blocks that work band by band.
+  private func forward(_ x: Tensor, bandRows: Int?) -> Tensor {
+    func run(_ blocks: [RestoreBlock], _ x: consuming Tensor) -> Tensor {
+      self.run(blocks, consume x, bandRows: bandRows)
+    }
     let e1 = run(encoder1, patchEmbed(x))
     let e2 = run(encoder2, down1To2(e1))
     let e3 = run(encoder3, down2To3(e2))
@@ -159,8 +165,23 @@ public final class RestoreRWKV: RestorationModel {
   }
 
   /// Runs blocks one after the other; each input is let go of as soon as its block is done with it.
-  private func run(_ blocks: [RestoreBlock], _ x: consuming Tensor) -> Tensor {
-    for block in blocks { x = block(consume x) }
+  private func run(
+    _ blocks: [RestoreBlock], _ x: consuming Tensor, bandRows: Int?
+  ) -> Tensor {
+    for block in blocks {
+      if let bandRows {
+        x = block.inBands(of: bandRows, consume x)
+      } else {
+        x = block(consume x)
+      }
+    }
     return x
+  }
+}
+
+extension RestoreRWKV: BandedModel {
+  /// As ``forward(_:)``, but what is not recurrent exists only for a band of rows at a time.
+  public func forwardInBands(of rows: Int, _ x: Tensor) -> Tensor {
+    forward(x, bandRows: rows)
   }
 }

@@ -75,4 +75,45 @@ public final class SpatialMix: Module {
     return (consume mixed).reshaped(to: images).gatedProjection(
       gate: consume r, weight: output.weight.tensor, scale: scale, residual: residual)
   }
+
+  /// `x + scale · mix(norm(x))` band by band, with the same result as all at once.
+  ///
+  /// The recurrences see the whole image; besides it only keys and values exist as a whole.
+  ///
+  /// - Parameters:
+  ///   - x: `[N, H, W, C]`.
+  ///   - norm: The norm before this layer.
+  ///   - scale: Multiplies the result, `[C]`.
+  ///   - rows: Rows of a band.
+  /// - Returns: `[N, H, W, C]`.
+  func addingInBands(
+    to x: Tensor, norm: LayerNorm, scale: Tensor, rows: Int
+  ) -> Tensor {
+    let shape = x.shape
+    let (height, width) = (shape[1], shape[2])
+    let tokens: Shape = [shape[0], height * width, shape[3]]
+    let perToken = 1 / Float(height * width)
+    let bands = RowBands(height: height, rows: rows, halo: OmniShift.reach)
+    func shifted(_ band: RowBands.Band) -> Tensor {
+      band.core(of: omniShift(norm(x.sliced(axis: 1, band.haloed))))
+    }
+    var mixed: Tensor
+    do {
+      let k = bands.assembled(shape) { key(shifted($0)) }.reshaped(to: tokens)
+      mixed = bands.assembled(shape) { value(shifted($0)) }.reshaped(to: tokens)
+      for recurrence in 0..<decay.shape[0] {
+        let own = recurrence..<recurrence + 1
+        mixed = Tensor.bidirectionalWKV(
+          decay: decay.tensor.sliced(axis: 0, own).scaled(by: perToken),
+          bonus: first.tensor.sliced(axis: 0, own).scaled(by: perToken), key: k, value: mixed,
+          height: height, width: width, startsWithColumns: !recurrence.isMultiple(of: 2))
+      }
+    }
+    mixed = mixed.reshaped(to: shape)
+    return bands.assembled(shape) { band in
+      mixed.sliced(axis: 1, band.rows).gatedProjection(
+        gate: receptance(shifted(band), activation: .sigmoid), weight: output.weight.tensor,
+        scale: scale, residual: x.sliced(axis: 1, band.rows))
+    }
+  }
 }

@@ -14,6 +14,8 @@ import Kernels
 struct BidirectionalWKV: Operation {
   let height: Int
   let width: Int
+  /// Whether recurrence 0 runs column by column and 1 row by row.
+  var startsWithColumns = false
 
   var kind: OperationKind { .bidirectionalWKV }
   var backwardReads: BackwardReads { .everything }
@@ -55,7 +57,7 @@ struct BidirectionalWKV: Operation {
 
   private func plan(_ form: k_wkv_form, _ recurrence: Int, _ key: Shape) -> k_wkv_plan {
     let (batch, channels) = (key[0], key.channels)
-    return recurrence.isMultiple(of: 2)
+    return recurrence.isMultiple(of: 2) != startsWithColumns
       ? k_wkv_make_plan(form, batch, height, width, channels, channels, width * channels)
       : k_wkv_make_plan(form, batch, width, height, channels, width * channels, channels)
   }
@@ -202,10 +204,14 @@ extension Tensor {
   ///   - value: As `key`.
   ///   - height: Rows of the image; 1 for a plain sequence.
   ///   - width: Columns of the image.
+  ///   - startsWithColumns: Whether the first recurrence runs column by column.
   /// - Returns: `[N, height · width, C]`.
   public static func bidirectionalWKV(
-    decay: Tensor, bonus: Tensor, key: Tensor, value: Tensor, height: Int, width: Int
+    decay: Tensor, bonus: Tensor, key: Tensor, value: Tensor, height: Int, width: Int,
+    startsWithColumns: Bool = false
   ) -> Tensor {
-    apply(BidirectionalWKV(height: height, width: width), [decay, bonus, key, value])
+    apply(
+      BidirectionalWKV(height: height, width: width, startsWithColumns: startsWithColumns),
+      [decay, bonus, key, value])
   }
 }

@@ -99,7 +99,7 @@ struct BenchCommand: ParsableCommand {
   /// Operations and blocks.
   private func parts() throws -> BenchReport.Part {
     var part = BenchReport.Part(peak: MachinePeak.measured())
-    func shows(_ measurement: Measurement) -> Bool {
+    func shows(_ measurement: TimedWork) -> Bool {
       Console.shared.detail("\(measurement.name) \(measurement.size)")
       return Interruption.signal == nil
     }

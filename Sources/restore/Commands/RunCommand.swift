@@ -125,10 +125,15 @@ struct SliceOptions: ParsableArguments {
   @Option(name: .long, help: "Plane of the slices: axial, coronal or sagittal.")
   var plane: AnatomicalPlane?
 
-  @Option(name: .long, help: "Tile size Y,X (or Z,Y,X; slice models do not use Z).")
+  @Option(
+    name: .long,
+    help: """
+      Work in tiles of Y,X pixels (or Z,Y,X; slice models do not use Z) to save memory. A network \
+      that sees the whole image works in bands of Y rows, with the same result.
+      """)
   var tile: String?
 
-  @Option(name: .long, help: "Part of a tile that its neighbour shares, 0 to below 1.")
+  @Option(name: .long, help: "Part of a tile that its neighbour shares, 0 to below 1 (not bands).")
   var overlap = 0.5
 
   @Option(name: .long, help: "Weights where tiles meet: gaussian or constant.")

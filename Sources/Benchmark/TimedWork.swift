@@ -1,5 +1,5 @@
 /// One timed thing, and how near it came to what the machine can do.
-public struct Measurement: Sendable, Encodable {
+public struct TimedWork: Sendable, Encodable {
   /// What was timed, as in `linear`.
   public let name: String
   /// Its size, as in `65536 x 48 x 192`.
