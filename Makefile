@@ -3,6 +3,7 @@
 PREFIX ?= /usr/local
 RESTORE = .build/release/restore
 SOURCES = Package.swift Sources Tests
+REVISION = $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test lint format bench install clean
@@ -14,7 +15,7 @@ setup: ## Install missing system libraries and check the Swift toolchain
 	@Scripts/setup.sh
 
 build: setup ## Build the command in release
-	swift build -c release --product restore
+	RESTORE_REVISION=$(REVISION) swift build -c release --product restore
 
 demo: build ## Restore a real scan into demo-output/
 	@Scripts/demo.sh

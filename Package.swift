@@ -7,6 +7,9 @@ let swiftSettings: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+// Set by the Makefile. SwiftPM's own knowledge of the commit is cached and may be stale.
+let revision = Context.environment["RESTORE_REVISION"] ?? "unknown"
+
 let package = Package(
   name: "restore",
   products: [
@@ -31,11 +34,14 @@ let package = Package(
       name: "restore",
       dependencies: [
         "Benchmark", "Imaging", "Inference", "Layers", "Models", "Parity", "Randomness",
-        "TensorCore", "Train",
+        "SourceRevision", "TensorCore", "Train",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: swiftSettings),
+
+    .target(
+      name: "SourceRevision", cSettings: [.define("RESTORE_REVISION", to: "\"\(revision)\"")]),
 
     // MARK: - Training, inference, parity
 

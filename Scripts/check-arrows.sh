@@ -16,7 +16,7 @@ export LC_ALL=C
 
 # Target: everything of this package and of other packages that it may import.
 arrows='
-restore: Benchmark Parity Train Inference Models Layers TensorCore Imaging Randomness ArgumentParser Logging
+restore: Benchmark SourceRevision Parity Train Inference Models Layers TensorCore Imaging Randomness ArgumentParser Logging
 Benchmark: Train Models Layers TensorCore Kernels OneDNNBridge Randomness
 Train: Inference Models Layers TensorCore Imaging Randomness Logging Yams
 Parity: Inference Models Layers TensorCore Imaging Randomness
@@ -31,6 +31,7 @@ PNGBridge: CPNG
 Kernels:
 CNIfTI:
 Randomness:
+SourceRevision:
 CFFTW:
 COneDNN:
 CPNG:

@@ -161,15 +161,15 @@ def light(args: argparse.Namespace) -> None:
 
 def wkv(args: argparse.Namespace) -> None:
     """The operator: our share of the bandwidth bound, and PyTorch's operator."""
-    mine = Ours(args.restore, args.threads, "--ops")
+    mine = Ours(args.restore, args.threads, "--ops", "--only", "wkv")
     peers = {
         channels: Peer("wkv", "--channels", str(channels), threads=args.threads)
         for channels in (48, 96)
     }
     times, theirs, shares = ({48: [], 96: []} for _ in range(3))
     for number in range(args.rounds):
-        found = {entry["size"]: entry for entry in mine.part()["measurements"]
-                 if entry["name"] == "WKV"}
+        entries = mine.part()["measurements"]
+        found = {entry["size"]: entry for entry in entries if entry["name"] == "WKV"}
         for channels, peer in peers.items():
             time.sleep(0.3)
             theirs[channels].append(1e3 * peer.seconds(20))
@@ -220,6 +220,27 @@ def start(args: argparse.Namespace) -> None:
     )
 
 
+def scaling(args: argparse.Namespace) -> None:
+    """Time and memory of ours alone, at sides that double."""
+    for preset, sides in (("light", (256, 512, 1024, 2048)), ("full", (256, 512, 1024))):
+        first = None
+        for side in sides:
+            shape = ["--shape", f"1x{side}x{side}"]
+            found = Ours(args.restore, args.threads, "-m", f"restore-rwkv:{preset}", *shape).model(
+                args.rounds if side <= 512 else 1
+            )
+            seconds = found["timing"]["median"]
+            first = first or seconds
+            memory = found["peakMemoryBytes"] / 1e6
+            row(
+                f"{preset}, {side}x{side}",
+                f"{seconds:.3f} s",
+                f"{memory:.0f} MB",
+                f"{seconds / first:.1f} times {sides[0]}x{sides[0]}",
+                f"{(side / sides[0]) ** 2 * 1.05:.1f} times at most",
+            )
+
+
 def as_array(picture: Path, target: Path) -> None:
     import numpy as np
     from PIL import Image
@@ -235,7 +256,7 @@ def difference(first: Path, second: Path) -> int:
 
 ROWS = {
     function.__name__: function
-    for function in (eager, compiled, bf16, training, light, wkv, start)
+    for function in (eager, compiled, bf16, training, light, wkv, start, scaling)
 }
 
 
@@ -257,6 +278,8 @@ def main() -> None:
     print(f"{args.threads} threads, {args.rounds} rounds of {args.repeats}; median (quartiles)\n")
     print("| what | restore | PyTorch | ratio | goal |\n|---|---|---|---|---|", flush=True)
     for name in args.rows or ROWS:
+        if name == "scaling":
+            print("\n| what | time | peak memory | growth | goal |\n|---|---|---|---|---|")
         ROWS[name](args)
 
 

@@ -3,19 +3,26 @@ import TensorCore
 
 /// The operations that take the time of the networks, at the sizes at which they occur there.
 public enum OperationBenchmarks {
+  /// The names of the groups of operations.
+  public static var names: [String] { groups.map(\.name) }
+
   /// Times all operations.
   ///
   /// - Parameters:
   ///   - peak: Of the same process and number of threads.
+  ///   - part: What a group's name must contain, whatever the case of its letters; nil for all.
   ///   - seconds: About how long each is timed.
   ///   - progress: Told each result as it comes; returns false to stop.
   /// - Returns: One measurement an operation and size.
   public static func run(
-    against peak: MachinePeak, seconds: Double = 0.25,
+    against peak: MachinePeak, only part: String? = nil, seconds: Double = 0.25,
     progress: (TimedWork) -> Bool = { _ in true }
   ) -> [TimedWork] {
     var found: [TimedWork] = []
-    for makeCase in cases {
+    let chosen = groups.filter { group in
+      part.map { group.name.lowercased().contains($0.lowercased()) } ?? true
+    }
+    for makeCase in chosen.flatMap(\.cases) {
       let measurement = Engine.shared.perform { makeCase().measured(peak, seconds) }
       found.append(measurement)
       guard progress(measurement) else { break }
@@ -45,25 +52,22 @@ public enum OperationBenchmarks {
     (65536, 384, 96), (16384, 96, 384), (4096, 192, 768), (1024, 384, 1536),
   ]
 
-  private static var cases: [() -> Case] {
-    products.map { rows, inputs, outputs in { product(rows, inputs, outputs) } }
-      + [(65536, 48), (65536, 96), (16384, 96), (4096, 192), (1024, 384)].map { tokens, channels in
-        { feedForward(tokens, channels) }
-      }
-      + [(65536, 48), (65536, 96), (16384, 96)].map { tokens, channels in
-        { gatedProjection(tokens, channels) }
-      }
-      + [(256, 48, false), (256, 96, false), (256, 48, true), (256, 96, true)].map {
-        side, channels, isBackward in { attention(side, channels, isBackward) }
-      }
-      + [(256, 48, false), (256, 96, false), (256, 48, true), (256, 96, true)].map {
-        side, channels, isBackward in { depthwise(side, channels, isBackward) }
-      }
-      + [(65536, 48), (65536, 96)].map { tokens, channels in { norm(tokens, channels) } }
-      + [(256, 48, 24), (128, 96, 48), (64, 192, 96), (32, 384, 768), (256, 64, 64)].map {
-        side, inputs, outputs in { convolution(side, inputs, outputs) }
-      }
-      + [{ optimizer(28_000_000) }]
+  private typealias Group = (name: String, cases: [() -> Case])
+
+  private static var groups: [Group] {
+    let images = [(256, 48, false), (256, 96, false), (256, 48, true), (256, 96, true)]
+    let convolutions = [(256, 48, 24), (128, 96, 48), (64, 192, 96), (32, 384, 768), (256, 64, 64)]
+    let tokens = [(65536, 48), (65536, 96), (16384, 96), (4096, 192), (1024, 384)]
+    return [
+      ("linear", products.map { size in { product(size.0, size.1, size.2) } }),
+      ("feed-forward", tokens.map { size in { feedForward(size.0, size.1) } }),
+      ("gate and projection", tokens.map { size in { gatedProjection(size.0, size.1) } }),
+      ("WKV", images.map { size in { attention(size.0, size.1, size.2) } }),
+      ("depthwise", images.map { size in { depthwise(size.0, size.1, size.2) } }),
+      ("layer norm", tokens.prefix(2).map { size in { norm(size.0, size.1) } }),
+      ("convolution", convolutions.map { size in { convolution(size.0, size.1, size.2) } }),
+      ("AdamW", [{ optimizer(28_000_000) }]),
+    ]
   }
 
   // MARK: - Tensors

@@ -71,7 +71,7 @@ extension ImagingError {
       Explanation(
         "no-images", .missing, nil, "no images found in \(folder)",
         cause: "no file there ends in .nii, .nii.gz, .hdr, .img or .png",
-        try: "name the folder that holds the images themselves")
+        try: "name the folder that holds the images themselves; dcm2niix converts DICOM")
     case .unreadable(let file, let reason):
       Explanation(
         "unreadable", .missing, file, "cannot read", cause: reason,

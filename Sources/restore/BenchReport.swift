@@ -1,11 +1,13 @@
 import Benchmark
 import Foundation
+import SourceRevision
 import TensorCore
 
 /// What `restore bench` found, as text and as JSON.
 struct BenchReport: Encodable {
   let ok = true
   let version = programVersion
+  let sourceRevision = String(cString: source_revision())
   let processor = MachinePeak.processor
   let backEnd = Engine.shared.backEnd
   /// Variables of the environment that change the speed of libraries.

@@ -1,12 +1,14 @@
 import Foundation
 import Imaging
 import Inference
+import SourceRevision
 
 /// The `.json` beside an output: where it came from and how it was made.
 struct Sidecar: Encodable {
   /// The program's own part.
   struct Provenance: Encodable {
     var version = programVersion
+    var sourceRevision = String(cString: source_revision())
     var arguments: [String]
     var model: String
     var modelVersion: String

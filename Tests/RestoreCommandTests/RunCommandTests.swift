@@ -27,8 +27,8 @@ struct RunCommandTests {
     #expect(provenance["modelVersion"] as? String == "1.2.3")
     #expect(provenance["weightsSHA256"] as? String == card["weights_sha256"] as? String)
     for key in [
-      "version", "arguments", "inputSHA256", "seed", "threads", "backEnd", "inputRange",
-      "outputRange", "nonFiniteVoxels", "warnings", "elapsedSeconds", "peakMemoryBytes",
+      "version", "sourceRevision", "arguments", "inputSHA256", "seed", "threads", "backEnd",
+      "inputRange", "outputRange", "nonFiniteVoxels", "warnings", "elapsedSeconds", "peakMemoryBytes",
     ] {
       #expect(provenance[key] != nil, "\(key)")
     }

@@ -84,6 +84,18 @@ struct SafetyTests {
     #expect(config.status == 66 && config.headline == "no such file (none.yaml)")
   }
 
+  @Test("a model for another task is refused")
+  func task() throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    var card = try space.json("tiny/model.json")
+    card["task"] = "segment"
+    try space.write(JSONSerialization.data(withJSONObject: card), to: "tiny/model.json")
+    let outcome = try space.restore("run", "-i", "in.nii", "-o", "out.nii", "-m", "./tiny")
+    #expect(outcome.status == 64)
+    #expect(outcome.headline == "model does not restore (./tiny)", "\(outcome.errors)")
+  }
+
   @Test("--help tells the exit codes, --version the version")
   func help() throws {
     let space = try Workspace()

@@ -32,6 +32,9 @@ struct BenchCommand: ParsableCommand {
   @Flag(name: .long, help: "Time single operations, and the matrix product of oneDNN by turns.")
   var ops = false
 
+  @Option(name: .long, help: "Of the operations only those whose name contains this.")
+  var only: String?
+
   @Flag(name: .long, help: "Time the blocks of the full Restore-RWKV.")
   var blocks = false
 
@@ -53,6 +56,12 @@ struct BenchCommand: ParsableCommand {
       throw ValidationError("--shape \(shape): expected BATCHxHEIGHTxWIDTH, as in 1x256x256")
     }
     guard runs >= 1 else { throw ValidationError("--runs \(runs): at least 1") }
+    guard let only else { return }
+    guard ops else { throw ValidationError("--only: it belongs to --ops") }
+    let names = OperationBenchmarks.names
+    guard names.contains(where: { $0.lowercased().contains(only.lowercased()) }) else {
+      throw ValidationError("--only \(only): there are \(names.joined(separator: ", "))")
+    }
   }
 
   private var sizes: [Int]? {
@@ -103,7 +112,10 @@ struct BenchCommand: ParsableCommand {
       Console.shared.detail("\(measurement.name) \(measurement.size)")
       return Interruption.signal == nil
     }
-    if ops { part.measurements += OperationBenchmarks.run(against: part.peak, progress: shows) }
+    if ops {
+      part.measurements += OperationBenchmarks.run(
+        against: part.peak, only: only, progress: shows)
+    }
     if blocks {
       part.measurements += BlockBenchmarks.run(
         against: part.peak, isTraining: train, progress: shows)

@@ -63,6 +63,12 @@ struct RunCommand: ParsableCommand {
     }
     try checkOutputs(items)
     let bundle = try ModelBundle.find(model)
+    guard bundle.card.task == .restore else {
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage", what: "model does not restore (\(model))",
+        cause: "its task is \(bundle.card.task.rawValue)",
+        advice: "`restore models list` shows each model's task")
+    }
     let restorer = try VolumeRestorer(bundle)
     let job = RestorationJob(command: self, bundle: bundle, restorer: restorer)
     var reports: [RestorationJob.Report] = []

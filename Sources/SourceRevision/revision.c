@@ -1,0 +1,3 @@
+#include "include/SourceRevision.h"
+
+const char *source_revision(void) { return RESTORE_REVISION; }
