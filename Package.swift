@@ -93,7 +93,7 @@ let package = Package(
 
     .target(
       name: "Imaging",
-      dependencies: ["CNIfTI", "CZlib", "PNGBridge", "Randomness"],
+      dependencies: ["CNIfTI", "CZlib", "Fourier", "PNGBridge", "Randomness"],
       swiftSettings: swiftSettings),
     .target(name: "PNGBridge", dependencies: ["CPNG"]),
     .target(
@@ -136,6 +136,7 @@ let package = Package(
       swiftSettings: swiftSettings),
     .testTarget(
       name: "LayersTests", dependencies: ["Layers", "Randomness", "TensorCore", "TestSupport"],
+      resources: [.copy("Fixtures")],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "ModelsTests",

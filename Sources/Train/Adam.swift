@@ -3,7 +3,7 @@ public import Layers
 public import TensorCore
 
 /// Adam or AdamW over a module's parameters, with clipping by the norm of all gradients together.
-public final class Adam {
+public final class Adam: Optimizer {
   /// Steps done so far.
   public private(set) var steps = 0
 

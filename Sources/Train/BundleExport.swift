@@ -29,15 +29,16 @@ extension Trainer {
     let digest = try SHA256.hexadecimal(ofFile: folder + "/weights.safetensors")
     var metrics: [String: Double] = [:]
     if let best = bestPSNR { metrics["validation_foreground_psnr_db"] = best }
-    let noise = configuration.data.noisePercent
+    let sections = configuration.allTasks
+    let summaries = sections.map(\.summary)
     let card = ModelCard(
       name: configuration.model.name, version: "1.0.0", task: .restore,
       network: ModelDescription(model),
-      format: ModelCard.DataFormat(modality: "MR", channel: "intensity"),
-      normalization: .percentile(low: 0, high: 99.5, of: .positive),
-      sizeMultiple: model.sizeMultiple,
-      trainingData: "Real scans with simulated Rician noise of \(noise[0]) to \(noise[1]) percent.",
-      intendedUse: "Research on denoising of magnitude MR images, slice by slice.",
+      format: ModelCard.DataFormat(modality: Self.modality(of: sections), channel: "intensity"),
+      normalization: sections[0].intensities, sizeMultiple: model.sizeMultiple,
+      trainingData: summaries.map(\.data).joined(separator: " "),
+      intendedUse: "Research on " + summaries.map(\.use).joined(separator: ", ")
+        + ", slice by slice.",
       limitations: "Not for diagnosis or treatment. Not tested on images unlike the training data.",
       metrics: metrics, weightsSHA256: digest,
       references: [
@@ -45,5 +46,42 @@ extension Trainer {
       ], license: "Apache-2.0")
     try runFolder.write(card.json(), to: folder + "/model.json")
     return folder
+  }
+
+  private static func modality(of sections: [TrainingConfiguration.DataSection]) -> String {
+    let modalities = Set(sections.map(\.summary.modality))
+    return modalities.count == 1
+      ? modalities.first ?? "" : modalities.sorted().joined(separator: "+")
+  }
+}
+
+extension TrainingConfiguration.DataSection {
+  /// What a card says of a task.
+  fileprivate var summary: (modality: String, data: String, use: String) {
+    func text(_ range: [Double]) -> String {
+      range[0] == range[1] ? "\(range[0])" : "\(range[0]) to \(range[1])"
+    }
+    return switch kind {
+    case .rician:
+      (
+        "MR", "Clean scans with simulated Rician noise of \(text(noisePercent)) percent.",
+        "denoising of magnitude MR images"
+      )
+    case .superResolution:
+      (
+        "MR", "Clean scans with k-space truncated in plane by the factor \(text(factor)).",
+        "super-resolution of MR images in plane"
+      )
+    case .lowDose:
+      (
+        "CT", "Clean slices with simulated counts of \(text(photons)) photons a detector.",
+        "denoising of low-dose CT"
+      )
+    case .lowCount:
+      (
+        "PT", "Clean activity with simulated counts of \(text(counts)) an average slice.",
+        "restoring PET of few counts"
+      )
+    }
   }
 }

@@ -29,7 +29,11 @@ extension TrainingConfiguration {
     guard let given = parsed as? [String: Any] else {
       throw .unreadableConfiguration(file: file, reason: "it is not a mapping of keys to values")
     }
-    let merged = try Self.merge(given, onto: Self.dictionary(TrainingConfiguration()), path: "")
+    var sections = given
+    let tasks = sections.removeValue(forKey: "tasks")
+    var merged = try Self.merge(
+      sections, onto: Self.dictionary(TrainingConfiguration()), path: "")
+    if let tasks { merged["tasks"] = try Self.tasks(tasks, onto: merged["data"]) }
     do {
       let decoder = JSONDecoder()
       decoder.keyDecodingStrategy = .convertFromSnakeCase
@@ -51,7 +55,12 @@ extension TrainingConfiguration {
       path.isEmpty
         ? path : URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path
     }
-    data.split = resolved(data.split)
+    func resolve(_ section: inout DataSection) {
+      section.split = resolved(section.split)
+      section.tissueMaps = section.tissueMaps.map(resolved)
+    }
+    resolve(&data)
+    for index in tasks.indices { resolve(&tasks[index]) }
     model.initialWeights = resolved(model.initialWeights)
   }
 
@@ -72,6 +81,20 @@ extension TrainingConfiguration {
       preconditionFailure("configuration: defaults that are not an object")
     }
     return dictionary
+  }
+
+  /// The list of tasks, each completed by the data section.
+  private static func tasks(
+    _ given: Any, onto section: Any?
+  ) throws(TrainingError) -> [[String: Any]] {
+    guard let list = given as? [[String: Any]], let section = section as? [String: Any] else {
+      throw .invalidValue(key: "tasks", reason: "is not a list of data sections")
+    }
+    var result: [[String: Any]] = []
+    for (index, task) in list.enumerated() {
+      result.append(try merge(task, onto: section, path: "tasks.\(index)."))
+    }
+    return result
   }
 
   private static func merge(

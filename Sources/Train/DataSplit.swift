@@ -6,7 +6,7 @@ public struct DataSplit: Sendable, Equatable {
   public struct Subject: Codable, Sendable, Equatable {
     /// A name without meaning beyond identity.
     public let subject: String
-    /// Paths of NIfTI or PNG files; absolute after reading.
+    /// Paths of NIfTI or PNG files, absolute after reading; or phantoms, see ``ScanSource``.
     public var files: [String]
   }
 
@@ -42,7 +42,8 @@ public struct DataSplit: Sendable, Equatable {
       subjects.map { subject in
         var subject = subject
         subject.files = subject.files.map {
-          URL(fileURLWithPath: $0, relativeTo: folder).standardizedFileURL.path
+          $0.hasPrefix(ScanSource.phantomPrefix)
+            ? $0 : URL(fileURLWithPath: $0, relativeTo: folder).standardizedFileURL.path
         }
         return subject
       }

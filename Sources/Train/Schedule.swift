@@ -16,9 +16,12 @@ public struct LearningRateSchedule: Sendable {
   /// The rate of a step, counted from 0.
   ///
   /// Linear warm-up to the peak, then half a cosine to the minimum at the last step (the authors'
-  /// schedule with no warm-up), or constant.
+  /// schedule with no warm-up), falls by a factor every so many steps, or constant.
   public func rate(at step: Int) -> Double {
     if step < section.warmup { return peak * Double(step + 1) / Double(section.warmup) }
+    if section.name == "step" {
+      return peak * pow(section.fallFactor, Double((step - section.warmup) / section.fallEvery))
+    }
     guard section.name == "cosine" else { return peak }
     let length = max(1, iterations - section.warmup)
     let progress = min(1, Double(step - section.warmup) / Double(length))

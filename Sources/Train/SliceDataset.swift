@@ -3,104 +3,118 @@ import Imaging
 import Randomness
 public import TensorCore
 
-/// Clean slices of many scans, and the crops with simulated noise that are cut from them.
+/// Clean slices of many scans, and the crops with simulated degradation that are cut from them.
 ///
 /// A sample depends on the seed, the step and its place in the batch alone, so that a resumed run sees
 /// exactly what an uninterrupted one would have seen.
 public struct SliceDataset: Sendable {
-  /// A clean slice; intensities divided by the 99.5th percentile of the volume's positive voxels.
-  struct Slice: Sendable {
-    let height: Int
-    let width: Int
-    let pixels: [Float]
+  /// The slices of one task.
+  private struct TaskSlices: Sendable {
+    let simulator: TaskSimulator
+    var slices: [TaskSimulator.Pair] = []
+    /// For each scan, which slices are its own, and how likely it is to be drawn, cumulatively.
+    var scans: [(slices: Range<Int>, cumulative: Double)] = []
   }
 
-  /// What one sample's random numbers are for; part of the stream's name, so that streams differ.
+  /// What random numbers are for; part of the streams' names, so that they differ.
   private static let sampleStream: UInt64 = 1
+  private static let versionStream: UInt64 = 3
 
-  let slices: [Slice]
-  /// For each scan, which slices are its own, and how likely it is to be drawn, cumulatively.
-  private let scans: [(slices: Range<Int>, cumulative: Double)]
-  private let section: TrainingConfiguration.DataSection
+  private let tasks: [TaskSlices]
+  private let mixing: String
   private let seed: UInt64
 
   /// The number of usable slices.
-  public var count: Int { slices.count }
+  public var count: Int { tasks.reduce(0) { $0 + $1.slices.count } }
 
-  /// Reads all scans of some subjects.
+  /// Reads all scans of the subjects who train, for all tasks.
   ///
-  /// - Parameters:
-  ///   - subjects: A part of the split.
-  ///   - configuration: The data section and the seed are used.
-  ///   - part: The part's name, for messages.
-  /// - Throws: What reading an image throws, or ``TrainingError/noUsableSlices(part:)``.
-  public init(
-    _ subjects: [DataSplit.Subject], _ configuration: TrainingConfiguration, part: String
-  ) throws {
-    section = configuration.data
+  /// - Parameter configuration: Its tasks, mixing and seed are used.
+  /// - Throws: What reading splits and images throws, or ``TrainingError/noUsableSlices(part:)``.
+  public init(_ configuration: TrainingConfiguration) throws {
     seed = configuration.seed
-    var slices: [Slice] = []
-    var scans: [(slices: Range<Int>, weight: Double)] = []
-    for file in subjects.flatMap(\.files) {
-      let first = slices.count
-      let volume = try ScanFile.read(file).volume
-      slices += Self.slices(of: volume, section)
-      // The square root keeps a volume of 500 slices from drowning a subject with one.
-      let weight = Double(slices.count - first).squareRoot()
-      if slices.count > first { scans.append((first..<slices.count, weight)) }
+    mixing = configuration.train.mixing
+    var tasks: [TaskSlices] = []
+    for (number, section) in configuration.allTasks.enumerated() {
+      let subjects = try DataSplit(contentsOf: section.split).train
+      var task = TaskSlices(simulator: TaskSimulator(section: section))
+      let source = try ScanSource(section, for: subjects)
+      var weights: [(range: Range<Int>, weight: Double)] = []
+      for (index, file) in subjects.flatMap(\.files).enumerated() {
+        let first = task.slices.count
+        task.slices += try Self.slices(
+          of: source.volume(file), task.simulator,
+          seed: configuration.seed &+ UInt64(number) << 32, image: UInt64(index))
+        let range = first..<task.slices.count
+        // The square root keeps a volume of 500 slices from drowning a subject with one.
+        if !range.isEmpty { weights.append((range, Double(range.count).squareRoot())) }
+      }
+      guard !task.slices.isEmpty else { throw TrainingError.noUsableSlices(part: "train") }
+      let total = weights.reduce(0) { $0 + $1.weight }
+      var cumulative = 0.0
+      task.scans = weights.map { scan in
+        cumulative += scan.weight / total
+        return (scan.range, cumulative)
+      }
+      tasks.append(task)
     }
-    guard !slices.isEmpty else { throw TrainingError.noUsableSlices(part: part) }
-    var cumulative = 0.0
-    let total = scans.reduce(0) { $0 + $1.weight }
-    self.slices = slices
-    self.scans = scans.map { scan in
-      cumulative += scan.weight / total
-      return (scan.slices, cumulative)
-    }
+    self.tasks = tasks
   }
 
   /// The usable slices of a volume: as acquired, or in all three planes if it is isotropic.
   private static func slices(
-    of volume: Volume, _ section: TrainingConfiguration.DataSection
-  ) -> [Slice] {
-    let positive = OrderStatistics(of: volume.voxels, selection: .positive)
-    guard let scale = positive.percentile(99.5), scale > 0 else { return [] }
+    of volume: Volume, _ simulator: TaskSimulator, seed: UInt64, image: UInt64
+  ) throws -> [TaskSimulator.Pair] {
+    guard let map = simulator.map(of: volume) else { return [] }
+    let section = simulator.section
     let spacing = volume.spacing
     let isIsotropic = spacing.max() < 1.3 * spacing.min() && volume.size.z > 1
-    let planes =
-      section.allPlanes && isIsotropic
-      ? AnatomicalPlane.allCases : [volume.geometry.acquisitionPlane]
-    return planes.flatMap { plane in
-      (0..<volume.volumeCount).flatMap { time in
-        volume.slices(in: plane, ofVolume: time).compactMap { slice -> Slice? in
-          let pixels = slice.pixels.map { max(0, $0 / Float(scale)) }
-          let foreground = pixels.count { $0 > 0.05 }
-          guard Double(foreground) >= section.minimumForeground * Double(pixels.count) else {
-            return nil
-          }
-          return Slice(height: slice.height, width: slice.width, pixels: pixels)
+    let takesAll = section.allPlanes && isIsotropic && !simulator.isPrepared
+    let planes = takesAll ? AnatomicalPlane.allCases : [volume.geometry.acquisitionPlane]
+    let activity = section.kind == .lowCount ? LowCountPET.meanActivity(of: volume) : 0
+    var result: [TaskSimulator.Pair] = []
+    for plane in planes {
+      for time in 0..<volume.volumeCount {
+        let slices = volume.slices(in: plane, ofVolume: time).filter { slice in
+          let foreground = map.normalized(slice.pixels).count { $0 > 0.05 }
+          return Double(foreground) >= section.minimumForeground * Double(slice.pixels.count)
+        }
+        let limit = section.slicesPerVolume
+        let wanted = limit > 0 ? min(limit, slices.count) : slices.count
+        let chosen = (0..<wanted).map { slices[(2 * $0 + 1) * slices.count / (2 * wanted)] }
+        let first = result.count
+        result += try Array(chosen.enumerated()).concurrentMap(threads: Engine.shared.threads) {
+          position, slice in
+          var generator = SeededGenerator(
+            seed: seed, stream: versionStream, image, UInt64(first + position))
+          return try simulator.pair(
+            of: slice, map, meanActivity: activity,
+            versions: simulator.isPrepared ? section.realisations : 0, .drawn, &generator)
         }
       }
     }
+    return result
   }
 
-  /// A batch of noisy and clean crops, each `[batch, crop, crop, 1]`.
+  /// A batch of degraded and clean crops, each `[batch, crop, crop, 1]`.
   ///
   /// - Parameters:
   ///   - step: The step's number, from 0.
   ///   - batch: Samples.
   /// - Returns: The crops.
   public func batch(step: Int, batch: Int) -> (noisy: Tensor, clean: Tensor) {
-    let (crop, area) = (section.crop, section.crop * section.crop)
+    let crop = tasks[0].simulator.section.crop
+    let area = crop * crop
     var clean = [Float](repeating: 0, count: batch * area)
     let noisy = Tensor([batch, crop, crop, 1]) { noisy in
       for index in 0..<batch {
         var generator = SeededGenerator(
           seed: seed, stream: Self.sampleStream, UInt64(step), UInt64(index))
         let range = index * area..<(index + 1) * area
+        let task = task(forSample: step * batch + index, &generator)
         clean.withUnsafeMutableBufferPointer { clean in
           sample(
-            into: UnsafeMutableBufferPointer(rebasing: noisy[range]),
+            of: task, crop, into: UnsafeMutableBufferPointer(rebasing: noisy[range]),
             clean: UnsafeMutableBufferPointer(rebasing: clean[range]), &generator)
         }
       }
@@ -108,47 +122,93 @@ public struct SliceDataset: Sendable {
     return (noisy, Tensor([batch, crop, crop, 1], clean))
   }
 
+  /// Tasks in turn, or by their parts of all slices, which is how the authors' program pools them.
+  private func task(forSample index: Int, _ generator: inout SeededGenerator) -> TaskSlices {
+    guard tasks.count > 1 else { return tasks[0] }
+    guard mixing == "pooled" else { return tasks[index % tasks.count] }
+    var draw = generator.nextInt(below: count)
+    for task in tasks {
+      if draw < task.slices.count { return task }
+      draw -= task.slices.count
+    }
+    return tasks[tasks.count - 1]
+  }
+
   private func sample(
-    into noisy: UnsafeMutableBufferPointer<Float>, clean: UnsafeMutableBufferPointer<Float>,
-    _ generator: inout SeededGenerator
+    of task: TaskSlices, _ crop: Int, into noisy: UnsafeMutableBufferPointer<Float>,
+    clean: UnsafeMutableBufferPointer<Float>, _ generator: inout SeededGenerator
   ) {
+    let (simulator, section) = (task.simulator, task.simulator.section)
     let draw = generator.nextUniformDouble()
-    let scan = scans.first { draw < $0.cumulative } ?? scans[scans.count - 1]
-    let slice = slices[scan.slices.lowerBound + generator.nextInt(below: scan.slices.count)]
-    let crop = section.crop
-    let top = generator.nextInt(below: max(1, slice.height - crop + 1))
-    let left = generator.nextInt(below: max(1, slice.width - crop + 1))
-    let turn = section.flips ? generator.nextInt(below: 8) : 0
-    let gamma = exp(uniform(section.gamma.map { log($0) }, &generator))
-    let sigma = uniform(section.noisePercent, &generator) / 100
-    let scale = Float(uniform(section.intensityScale, &generator))
-    for row in 0..<crop {
-      for column in 0..<crop {
-        // One of the eight symmetries of the square.
-        var (y, x) = turn & 4 == 0 ? (row, column) : (column, row)
-        if turn & 1 != 0 { y = crop - 1 - y }
-        if turn & 2 != 0 { x = crop - 1 - x }
-        let pixel =
-          slice.pixels[
-            Self.mirrored(top + y, slice.height) * slice.width
-              + Self.mirrored(left + x, slice.width)]
-        let value = gamma == 1 ? pixel : pow(pixel, Float(gamma))
-        clean[row * crop + column] = value
-        noisy[row * crop + column] = value
+    let scan = task.scans.first { draw < $0.cumulative } ?? task.scans[task.scans.count - 1]
+    let slice = task.slices[
+      scan.slices.lowerBound + generator.nextInt(below: scan.slices.count)]
+    let window = CropWindow(
+      crop: crop, height: slice.height, width: slice.width, flips: section.flips, &generator)
+    if simulator.isPrepared {
+      window.copy(slice.target, into: clean)
+      window.copy(slice.inputs[generator.nextInt(below: slice.inputs.count)], into: noisy)
+    } else {
+      let gamma = Float(simulator.logUniform(section.gamma, &generator))
+      if section.kind == .superResolution {
+        // k-space belongs to the slice as a whole.
+        var whole = slice
+        if gamma != 1 {
+          whole = TaskSimulator.Pair(
+            height: slice.height, width: slice.width, target: slice.target.map { pow($0, gamma) },
+            inputs: [])
+        }
+        window.copy(whole.target, into: clean)
+        window.copy(simulator.degraded(whole, .drawn, &generator), into: noisy)
+      } else {
+        let sigma = simulator.uniform(section.noisePercent, &generator) / 100
+        window.copy(slice.target, into: clean)
+        if gamma != 1 { for index in clean.indices { clean[index] = pow(clean[index], gamma) } }
+        _ = noisy.update(fromContentsOf: clean)
+        RicianNoise(sigma: sigma).apply(to: noisy, using: &generator)
       }
     }
-    RicianNoise(sigma: sigma).apply(to: noisy, using: &generator)
+    let scale = Float(simulator.uniform(section.intensityScale, &generator))
     for index in clean.indices {
       clean[index] *= scale
       noisy[index] *= scale
     }
   }
+}
 
-  private func uniform(_ range: [Double], _ generator: inout SeededGenerator) -> Double {
-    range[0] + (range[1] - range[0]) * generator.nextUniformDouble()
+/// A square part of a slice, seen in one of the eight symmetries of the square.
+struct CropWindow {
+  private let crop: Int
+  private let height: Int
+  private let width: Int
+  private let top: Int
+  private let left: Int
+  private let turn: Int
+
+  /// Draws place and symmetry.
+  init(crop: Int, height: Int, width: Int, flips: Bool, _ generator: inout SeededGenerator) {
+    self.crop = crop
+    self.height = height
+    self.width = width
+    top = generator.nextInt(below: max(1, height - crop + 1))
+    left = generator.nextInt(below: max(1, width - crop + 1))
+    turn = flips ? generator.nextInt(below: 8) : 0
   }
 
-  /// A position beyond the last one reflected back inside, for slices smaller than a crop.
+  /// Copies the window out of a slice, which is reflected at its edges if it is too small.
+  func copy(_ slice: [Float], into pixels: UnsafeMutableBufferPointer<Float>) {
+    for row in 0..<crop {
+      for column in 0..<crop {
+        var (y, x) = turn & 4 == 0 ? (row, column) : (column, row)
+        if turn & 1 != 0 { y = crop - 1 - y }
+        if turn & 2 != 0 { x = crop - 1 - x }
+        pixels[row * crop + column] =
+          slice[Self.mirrored(top + y, height) * width + Self.mirrored(left + x, width)]
+      }
+    }
+  }
+
+  /// A position beyond the last one reflected back inside.
   static func mirrored(_ position: Int, _ count: Int) -> Int {
     let period = 2 * count
     let offset = position % period

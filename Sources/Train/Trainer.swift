@@ -31,12 +31,13 @@ public enum TrainingOutcome: Sendable, Equatable {
   case stopped
 }
 
-/// Trains a restoration network on clean scans with simulated noise.
+/// Trains a restoration network on clean scans with simulated degradation.
 public final class Trainer {
   let configuration: TrainingConfiguration
   let runFolder: RunFolder
   let model: any RestorationModel
-  private let optimizer: Adam
+  private let optimizer: any Optimizer
+  private let average: WeightAverage?
   private let schedule: LearningRateSchedule
   private let loss: RestorationLoss
   private let dataset: SliceDataset
@@ -58,7 +59,8 @@ public final class Trainer {
   private struct ValidationRecord: Encodable {
     let step: Int
     let validationPSNR: Double
-    let noisyPSNR: Double
+    let degradedPSNR: Double
+    let tasks: [String: Double]
     let isBest: Bool
     let seconds: Double
   }
@@ -75,7 +77,6 @@ public final class Trainer {
   ) throws {
     try configuration.validate()
     self.configuration = configuration
-    let split = try DataSplit(contentsOf: configuration.data.split)
     self.runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
     model = try ModelDescription(
@@ -84,20 +85,24 @@ public final class Trainer {
     if !configuration.model.initialWeights.isEmpty {
       try model.load(Safetensors(contentsOf: configuration.model.initialWeights))
     }
-    optimizer = Adam(model.parameters, configuration.optim)
+    optimizer = configuration.optim.makeOptimizer(for: model.parameters)
+    average =
+      configuration.optim.ema > 0
+      ? WeightAverage(model.parameters, decay: configuration.optim.ema) : nil
     schedule = LearningRateSchedule(configuration)
     loss = RestorationLoss(configuration.loss)
-    dataset = try SliceDataset(split.train, configuration, part: "train")
-    validation = try Validation(split.validation, configuration)
+    dataset = try SliceDataset(configuration)
+    validation = try Validation(configuration)
     state = TrainingState()
     if resume, FileManager.default.fileExists(atPath: self.runFolder.state) {
-      state = try Self.restore(from: self.runFolder, model, optimizer)
+      state = try Self.restore(from: self.runFolder, model, optimizer, average)
     }
     secondsBefore = state.seconds
   }
 
   private static func restore(
-    from folder: RunFolder, _ model: any RestorationModel, _ optimizer: Adam
+    from folder: RunFolder, _ model: any RestorationModel, _ optimizer: any Optimizer,
+    _ average: WeightAverage?
   ) throws -> TrainingState {
     let file = try Safetensors(contentsOf: folder.state)
     guard let state = TrainingState(metadata: file.metadata) else {
@@ -105,7 +110,8 @@ public final class Trainer {
         folder: folder.path, reason: "its state file is not one of this program")
     }
     try model.load(file, prefix: "model.")
-    let unfit = optimizer.restore(steps: state.step) { file.tensor(named: $0) }
+    var unfit = optimizer.restore(steps: state.step) { file.tensor(named: $0) }
+    unfit += average?.restore { file.tensor(named: $0) } ?? []
     guard unfit.isEmpty else {
       throw TrainingError.cannotResume(
         folder: folder.path, reason: "its state lacks \(unfit.joined(separator: ", "))")
@@ -187,6 +193,7 @@ public final class Trainer {
       guard norm.isFinite else {
         throw TrainingError.notFinite(step: state.step, what: "gradient")
       }
+      average?.update(step: state.step + 1)
       return (Double(value.scalar), norm)
     }
   }
@@ -194,11 +201,13 @@ public final class Trainer {
   private func validate() throws -> Double {
     model.setTraining(false)
     model.setRequiresGradient(false)
+    average?.swap()
     defer {
+      average?.swap()
       model.setTraining(true)
       model.setRequiresGradient(true)
     }
-    let psnr = validation.psnr { self.model($0) }
+    let (psnr, tasks) = validation.psnr { self.model($0) }
     let isBest = psnr > state.bestPSNR ?? -.infinity
     if isBest {
       state.bestPSNR = psnr
@@ -206,8 +215,8 @@ public final class Trainer {
     }
     try runFolder.append(
       ValidationRecord(
-        step: state.step, validationPSNR: psnr, noisyPSNR: validation.noisyPSNR, isBest: isBest,
-        seconds: seconds))
+        step: state.step, validationPSNR: psnr, degradedPSNR: validation.degradedPSNR,
+        tasks: tasks, isBest: isBest, seconds: seconds))
     return psnr
   }
 
@@ -219,10 +228,14 @@ public final class Trainer {
 
   private func writeCheckpoint() throws {
     state.seconds = seconds
+    average?.swap()
     try writeWeights(to: runFolder.latest)
+    average?.swap()
     var writer = SafetensorsWriter(metadata: state.metadata)
     writer.add(stateOf: model, prefix: "model.")
-    for (name, tensor) in optimizer.state { writer.add(tensor, named: name) }
+    for (name, tensor) in optimizer.state + (average?.state ?? []) {
+      writer.add(tensor, named: name)
+    }
     try runFolder.write(writer.encoded(), to: runFolder.state)
   }
 }

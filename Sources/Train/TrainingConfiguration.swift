@@ -6,6 +6,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var model = ModelSection()
   /// What it learns from.
   public var data = DataSection()
+  /// Several things to learn at once: each is `data` with some keys changed; empty for `data` alone.
+  public var tasks: [DataSection] = []
   /// How weights move.
   public var optim = OptimizerSection()
   /// How the learning rate moves.
@@ -37,33 +39,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public init() {}
   }
 
-  /// Where samples come from and how they are made.
-  public struct DataSection: Codable, Sendable, Equatable {
-    /// The split file; relative to the configuration's folder.
-    public var split = ""
-    /// Rician noise: σ per channel in percent of the clean volume's 99.5th percentile, drawn between
-    /// these two for each sample.
-    public var noisePercent = [1.0, 16.0]
-    /// Side of the square crops, pixels.
-    public var crop = 96
-    /// Share of foreground that a slice needs to be used.
-    public var minimumForeground = 0.1
-    /// Whether isotropic volumes are sliced in all three planes; others only as acquired.
-    public var allPlanes = true
-    /// Whether crops are flipped and turned by right angles.
-    public var flips = true
-    /// Factor on intensities, drawn between these two after the noise.
-    public var intensityScale = [0.8, 1.2]
-    /// Exponent on clean intensities, drawn between these two (log-uniformly) before the noise.
-    public var gamma = [0.7, 1.4]
-
-    /// The defaults.
-    public init() {}
-  }
-
   /// The optimiser.
   public struct OptimizerSection: Codable, Sendable, Equatable {
-    /// `adam` or `adamw`.
+    /// `adam`, `adamw` or `sgd` (with Nesterov's momentum).
     public var name = "adam"
     /// The peak learning rate.
     public var learningRate = 2e-4
@@ -73,8 +51,12 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var eps = 1e-8
     /// Decay of weights.
     public var weightDecay = 0.0
+    /// Momentum of `sgd`.
+    public var momentum = 0.9
     /// Largest Euclidean norm of all gradients together; 0 for no clipping.
     public var clip = 1.0
+    /// Decay of the running mean of weights that validation and bundles use; 0 for none.
+    public var ema = 0.0
 
     /// The defaults.
     public init() {}
@@ -82,12 +64,16 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// The learning rate over time.
   public struct ScheduleSection: Codable, Sendable, Equatable {
-    /// `cosine` or `constant`.
+    /// `cosine`, `step` or `constant`.
     public var name = "cosine"
     /// Steps of linear warm-up.
     public var warmup = 0
     /// Where the cosine ends.
     public var minimum = 1e-6
+    /// Steps between falls of the `step` schedule.
+    public var fallEvery = 100_000
+    /// Factor of each fall.
+    public var fallFactor = 0.5
 
     /// The defaults.
     public init() {}
@@ -110,10 +96,10 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var iterations = 300_000
     /// Samples a step.
     public var batch = 4
+    /// How a batch mixes tasks: `equal` parts, or `pooled` like the slices of all tasks together.
+    public var mixing = "equal"
     /// Steps between validations.
     public var validateEvery = 1000
-    /// Noise at which validation measures, percent.
-    public var validationNoisePercent = 10.0
     /// Slices of each validation volume, evenly spaced.
     public var validationSlices = 12
     /// Steps between lines of the log.
@@ -141,15 +127,15 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     func require(_ condition: Bool, _ key: String, _ reason: String) throws(TrainingError) {
       if !condition { throw .invalidValue(key: key, reason: reason) }
     }
-    try require(!data.split.isEmpty, "data.split", "no split file is named")
-    try requirePair(data.noisePercent, "data.noise_percent", 0...100)
-    try requirePair(data.intensityScale, "data.intensity_scale", 0.01...100)
-    try requirePair(data.gamma, "data.gamma", 0.1...10)
-    try require((8...4096).contains(data.crop), "data.crop", "\(data.crop) is not in 8...4096")
+    for (index, task) in allTasks.enumerated() {
+      try task.validate(prefix: tasks.isEmpty ? "data" : "tasks.\(index)")
+    }
     try require(
-      (0...1).contains(data.minimumForeground), "data.minimum_foreground", "is not in 0...1")
+      ["equal", "pooled"].contains(train.mixing), "train.mixing",
+      "`\(train.mixing)` is not equal or pooled")
     try require(
-      ["adam", "adamw"].contains(optim.name), "optim.name", "`\(optim.name)` is not adam or adamw")
+      ["adam", "adamw", "sgd"].contains(optim.name), "optim.name",
+      "`\(optim.name)` is not adam, adamw or sgd")
     try require(
       optim.learningRate > 0 && optim.learningRate.isFinite, "optim.learning_rate",
       "is not positive")
@@ -159,9 +145,13 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require(optim.eps > 0, "optim.eps", "is not positive")
     try require(optim.weightDecay >= 0, "optim.weight_decay", "is negative")
     try require(optim.clip >= 0, "optim.clip", "is negative")
+    try require((0..<1).contains(optim.momentum), "optim.momentum", "is not in 0..<1")
+    try require((0..<1).contains(optim.ema), "optim.ema", "is not in 0..<1")
     try require(
-      ["cosine", "constant"].contains(schedule.name), "schedule.name",
-      "`\(schedule.name)` is not cosine or constant")
+      ["cosine", "step", "constant"].contains(schedule.name), "schedule.name",
+      "`\(schedule.name)` is not cosine, step or constant")
+    try require(schedule.fallEvery > 0, "schedule.fall_every", "is not positive")
+    try require((0...1).contains(schedule.fallFactor), "schedule.fall_factor", "is not in 0...1")
     try require(schedule.warmup >= 0, "schedule.warmup", "is negative")
     try require(
       ["l1", "charbonnier"].contains(loss.name), "loss.name",
@@ -176,13 +166,6 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require(checkpoint.everyMinutes > 0, "checkpoint.every_minutes", "is not positive")
   }
 
-  private func requirePair(
-    _ pair: [Double], _ key: String, _ range: ClosedRange<Double>
-  ) throws(TrainingError) {
-    guard pair.count == 2, pair[0] <= pair[1], pair.allSatisfy({ range.contains($0) }) else {
-      throw .invalidValue(
-        key: key,
-        reason: "expected two ascending numbers in \(range.lowerBound)...\(range.upperBound)")
-    }
-  }
+  /// The tasks, of which there is at least one.
+  public var allTasks: [DataSection] { tasks.isEmpty ? [data] : tasks }
 }

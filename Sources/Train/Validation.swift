@@ -3,45 +3,64 @@ import Imaging
 import Randomness
 import TensorCore
 
-/// Fixed noisy slices of the validation subjects, and how far a network restores them.
+/// Fixed degraded slices of the validation subjects, and how far a network restores them.
 ///
-/// The figure is the foreground PSNR that all tables use (``ForegroundPSNR``), over evenly spaced
-/// slices of the acquisition plane instead of all, so that a validation takes seconds.
+/// The figure is the foreground PSNR that all tables use (``ForegroundPSNR``) on normalised
+/// intensities, over evenly spaced slices of the acquisition plane instead of all, so that a
+/// validation takes seconds.
 struct Validation {
-  private struct Case {
-    let noisy: Tensor
-    let clean: [Float]
+  /// One slice.
+  struct Case {
+    let degraded: Tensor
+    let target: [Float]
     let foreground: [Bool]
+  }
+
+  /// The slices of a task, by subject.
+  private struct Task {
+    let name: String
+    let subjects: [[Case]]
   }
 
   private static let stream: UInt64 = 2
 
-  private let subjects: [[Case]]
-  /// The figure of the noisy slices themselves, dB.
-  let noisyPSNR: Double
+  private let tasks: [Task]
+  /// The figure of the degraded slices themselves, dB.
+  let degradedPSNR: Double
 
-  init(_ subjects: [DataSplit.Subject], _ configuration: TrainingConfiguration) throws {
-    var found: [[Case]] = []
-    for (number, subject) in subjects.enumerated() {
-      var cases: [Case] = []
-      for (index, file) in subject.files.enumerated() {
-        let volume = try ScanFile.read(file).volume.volume(at: 0)
-        var generator = SeededGenerator(
-          seed: configuration.seed, stream: Self.stream, UInt64(number), UInt64(index))
-        cases += try Self.cases(of: volume, name: file, configuration.train, &generator)
+  init(_ configuration: TrainingConfiguration) throws {
+    var tasks: [Task] = []
+    for section in configuration.allTasks {
+      let subjects = try DataSplit(contentsOf: section.split).validation
+      let source = try ScanSource(section, for: subjects)
+      let simulator = TaskSimulator(section: section)
+      var found: [[Case]] = []
+      for (number, subject) in subjects.enumerated() {
+        var cases: [Case] = []
+        for (index, file) in subject.files.enumerated() {
+          var generator = SeededGenerator(
+            seed: configuration.seed, stream: Self.stream, UInt64(number), UInt64(index))
+          cases += try Self.cases(
+            of: source.volume(file).volume(at: 0), name: file, simulator,
+            configuration.train.validationSlices, &generator)
+        }
+        if !cases.isEmpty { found.append(cases) }
       }
-      if !cases.isEmpty { found.append(cases) }
+      guard !found.isEmpty else { throw TrainingError.noUsableSlices(part: "validation") }
+      tasks.append(Task(name: section.name, subjects: found))
     }
-    guard !found.isEmpty else { throw TrainingError.noUsableSlices(part: "validation") }
-    self.subjects = found
-    noisyPSNR = Self.mean(found) { $0.noisy }
+    self.tasks = tasks
+    degradedPSNR = Self.mean(Self.figures(tasks) { $0.degraded })
   }
 
   private static func cases(
-    of volume: Volume, name: String, _ section: TrainingConfiguration.LoopSection,
+    of volume: Volume, name: String, _ simulator: TaskSimulator, _ count: Int,
     _ generator: inout SeededGenerator
   ) throws -> [Case] {
-    let measure = try ForegroundPSNR(clean: volume, name: name)
+    guard let map = simulator.map(of: volume) else { return [] }
+    let normalised = Volume(
+      voxels: map.normalized(volume.voxels), geometry: volume.geometry)
+    let measure = try ForegroundPSNR(clean: normalised, name: name)
     let plane = volume.geometry.acquisitionPlane
     let mask = Volume(
       voxels: measure.foreground.voxels.map { $0 ? 1 : 0 }, geometry: volume.geometry)
@@ -49,37 +68,48 @@ struct Validation {
       let covered = mask.pixels.count { $0 > 0 }
       return Double(covered) >= ForegroundPSNR.leastCoverage * Double(mask.pixels.count)
     }
-    let noise = RicianNoise(sigma: section.validationNoisePercent / 100)
-    let wanted = min(section.validationSlices, slices.count)
-    return (0..<wanted).map { position in
+    let activity =
+      simulator.section.kind == .lowCount ? LowCountPET.meanActivity(of: volume) : 0
+    let wanted = min(count, slices.count)
+    var cases: [Case] = []
+    for position in 0..<wanted {
       let (slice, mask) = slices[(2 * position + 1) * slices.count / (2 * wanted)]
-      let clean = slice.pixels.map { $0 / Float(measure.scale) }
-      let noisy = Tensor([1, slice.height, slice.width, 1]) { buffer in
-        _ = buffer.initialize(from: clean)
-        noise.apply(to: buffer, using: &generator)
+      let pair = try simulator.pair(
+        of: slice, map, meanActivity: activity, versions: 1, .validation, &generator)
+      cases.append(
+        Case(
+          degraded: Tensor([1, pair.height, pair.width, 1], pair.inputs[0]), target: pair.target,
+          foreground: mask.pixels.map { $0 > 0 }))
+    }
+    return cases
+  }
+
+  /// The mean over slices, then over subjects, then over tasks, and each task's own, in dB.
+  func psnr(_ restore: (Tensor) -> Tensor) -> (mean: Double, tasks: [String: Double]) {
+    let figures = Self.figures(tasks) { restore($0.degraded) }
+    return (Self.mean(figures), Dictionary(figures, uniquingKeysWith: { first, _ in first }))
+  }
+
+  private static func figures(
+    _ tasks: [Task], _ image: (Case) -> Tensor
+  ) -> [(String, Double)] {
+    tasks.map { task in
+      let means = task.subjects.map { cases in
+        cases.reduce(0) { $0 + psnr(image($1), $1) } / Double(cases.count)
       }
-      return Case(
-        noisy: noisy, clean: clean, foreground: mask.pixels.map { $0 > 0 })
+      return (task.name, means.reduce(0, +) / Double(means.count))
     }
   }
 
-  /// The mean over slices, then over subjects, in dB.
-  func psnr(_ restore: (Tensor) -> Tensor) -> Double {
-    Self.mean(subjects) { restore($0.noisy) }
-  }
-
-  private static func mean(_ subjects: [[Case]], _ image: (Case) -> Tensor) -> Double {
-    let means = subjects.map { cases in
-      cases.reduce(0) { $0 + psnr(image($1), $1) } / Double(cases.count)
-    }
-    return means.reduce(0, +) / Double(means.count)
+  private static func mean(_ figures: [(String, Double)]) -> Double {
+    figures.reduce(0) { $0 + $1.1 } / Double(figures.count)
   }
 
   private static func psnr(_ image: Tensor, _ item: Case) -> Double {
     image.withValues { values in
       var (sum, count) = (0.0, 0)
       for index in values.indices where item.foreground[index] {
-        let difference = Double(values[index]) - Double(item.clean[index])
+        let difference = Double(values[index]) - Double(item.target[index])
         sum += difference * difference
         count += 1
       }

@@ -118,8 +118,7 @@ struct TrainerTests {
     let folder = try folder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let configuration = try configuration(folder, steps: 1)
-    let split = try DataSplit(contentsOf: configuration.data.split)
-    let dataset = try SliceDataset(split.train, configuration, part: "train")
+    let dataset = try SliceDataset(configuration)
     let (noisy, clean) = dataset.batch(step: 5, batch: 2)
     _ = dataset.batch(step: 6, batch: 2)
     let again = dataset.batch(step: 5, batch: 2)

@@ -148,7 +148,7 @@ public struct Safetensors: Sendable {
 /// The number that a half-precision bit pattern stands for.
 ///
 /// `Float16` does not exist on every platform that this package builds for.
-private func widened(half: UInt16) -> Float {
+func widened(half: UInt16) -> Float {
   let sign = UInt32(half & 0x8000) << 16
   let exponent = UInt32(half >> 10 & 0x1F)
   let fraction = UInt32(half & 0x3FF)

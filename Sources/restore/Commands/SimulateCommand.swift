@@ -1,37 +1,43 @@
 import ArgumentParser
 import Foundation
 import Imaging
+import TensorCore
 
 /// `restore simulate`: degrades clean images by physics, from a seed.
 struct SimulateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "simulate", abstract: "Degrade clean images by physics, from a seed.",
-    subcommands: [SimulateRician.self])
+    subcommands: [
+      SimulateRician.self, SimulateMRISuperResolution.self, SimulateThickSlices.self,
+      SimulateBiasField.self, SimulateFieldStrength.self, SimulateLowDoseCT.self,
+      SimulateLowCountPET.self, SimulatePhantom.self,
+    ])
 }
 
-/// `restore simulate rician`: the noise of magnitude MRI.
-struct SimulateRician: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "rician", abstract: "Rician noise, that of magnitude MRI.",
-    discussion: """
-      The standard deviation of each of the two channels is a percentage of the 99.5th percentile of \
-      the image's voxels above zero.
-      """)
-
+/// What all simulations of existing images have in common.
+struct SimulationOptions: ParsableArguments {
   @Option(name: .shortAndLong, help: "Clean image, folder, pattern, or .txt list.")
   var input: String
 
   @Option(name: .shortAndLong, help: "Image for a single input, folder, or .txt list.")
   var output: String
 
-  @Option(name: .long, help: "Standard deviation, percent.")
-  var percent = 10.0
+  @Option(
+    name: .long,
+    help: "Where the image goes that a perfect restoration gives; as --output.")
+  var referenceOutput: String?
 
-  @Option(name: .long, help: "Seed of the noise.")
+  @Option(name: .long, help: "Seed of the random numbers.")
   var seed: UInt64 = 0
 
   @Option(name: .long, help: "Voxel type of the output: same, float32 or int16.")
   var dtype: OutputDataType = .float32
+
+  @Option(name: .long, help: "Value that stands for 0 in a PNG, as 1024 where it holds HU + 1024.")
+  var pictureOffset: Float = 0
+
+  @Option(name: .long, help: "Voxel size of PNG files, mm.")
+  var pictureSpacing = 1.0
 
   @Flag(name: .long, help: "Replace outputs that exist.")
   var overwrite = false
@@ -39,39 +45,76 @@ struct SimulateRician: ParsableCommand {
   @OptionGroup(title: "General") var common: CommonOptions
 
   func validate() throws {
-    guard percent >= 0, percent <= 1000 else {
-      throw ValidationError("--percent \(percent): from 0 to 1000")
+    guard pictureSpacing > 0, pictureSpacing.isFinite, pictureOffset.isFinite else {
+      throw ValidationError("--picture-spacing \(pictureSpacing): a size above 0 mm is needed")
     }
   }
 
-  func run() throws {
+  /// Degrades each input and writes what comes out.
+  ///
+  /// - Parameter degrade: Gets the clean image and its path; returns the degraded one and what
+  ///   belongs into `--reference-output`.
+  func run(
+    _ degrade: (Volume, String) throws -> (degraded: Volume, reference: Volume)
+  ) throws {
     common.apply()
+    let items = try ItemList.items(input: input, output: output)
+    let references = try referenceOutput.map { try ItemList.items(input: input, output: $0) }
     var written: [String] = []
-    for item in try ItemList.items(input: input, output: output) {
+    for (index, item) in items.enumerated() {
       if Interruption.signal != nil { throw Interruption.failure("run the same command again") }
-      try AtomicFile.checkOutput(path: item.output, overwrite: overwrite, inputs: [item.input])
-      let scan = try ScanFile.read(item.input)
+      let reference = references?[index].output
+      for path in [item.output, reference].compactMap(\.self) {
+        try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: [item.input])
+      }
+      let isPicture = ImageFormat(path: item.input) == .png
+      let scan = try ScanFile.read(
+        item.input,
+        options: isPicture
+          ? NIfTIReadOptions(assumedSpacing: SIMD3(repeating: pictureSpacing))
+          : NIfTIReadOptions())
       scan.warnings.forEach(Console.shared.warning)
-      let positive = OrderStatistics(of: scan.volume.voxels, selection: .positive)
-      guard let scale = positive.percentile(ForegroundPSNR.scalePercentile) else {
-        throw ImagingError.noForeground(file: item.input)
+      let offset = isPicture ? pictureOffset : 0
+      let result = try degrade(scan.volume.shifted(by: -offset), item.input)
+      for (path, volume) in [(item.output, result.degraded), (reference, result.reference)] {
+        guard let path else { continue }
+        let notes = try scan.write(
+          volume.shifted(by: offset), to: path,
+          options: NIfTIWriteOptions(
+            dataType: dtype, overwrite: overwrite, nonFinite: scan.nonFinite))
+        notes.forEach(Console.shared.warning)
+        written.append(path)
       }
-      let noise = RicianNoise(fraction: percent / 100, ofScale: scale)
-      let notes = try scan.write(
-        noise.applied(to: scan.volume, seed: seed, image: 0), to: item.output,
-        options: NIfTIWriteOptions(
-          dataType: dtype, overwrite: overwrite, nonFinite: scan.nonFinite))
-      notes.forEach(Console.shared.warning)
-      written.append(item.output)
     }
-    if common.json {
-      struct Document: Encodable {
-        let ok = true
-        let outputs: [String]
-      }
-      Console.shared.result(Document(outputs: written))
-    } else {
-      Console.shared.result(written)
+    SimulationOptions.show(written, isJSON: common.json)
+  }
+
+  /// Prints the paths that were written.
+  static func show(_ written: [String], isJSON: Bool) {
+    guard isJSON else { return Console.shared.result(written) }
+    struct Document: Encodable {
+      let ok = true
+      let outputs: [String]
     }
+    Console.shared.result(Document(outputs: written))
+  }
+
+  /// The scale of an image: the 99.5th percentile of the voxels above zero.
+  static func scale(of volume: Volume, _ file: String) throws(ImagingError) -> Double {
+    let positive = OrderStatistics(of: volume.voxels, selection: .positive)
+    guard let scale = positive.percentile(ForegroundPSNR.scalePercentile) else {
+      throw .noForeground(file: file)
+    }
+    return scale
+  }
+}
+
+extension Volume {
+  /// The same image with a number added to each voxel.
+  fileprivate func shifted(by offset: Float) -> Volume {
+    guard offset != 0 else { return self }
+    var result = self
+    result.voxels = voxels.map { $0 + offset }
+    return result
   }
 }

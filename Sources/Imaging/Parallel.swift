@@ -1,0 +1,52 @@
+import Dispatch
+import Synchronization
+
+/// Loops over independent pieces of work.
+enum Parallel {
+  /// Calls `body` once for each index in `0..<count`, shared by some threads.
+  ///
+  /// What a call computes must depend on its index alone; results then do not depend on `threads`.
+  static func run(_ count: Int, threads: Int, _ body: (Int) -> Void) {
+    let workers = min(max(1, threads), count)
+    guard workers > 1 else {
+      for index in 0..<count { body(index) }
+      return
+    }
+    let next = Atomic<Int>(0)
+    withoutActuallyEscaping(body) { body in
+      // Indices are independent of each other, and all calls end before this function does.
+      nonisolated(unsafe) let body = body
+      DispatchQueue.concurrentPerform(iterations: workers) { _ in
+        while true {
+          let index = next.add(1, ordering: .relaxed).oldValue
+          guard index < count else { return }
+          body(index)
+        }
+      }
+    }
+  }
+}
+
+extension Collection {
+  /// What a function makes of each element, in order, shared by some threads.
+  ///
+  /// - Parameters:
+  ///   - threads: Threads that share the elements; the result does not depend on it.
+  ///   - transform: Must depend on its argument alone.
+  /// - Returns: One result an element.
+  /// - Throws: The error of the first element that has one.
+  public func concurrentMap<Value>(
+    threads: Int, _ transform: (Element) throws -> Value
+  ) throws -> [Value] {
+    let elements = Array(self)
+    var results = [Result<Value, any Error>?](repeating: nil, count: elements.count)
+    results.withUnsafeMutableBufferPointer { results in
+      // Each call writes its own element.
+      nonisolated(unsafe) let results = results
+      Parallel.run(results.count, threads: threads) { index in
+        results[index] = Result { try transform(elements[index]) }
+      }
+    }
+    return try results.compactMap { try $0?.get() }
+  }
+}

@@ -1,0 +1,139 @@
+import Foundation
+
+/// A zip archive whose files are stored without compression, as PyTorch writes it.
+///
+/// Everything is checked against the bytes present before it is used: directory, names, sizes, local
+/// headers, checksums. Names with `..`, a leading `/`, a drive letter or a backslash, directories that
+/// lie over each other and duplicates are refused. Archives of more than 4 GiB (zip64) are not read.
+///
+/// Source: PKWARE, *APPNOTE.TXT, .ZIP File Format Specification*, 6.3.10.
+struct StoredArchive: Sendable {
+  /// The bytes of each file in the archive.
+  let files: [String: Range<Int>]
+  let data: Data
+
+  private static let mostFiles = 1_000_000
+
+  init(_ data: Data) throws(CheckpointFlaw) {
+    self.data = data
+    let end = try Self.endRecord(data)
+    let count = Int(data.number16(end + 10))
+    let size = Int(data.number32(end + 12))
+    let start = Int(data.number32(end + 16))
+    guard data.number16(end + 4) == 0, data.number16(end + 8) == data.number16(end + 10) else {
+      throw CheckpointFlaw("the archive is split over several files")
+    }
+    guard count != 0xFFFF, size != 0xFFFF_FFFF, start != 0xFFFF_FFFF else {
+      throw CheckpointFlaw("the archive is of the zip64 kind, which is not read")
+    }
+    guard start <= end, size <= end - start else {
+      throw CheckpointFlaw("the archive's directory lies outside of the file")
+    }
+    var files: [String: Range<Int>] = [:]
+    var position = start
+    for _ in 0..<count {
+      let (name, range, next) = try Self.entry(data, at: position, limit: start + size)
+      guard files.updateValue(range, forKey: name) == nil else {
+        throw CheckpointFlaw("the archive holds \(name) twice")
+      }
+      position = next
+    }
+    let ranges = files.values.sorted { $0.lowerBound < $1.lowerBound }
+    for (a, b) in zip(ranges, ranges.dropFirst()) where a.upperBound > b.lowerBound {
+      throw CheckpointFlaw("files of the archive lie over each other")
+    }
+    self.files = files
+  }
+
+  /// The last record, searched backwards through a comment of up to 65 535 bytes.
+  private static func endRecord(_ data: Data) throws(CheckpointFlaw) -> Int {
+    var position = data.count - 22
+    let last = max(0, position - 0xFFFF)
+    while position >= last {
+      if data.number32(position) == 0x0605_4B50,
+        Int(data.number16(position + 20)) == data.count - position - 22
+      {
+        return position
+      }
+      position -= 1
+    }
+    throw CheckpointFlaw("the archive has no directory: the file ends early")
+  }
+
+  private static func entry(
+    _ data: Data, at position: Int, limit: Int
+  ) throws(CheckpointFlaw) -> (name: String, range: Range<Int>, next: Int) {
+    guard position + 46 <= limit, data.number32(position) == 0x0201_4B50 else {
+      throw CheckpointFlaw("the archive's directory is damaged")
+    }
+    let lengths = [28, 30, 32].map { Int(data.number16(position + $0)) }
+    let next = position + 46 + lengths.reduce(0, +)
+    guard next <= limit else { throw CheckpointFlaw("the archive's directory is damaged") }
+    guard
+      let name = String(
+        bytes: data[position + 46..<position + 46 + lengths[0]], encoding: .utf8)
+    else { throw CheckpointFlaw("a name in the archive is not UTF-8") }
+    try check(name)
+    guard data.number16(position + 8) & 1 == 0 else { throw CheckpointFlaw("\(name) is encrypted") }
+    guard data.number16(position + 10) == 0 else {
+      throw CheckpointFlaw("\(name) is compressed; PyTorch stores")
+    }
+    let size = Int(data.number32(position + 24))
+    let local = Int(data.number32(position + 42))
+    guard Int(data.number32(position + 20)) == size, size != 0xFFFF_FFFF, local != 0xFFFF_FFFF
+    else { throw CheckpointFlaw("the sizes of \(name) disagree") }
+    guard local + 30 <= data.count, data.number32(local) == 0x0403_4B50 else {
+      throw CheckpointFlaw("\(name) has no header of its own")
+    }
+    let nameLength = Int(data.number16(local + 26))
+    let first = local + 30 + nameLength + Int(data.number16(local + 28))
+    guard first <= data.count, size <= data.count - first else {
+      throw CheckpointFlaw("\(name) ends after the file does")
+    }
+    guard data[local + 30..<local + 30 + nameLength].elementsEqual(name.utf8) else {
+      throw CheckpointFlaw("the two headers of \(name) disagree")
+    }
+    guard ZipChecksum.of(data[first..<first + size]) == data.number32(position + 16) else {
+      throw CheckpointFlaw("the checksum of \(name) is wrong")
+    }
+    return (name, first..<first + size, next)
+  }
+
+  private static func check(_ name: String) throws(CheckpointFlaw) {
+    let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+    guard !name.isEmpty, !name.hasPrefix("/"), !parts.contains(".."), !name.contains("\\"),
+      !name.contains(":"), !name.contains("\0")
+    else { throw CheckpointFlaw("the archive holds a file with the name \(name.debugDescription)") }
+  }
+}
+
+extension Data {
+  /// A little-endian number; the position must be inside, and the data start at 0.
+  func number16(_ position: Int) -> UInt16 {
+    UInt16(self[position]) | UInt16(self[position + 1]) << 8
+  }
+
+  /// See ``number16(_:)``.
+  func number32(_ position: Int) -> UInt32 {
+    UInt32(number16(position)) | UInt32(number16(position + 2)) << 16
+  }
+}
+
+/// The CRC-32 of zip files: polynomial 0xEDB88320, reflected.
+enum ZipChecksum {
+  private static let table: [UInt32] = (0..<256).map { index in
+    (0..<8).reduce(UInt32(index)) { value, _ in
+      value & 1 == 1 ? 0xEDB8_8320 ^ (value >> 1) : value >> 1
+    }
+  }
+
+  static func of(_ data: Data) -> UInt32 {
+    table.withUnsafeBufferPointer { table in
+      data.withUnsafeBytes { bytes in
+        var value = ~UInt32(0)
+        for byte in bytes { value = table[Int((value ^ UInt32(byte)) & 0xFF)] ^ (value >> 8) }
+        return ~value
+      }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import Imaging
+
+extension TrainingConfiguration {
+  /// Where samples come from and how they are made.
+  public struct DataSection: Codable, Sendable, Equatable {
+    /// The task's name in logs and cards.
+    public var name = "restoration"
+    /// The split file; relative to the configuration's folder.
+    public var split = ""
+    /// What degrades the clean scans: `rician`, `mri-sr`, `ct-lowdose`, `pet-lowcount`.
+    public var simulator = "rician"
+    /// Rician noise, also that of `mri-sr`: σ per channel in percent of the clean volume's 99.5th
+    /// percentile, drawn between these two for each sample.
+    public var noisePercent = [1.0, 16.0]
+    /// `mri-sr`: loss of resolution, drawn between these two.
+    public var factor = [2.0, 2.0]
+    /// `ct-lowdose`: photons of a detector, drawn between these two log-uniformly.
+    public var photons = [1e5, 1e6]
+    /// `pet-lowcount`: true counts of an average slice, drawn between these two log-uniformly.
+    public var counts = [2e4, 2e5]
+    /// `ct-lowdose`, `pet-lowcount`: noisy versions made of each slice when training starts.
+    public var realisations = 3
+    /// Most slices of a volume that are used, evenly spaced; 0 for all.
+    public var slicesPerVolume = 0
+    /// What an intensity of 0 in a file means; 1024 for CT pictures that hold HU + 1024.
+    public var intensityOffset = 0.0
+    /// Voxel size that is taken for pictures, mm.
+    public var pictureSpacing = 1.0
+    /// Maps of grey and white matter that brain phantoms are made of; none for generated ones.
+    public var tissueMaps: [String] = []
+    /// `positive`: 0 to the 99.5th percentile of voxels above 0; `all`: minimum to the 99.5th
+    /// percentile of all.
+    public var normalization = "positive"
+    /// Side of the square crops, pixels.
+    public var crop = 96
+    /// Share of foreground that a slice needs to be used.
+    public var minimumForeground = 0.1
+    /// Whether isotropic volumes are sliced in all three planes; others only as acquired.
+    public var allPlanes = true
+    /// Whether crops are flipped and turned by right angles.
+    public var flips = true
+    /// Factor on intensities, drawn between these two after the noise.
+    public var intensityScale = [0.8, 1.2]
+    /// Exponent on clean intensities, drawn between these two (log-uniformly) before the noise of
+    /// `rician` and `mri-sr`.
+    public var gamma = [0.7, 1.4]
+    /// `rician`: noise at which validation measures, percent.
+    public var validationNoisePercent = 10.0
+    /// `ct-lowdose`: photons at which validation measures.
+    public var validationPhotons = 2.5e5
+    /// `pet-lowcount`: counts at which validation measures.
+    public var validationCounts = 5e4
+
+    /// The defaults.
+    public init() {}
+
+    /// The simulators.
+    public enum Simulator: String, Sendable, CaseIterable {
+      /// Noise of magnitude images.
+      case rician
+      /// Truncated k-space.
+      case superResolution = "mri-sr"
+      /// Few photons.
+      case lowDose = "ct-lowdose"
+      /// Few counts.
+      case lowCount = "pet-lowcount"
+    }
+
+    /// The simulator by its name; valid configurations have one.
+    var kind: Simulator { Simulator(rawValue: simulator) ?? .rician }
+
+    /// How intensities become those that the network sees.
+    var intensities: IntensityNormalization {
+      .percentile(low: 0, high: 99.5, of: normalization == "all" ? .all : .positive)
+    }
+
+    func validate(prefix: String) throws(TrainingError) {
+      func require(_ condition: Bool, _ key: String, _ reason: String) throws(TrainingError) {
+        if !condition { throw .invalidValue(key: "\(prefix).\(key)", reason: reason) }
+      }
+      func pair(_ pair: [Double], _ key: String, _ range: ClosedRange<Double>)
+        throws(TrainingError)
+      {
+        let fits = pair.count == 2 && pair[0] <= pair[1] && pair.allSatisfy(range.contains)
+        try require(
+          fits, key,
+          "expected two ascending numbers in \(range.lowerBound)...\(range.upperBound)")
+      }
+      try require(!split.isEmpty, "split", "no split file is named")
+      let names = Simulator.allCases.map(\.rawValue)
+      try require(
+        names.contains(simulator), "simulator",
+        "`\(simulator)` is none of \(names.joined(separator: ", "))")
+      try pair(noisePercent, "noise_percent", 0...100)
+      try pair(factor, "factor", 1...16)
+      try pair(photons, "photons", 10...1e9)
+      try pair(counts, "counts", 10...1e12)
+      try pair(intensityScale, "intensity_scale", 0.01...100)
+      try pair(gamma, "gamma", 0.1...10)
+      try require((1...1000).contains(realisations), "realisations", "is not in 1...1000")
+      try require(slicesPerVolume >= 0, "slices_per_volume", "is negative")
+      try require(pictureSpacing > 0, "picture_spacing", "is not positive")
+      try require(
+        [0, 2].contains(tissueMaps.count), "tissue_maps", "are not two: grey and white matter")
+      try require(
+        ["positive", "all"].contains(normalization), "normalization",
+        "`\(normalization)` is not positive or all")
+      try require((8...4096).contains(crop), "crop", "\(crop) is not in 8...4096")
+      try require((0...1).contains(minimumForeground), "minimum_foreground", "is not in 0...1")
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import Foundation
+public import Imaging
+import Synchronization
+
+/// Finds the clean volumes that a split names: files, or phantoms made when asked for.
+///
+/// A phantom's name is `phantom:CONTRAST:SEED` with the contrast `t1`, `t2`, `fdg` (``BrainPhantom``
+/// at about 2 mm) or `ct` (``BodyPhantom``). Brains come from the tissue maps of the data section,
+/// which are averaged to about 2 mm, or from formulas if it names none.
+public struct ScanSource: Sendable {
+  /// How names of phantoms begin.
+  public static let phantomPrefix = "phantom:"
+
+  private let section: TrainingConfiguration.DataSection
+  private let tissue: BrainTissue?
+
+  /// Prepares what the phantoms among some subjects are made of.
+  ///
+  /// - Parameters:
+  ///   - section: Names tissue maps, intensity offset and the spacing of pictures.
+  ///   - subjects: Those that will be read.
+  /// - Throws: What reading the tissue maps throws.
+  public init(
+    _ section: TrainingConfiguration.DataSection, for subjects: [DataSplit.Subject]
+  ) throws {
+    self.section = section
+    let brains = BrainPhantom.Contrast.allCases.map { Self.phantomPrefix + $0.rawValue + ":" }
+    let needsTissue = subjects.contains { subject in
+      subject.files.contains { file in brains.contains(where: file.hasPrefix) }
+    }
+    guard needsTissue else {
+      tissue = nil
+      return
+    }
+    guard section.tissueMaps.count == 2 else {
+      tissue = .generated()
+      return
+    }
+    let maps = try BrainTissue(
+      greyMatter: ScanFile.read(section.tissueMaps[0]).volume,
+      whiteMatter: ScanFile.read(section.tissueMaps[1]).volume)
+    tissue = maps.averaged(by: max(1, Int((2 / maps.geometry.spacing.min()).rounded())))
+  }
+
+  /// A clean volume, in HU for CT.
+  ///
+  /// - Parameter name: A path or a phantom's name.
+  /// - Returns: The volume or series.
+  /// - Throws: What reading an image throws, or ``TrainingError/invalidSplit(file:reason:)`` for a
+  ///   name of a phantom that does not exist.
+  public func volume(_ name: String) throws -> Volume {
+    guard !name.hasPrefix(Self.phantomPrefix) else { return try phantom(name) }
+    let spacing = SIMD3(repeating: section.pictureSpacing)
+    let options =
+      ImageFormat(path: name) == .png
+      ? NIfTIReadOptions(assumedSpacing: spacing) : NIfTIReadOptions()
+    var volume = try ScanFile.read(name, options: options).volume
+    let offset = Float(section.intensityOffset)
+    if offset != 0, ImageFormat(path: name) == .png {
+      volume.voxels = volume.voxels.map { $0 - offset }
+    }
+    return volume
+  }
+
+  private func phantom(_ name: String) throws -> Volume {
+    let parts = name.split(separator: ":").map(String.init)
+    guard parts.count == 3, let seed = UInt64(parts[2]) else {
+      throw TrainingError.invalidSplit(
+        file: name, reason: "a phantom is named phantom:CONTRAST:SEED")
+    }
+    if parts[1] == "ct" { return BodyPhantom().image(subject: seed) }
+    guard let contrast = BrainPhantom.Contrast(rawValue: parts[1]), let tissue else {
+      throw TrainingError.invalidSplit(
+        file: name, reason: "there is no phantom of the contrast \(parts[1]): t1, t2, fdg or ct")
+    }
+    return BrainPhantom(tissue).image(contrast, subject: seed)
+  }
+}

@@ -1,0 +1,127 @@
+import Foundation
+import Imaging
+import Randomness
+
+/// Makes the pairs of a task: degraded slices and what a network should make of them, normalised.
+struct TaskSimulator: Sendable {
+  /// How strong a degradation is.
+  enum Strength: Sendable {
+    /// Drawn from the configured ranges.
+    case drawn
+    /// The one at which validation measures.
+    case validation
+  }
+
+  /// A target and degraded versions of it, each `[height, width]`; no versions if they are made when
+  /// a sample is drawn.
+  struct Pair: Sendable {
+    let height: Int
+    let width: Int
+    let target: [Float]
+    var inputs: [[Float]]
+  }
+
+  let section: TrainingConfiguration.DataSection
+
+  /// Whether degraded versions are made once, when training starts, because they are expensive.
+  var isPrepared: Bool { section.kind == .lowDose || section.kind == .lowCount }
+
+  /// The map to normalised intensities of a clean volume; nil if the volume is empty.
+  func map(of volume: Volume) -> IntensityMap? {
+    switch (section.kind, section.normalization) {
+    case (.lowDose, _):
+      // Noise reaches the lower end in every reconstruction, so it is each image's minimum.
+      let high = OrderStatistics(of: volume.voxels).percentile(99.5) ?? 0
+      let low = Double(LowDoseCT.range.lowerBound)
+      return high > low ? IntensityMap(shift: low, scale: high - low) : nil
+    case (_, "all"):
+      let statistics = OrderStatistics(of: volume.voxels)
+      guard let low = statistics.percentile(0), let high = statistics.percentile(99.5), high > low
+      else { return nil }
+      return IntensityMap(shift: low, scale: high - low)
+    default:
+      let positive = OrderStatistics(of: volume.voxels, selection: .positive)
+      guard let scale = positive.percentile(99.5), scale > 0 else { return nil }
+      return IntensityMap(shift: 0, scale: scale)
+    }
+  }
+
+  /// The pair of one slice with some degraded versions.
+  ///
+  /// - Parameters:
+  ///   - slice: In the units of the volume.
+  ///   - map: The volume's map.
+  ///   - meanActivity: As ``LowCountPET`` takes it.
+  ///   - versions: How many degraded versions.
+  ///   - strength: How strong they are.
+  ///   - generator: Where random numbers come from.
+  func pair(
+    of slice: ImageSlice, _ map: IntensityMap, meanActivity: Double, versions: Int,
+    _ strength: Strength, _ generator: inout SeededGenerator
+  ) throws(ImagingError) -> Pair {
+    switch section.kind {
+    case .lowDose:
+      var simulator = LowDoseCT()
+      let measured = try simulator.measured(slice)
+      let inputs = (0..<versions).map { _ in
+        simulator.photons =
+          strength == .validation
+          ? section.validationPhotons : logUniform(section.photons, &generator)
+        return map.normalized(simulator.degraded(measured, using: &generator))
+      }
+      return Pair(
+        height: slice.height, width: slice.width, target: map.normalized(measured.reference),
+        inputs: inputs)
+    case .lowCount:
+      var simulator = LowCountPET()
+      let measured = try simulator.measured(slice, meanActivity: meanActivity)
+      let inputs = (0..<versions).map { _ in
+        simulator.counts =
+          strength == .validation
+          ? section.validationCounts : logUniform(section.counts, &generator)
+        return map.normalized(simulator.degraded(measured, using: &generator))
+      }
+      return Pair(
+        height: slice.height, width: slice.width, target: map.normalized(measured.reference),
+        inputs: inputs)
+    case .rician, .superResolution:
+      let clean = map.normalized(slice.pixels).map { max(0, $0) }
+      var pair = Pair(height: slice.height, width: slice.width, target: clean, inputs: [])
+      for _ in 0..<versions { pair.inputs.append(degraded(pair, strength, &generator)) }
+      return pair
+    }
+  }
+
+  /// Degrades a whole normalised slice at once, for the tasks that do this for each sample.
+  func degraded(
+    _ pair: Pair, _ strength: Strength, _ generator: inout SeededGenerator
+  ) -> [Float] {
+    let isValidation = strength == .validation
+    guard section.kind == .superResolution else {
+      let percent =
+        isValidation
+        ? section.validationNoisePercent : uniform(section.noisePercent, &generator)
+      var noisy = pair.target
+      noisy.withUnsafeMutableBufferPointer {
+        RicianNoise(sigma: percent / 100).apply(to: $0, using: &generator)
+      }
+      return noisy
+    }
+    // The draws come first, so that a range without extent takes numbers too.
+    let factor = uniform(section.factor, &generator)
+    let noise = uniform(section.noisePercent, &generator) / 100
+    let truncation = KSpaceTruncation(
+      factor: isValidation ? (section.factor[0] + section.factor[1]) / 2 : factor,
+      noise: isValidation ? section.noisePercent[0] / 100 : noise)
+    return truncation.applied(
+      to: pair.target, height: pair.height, width: pair.width, using: &generator)
+  }
+
+  func uniform(_ range: [Double], _ generator: inout SeededGenerator) -> Double {
+    range[0] + (range[1] - range[0]) * generator.nextUniformDouble()
+  }
+
+  func logUniform(_ range: [Double], _ generator: inout SeededGenerator) -> Double {
+    exp(uniform(range.map { log($0) }, &generator))
+  }
+}

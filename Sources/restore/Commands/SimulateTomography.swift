@@ -1,0 +1,170 @@
+import ArgumentParser
+import Foundation
+import Imaging
+import TensorCore
+
+/// `restore simulate ct-lowdose`: computed tomography with few photons.
+struct SimulateLowDoseCT: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ct-lowdose", abstract: "Low-dose CT: projection, photon counts, reconstruction.",
+    discussion: """
+      Input in HU. --reference-output gets the reconstruction of the same projections without noise, \
+      which is what a denoised image is to be compared with.
+      """)
+
+  /// The filters.
+  enum Filter: String, ExpressibleByArgument, CaseIterable {
+    case ramLak = "ram-lak"
+    case hann
+  }
+
+  @Option(name: .long, help: "Photons of a detector without object: 1e6 full, 2.5e5 quarter dose.")
+  var photons = 2.5e5
+
+  @Option(name: .long, help: "Standard deviation of the electronic noise, counts.")
+  var electronicNoise = 5.0
+
+  @Option(name: .long, help: "Filter: ram-lak or hann.")
+  var filter: Filter = .ramLak
+
+  @OptionGroup var options: SimulationOptions
+
+  func validate() throws {
+    guard (1...1e12).contains(photons), (0...1e6).contains(electronicNoise) else {
+      throw ValidationError(
+        "--photons \(photons) --electronic-noise \(electronicNoise): from 1 to 1e12, 0 to 1e6")
+    }
+  }
+
+  func run() throws {
+    var simulator = LowDoseCT()
+    simulator.photons = photons
+    simulator.electronicNoise = electronicNoise
+    simulator.window = filter == .hann ? .hann : .ramLak
+    try options.run { volume, _ in
+      try simulator.applied(
+        to: volume, seed: options.seed, image: 0, threads: Engine.shared.threads)
+    }
+  }
+}
+
+/// `restore simulate pet-lowcount`: emission tomography with few counts.
+struct SimulateLowCountPET: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pet-lowcount", abstract: "Low-count PET: point spread, counts, OSEM.",
+    discussion: """
+      --reference-output gets the reconstruction of expected counts. Counts are shared among the \
+      slices by their activity.
+      """)
+
+  @Option(name: .long, help: "True counts of a slice of average activity.")
+  var counts = 1e5
+
+  @Option(name: .long, help: "Full width at half maximum of the point spread, mm.")
+  var pointSpread = 5.0
+
+  @Option(name: .long, help: "Background as a fraction of the true counts.")
+  var background = 0.25
+
+  @Option(name: .long, help: "Passes over all views.")
+  var iterations = 4
+
+  @Option(name: .long, help: "Full width of the Gaussian after reconstruction, mm.")
+  var postFilter = 4.0
+
+  @OptionGroup var options: SimulationOptions
+
+  func validate() throws {
+    guard (1...1e12).contains(counts), (0...100).contains(postFilter),
+      (0...100).contains(pointSpread),
+      (0...100).contains(background), (1...1000).contains(iterations)
+    else {
+      throw ValidationError(
+        "--counts from 1 to 1e12, --point-spread and --background from 0 to 100, --iterations from 1"
+      )
+    }
+  }
+
+  func run() throws {
+    var simulator = LowCountPET()
+    simulator.counts = counts
+    simulator.pointSpread = pointSpread
+    simulator.background = background
+    simulator.iterations = iterations
+    simulator.postFilter = postFilter
+    try options.run { volume, _ in
+      try simulator.applied(
+        to: volume, seed: options.seed, image: 0, threads: Engine.shared.threads)
+    }
+  }
+}
+
+/// `restore simulate phantom`: clean synthetic scans.
+struct SimulatePhantom: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "phantom", abstract: "A clean synthetic brain (t1, t2, fdg) or trunk (ct).",
+    discussion: """
+      Brains are warped tissue maps; contrasts of one subject share its anatomy. Without maps a brain \
+      made of formulas is taken.
+      """)
+
+  /// What the phantom shows.
+  enum Contrast: String, ExpressibleByArgument, CaseIterable {
+    case t1, t2, fdg, ct
+  }
+
+  @Option(name: .long, help: "t1, t2, fdg or ct.")
+  var contrast: Contrast = .t1
+
+  @Option(name: .long, help: "The subject: a seed.")
+  var subject: UInt64 = 0
+
+  @Option(name: .long, help: "Map of grey matter, NIfTI.")
+  var greyMatter: String?
+
+  @Option(name: .long, help: "Map of white matter, on the same grid.")
+  var whiteMatter: String?
+
+  @Option(name: .long, help: "Average blocks of so many voxels of the maps along each axis.")
+  var average = 1
+
+  @Option(name: .shortAndLong, help: "NIfTI file.")
+  var output: String
+
+  @Flag(name: .long, help: "Replace the output if it exists.")
+  var overwrite = false
+
+  @OptionGroup(title: "General") var common: CommonOptions
+
+  func validate() throws {
+    guard (greyMatter == nil) == (whiteMatter == nil) else {
+      throw ValidationError("--grey-matter and --white-matter belong together")
+    }
+    guard (1...16).contains(average) else {
+      throw ValidationError("--average \(average): from 1 to 16")
+    }
+  }
+
+  func run() throws {
+    common.apply()
+    let inputs = [greyMatter, whiteMatter].compactMap(\.self)
+    try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: inputs)
+    let volume: Volume
+    if let kind = BrainPhantom.Contrast(rawValue: contrast.rawValue) {
+      var tissue = BrainTissue.generated()
+      if let greyMatter, let whiteMatter {
+        tissue = try BrainTissue(
+          greyMatter: ScanFile.read(greyMatter).volume,
+          whiteMatter: ScanFile.read(whiteMatter).volume
+        ).averaged(by: average)
+      }
+      volume = BrainPhantom(tissue).image(kind, subject: subject)
+    } else {
+      volume = BodyPhantom().image(subject: subject)
+    }
+    _ = try NIfTI.write(
+      volume, to: output,
+      options: NIfTIWriteOptions(dataType: .float32, overwrite: overwrite, inputs: inputs))
+    SimulationOptions.show([output], isJSON: common.json)
+  }
+}

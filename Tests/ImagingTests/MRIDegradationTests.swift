@@ -1,0 +1,159 @@
+import Foundation
+import Imaging
+import Randomness
+import Testing
+
+@Suite("MRI degradations and phantoms")
+struct MRIDegradationTests {
+  private func wave(_ cycles: Double, _ height: Int, _ width: Int, _ offset: Float) -> [Float] {
+    (0..<height * width).map { index in
+      offset + Float(cos(2 * .pi * cycles * Double(index % width) / Double(width)))
+    }
+  }
+
+  @Test("frequencies below the limit stay, those above vanish, one at it is halved")
+  func truncation() {
+    var generator = SeededGenerator(seed: 1)
+    let truncation = KSpaceTruncation(factor: 2)
+    for (cycles, gain) in [(3.0, Float(1)), (8, 0.5), (9, 0), (12, 0)] {
+      let image = wave(cycles, 24, 32, 4)
+      let result = truncation.applied(to: image, height: 24, width: 32, using: &generator)
+      for index in image.indices {
+        let expected = 4 + gain * (image[index] - 4)
+        #expect(abs(result[index] - expected) < 1e-5, "\(cycles) cycles, pixel \(index)")
+      }
+    }
+    #expect(generator == SeededGenerator(seed: 1), "no noise, no numbers")
+  }
+
+  @Test("a factor of 1 changes nothing; noise of the small image has the stated deviation")
+  func noise() {
+    var generator = SeededGenerator(seed: 2)
+    let image = (0..<64 * 64).map { _ in 50 + generator.nextUniform() }
+    let same = KSpaceTruncation(factor: 1).applied(
+      to: image, height: 64, width: 64, using: &generator)
+    #expect(zip(image, same).allSatisfy { abs($0 - $1) < 1e-4 })
+    let flat = [Float](repeating: 100, count: 64 * 64)
+    let noisy = KSpaceTruncation(factor: 2, noise: 2).applied(
+      to: flat, height: 64, width: 64, using: &generator)
+    // On the large grid the noise of a small pixel is interpolated: the same deviation.
+    let variance = noisy.reduce(0.0) { $0 + pow(Double($1) - 100, 2) } / Double(noisy.count)
+    #expect(abs(variance.squareRoot() - 2) < 0.2)
+  }
+
+  @Test("energy falls by that of the frequencies taken away (Parseval)")
+  func parseval() {
+    var generator = SeededGenerator(seed: 3)
+    let image = (0..<32 * 32).map { _ in 10 + generator.nextNormal() }
+    let result = KSpaceTruncation(factor: 4).applied(
+      to: image, height: 32, width: 32, using: &generator)
+    // 7 frequencies whole and two halved along each axis, of white noise.
+    let kept = (7 + 2 * 0.25) / 32.0
+    let mean = image.reduce(0) { $0 + Double($1) } / 1024
+    let before = image.reduce(0) { $0 + pow(Double($1) - mean, 2) }
+    let after = result.reduce(0) { $0 + pow(Double($1) - mean, 2) }
+    #expect(abs(after / before / (kept * kept) - 1) < 0.5)
+  }
+
+  @Test("thick slices are means of their parts; in-plane structure and linear ramps stay")
+  func thick() {
+    let size = GridSize(x: 3, y: 2, z: 9)
+    let voxels = (0..<size.count).map { Float($0 % 6) + 10 * Float($0 / 6) }
+    let volume = Volume(voxels: voxels, geometry: Geometry(size: size, spacing: SIMD3(1, 1, 2)))
+    let result = ThickSlices(count: 3).applied(to: volume)
+    for index in voxels.indices {
+      let slice = index / 6
+      // Between the outer centres a ramp is kept; beyond them it is flat.
+      let expected = Float(index % 6) + 10 * Float(min(max(slice, 1), 7))
+      #expect(abs(result.voxels[index] - expected) < 1e-4)
+    }
+    #expect(ThickSlices(count: 1).applied(to: volume) == volume)
+  }
+
+  @Test("a bias field is smooth, positive and within its strength")
+  func bias() {
+    let size = GridSize(x: 40, y: 30, z: 20)
+    var generator = SeededGenerator(seed: 8)
+    let field = BiasField(strength: 0.4).field(size: size, using: &generator)
+    let (low, high) = (field.min() ?? 0, field.max() ?? 0)
+    #expect(abs(Double(low) - exp(-0.4)) < 1e-4 && abs(Double(high) - exp(0.4)) < 1e-4)
+    let steps = zip(field, field.dropFirst()).enumerated().filter { $0.offset % 40 != 39 }
+    #expect(steps.allSatisfy { abs($0.element.0 - $0.element.1) < 0.06 })
+    let volume = Volume(
+      voxels: [Float](repeating: 2, count: size.count), geometry: Geometry(size: size))
+    let shaded = BiasField(strength: 0.4).applied(to: volume, seed: 1, image: 0)
+    #expect(shaded == BiasField(strength: 0.4).applied(to: volume, seed: 1, image: 0))
+    #expect(BiasField(strength: 0).applied(to: volume, seed: 1, image: 0) == volume)
+  }
+
+  @Test("a field-strength pair has other contrast and a smoother, noisier source")
+  func fieldStrength() throws {
+    let phantom = BrainPhantom(.generated(spacing: 6)).image(.t1, subject: 1)
+    let pair = try FieldStrengthPair().applied(to: phantom, seed: 4, image: 0)
+    #expect(pair.source.geometry == phantom.geometry && pair.target.geometry == phantom.geometry)
+    #expect(pair.source != pair.target)
+    // The target has no noise: outside the head it is exactly 0, the source is not.
+    #expect(pair.target.voxels[0] == 0 && pair.source.voxels[0] > 0)
+    let empty = Volume(voxels: [0, 0], geometry: Geometry(size: GridSize(x: 2, y: 1, z: 1)))
+    #expect(throws: ImagingError.noForeground(file: "image")) {
+      try FieldStrengthPair().applied(to: empty, seed: 1, image: 0)
+    }
+  }
+
+  @Test("a subject's contrasts share its anatomy; subjects differ; tissue has its order")
+  func brain() {
+    let tissue = BrainTissue.generated(spacing: 4)
+    let phantom = BrainPhantom(tissue)
+    let (t1, t2) = (phantom.image(.t1, subject: 5), phantom.image(.t2, subject: 5))
+    let fdg = phantom.image(.fdg, subject: 5)
+    #expect(phantom.image(.t1, subject: 5) == t1)
+    #expect(phantom.image(.t1, subject: 6) != t1)
+    let support = t1.voxels.map { $0 > 0 }
+    #expect(t2.voxels.map { $0 > 0 } == support && fdg.voxels.map { $0 > 0 } == support)
+    #expect(support.count { $0 } > t1.voxels.count / 8)
+    // White matter is bright in T1 and dark in FDG: the two are opposed inside the brain.
+    let inside = support.indices.filter { t1.voxels[$0] > 70 }
+    let white = inside.reduce(0) { $0 + fdg.voxels[$1] } / Float(inside.count)
+    let all = support.indices.filter { support[$0] }
+    let mean = all.reduce(0) { $0 + fdg.voxels[$1] } / Float(all.count)
+    #expect(white < mean)
+    let sums = tissue.grey.indices.map { tissue.grey[$0] + tissue.white[$0] + tissue.fluid[$0] }
+    #expect(sums.allSatisfy { $0 >= 0 && $0 < 1.2 })
+  }
+
+  @Test("maps give tissue on their grid; averaging keeps the amount and the place")
+  func maps() throws {
+    let size = GridSize(x: 8, y: 8, z: 8)
+    let affine = Affine(
+      i: SIMD3(1, 0, 0), j: SIMD3(0, 1, 0), k: SIMD3(0, 0, 1), origin: SIMD3(-10, 5, 0))
+    let geometry = Geometry(size: size, affine: affine)
+    func ball(_ low: Double, _ high: Double) -> Volume {
+      Volume(
+        voxels: (0..<512).map { index in
+          let p = SIMD3(Double(index % 8), Double(index / 8 % 8), Double(index / 64)) - 3.5
+          let r = (p * p).sum().squareRoot()
+          return r >= low && r < high ? 255 : 0
+        }, geometry: geometry)
+    }
+    let tissue = try BrainTissue(greyMatter: ball(2, 3.4), whiteMatter: ball(1, 2))
+    #expect(tissue.fluid[3 * 64 + 3 * 8 + 3] == 1, "a hole inside the brain is fluid")
+    let coarse = tissue.averaged(by: 2)
+    #expect(coarse.geometry.spacing == SIMD3(2, 2, 2))
+    #expect(coarse.geometry.affine.origin == SIMD3(-9.5, 5.5, 0.5))
+    #expect(abs(coarse.grey.reduce(0, +) * 8 - tissue.grey.reduce(0, +)) < 1e-2)
+    let other = Volume(voxels: [1], geometry: Geometry(size: GridSize(x: 1, y: 1, z: 1)))
+    #expect(throws: ImagingError.self) {
+      try BrainTissue(greyMatter: ball(0, 2), whiteMatter: other)
+    }
+  }
+
+  @Test("trunks have air around fat around soft tissue and bone, and differ by subject")
+  func trunk() {
+    let phantom = BodyPhantom(side: 64, slices: 3)
+    let (a, b) = (phantom.image(subject: 1), phantom.image(subject: 2))
+    #expect(a == phantom.image(subject: 1) && a != b)
+    #expect(a.voxels[0] == -1000 && a.spacing.x == 360.0 / 64)
+    #expect(a.voxels.contains { $0 > 200 } && a.voxels.contains { $0 > 0 && $0 < 80 })
+    #expect(a.voxels.allSatisfy { (-1024...3071).contains($0) })
+  }
+}

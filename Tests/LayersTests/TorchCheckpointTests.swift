@@ -1,0 +1,233 @@
+import Foundation
+import Layers
+import TensorCore
+import Testing
+
+@Suite("PyTorch checkpoints")
+struct TorchCheckpointTests {
+  private struct Expected: Decodable {
+    let shape: [Int]
+    let values: [Float]
+  }
+
+  private func path(_ name: String) throws -> String {
+    let folder = try #require(Bundle.module.resourceURL)
+    return folder.appendingPathComponent("Fixtures/pytorch/\(name)").path
+  }
+
+  private func data(_ name: String) throws -> Data {
+    try Data(contentsOf: URL(fileURLWithPath: path(name)))
+  }
+
+  @Test("every type, view and shape reads as PyTorch wrote it")
+  func types() throws {
+    let checkpoint = try TorchCheckpoint(contentsOf: path("types.pth"))
+    let expected = try JSONDecoder().decode(
+      [String: Expected].self, from: data("expected.json"))
+    #expect(Set(checkpoint.names) == Set(expected.keys))
+    for (name, entry) in expected {
+      #expect(checkpoint.shape(of: name)?.dimensions == entry.shape, "\(name)")
+      #expect(checkpoint.tensor(named: name)?.values == entry.values, "\(name)")
+    }
+    #expect(checkpoint.tensor(named: "absent") == nil)
+  }
+
+  @Test(
+    "dictionaries around the state and prefixes are taken off", arguments: ["wrapped", "prefixed"])
+  func wrapping(name: String) throws {
+    let checkpoint = try TorchCheckpoint(contentsOf: path(name + ".pth"))
+    #expect(checkpoint.names == ["layer.weight", "layer.bias"])
+    #expect(checkpoint.tensor(named: "layer.weight")?.values == [0.5, 0.5])
+    #expect(checkpoint.tensor(named: "layer.bias")?.values == [-1])
+  }
+
+  @Test("a tensor alone has the name tensor")
+  func single() throws {
+    let checkpoint = try TorchCheckpoint(contentsOf: path("tensor.pth"))
+    #expect(checkpoint.names == ["tensor"])
+    #expect(checkpoint.tensor(named: "tensor")?.values == [0, 1, 2, 3, 4, 5])
+    #expect(checkpoint.shape(of: "tensor")?.dimensions == [1, 2, 3])
+  }
+
+  @Test(
+    "what would run code is named and refused",
+    arguments: [
+      ("evil_system.pth", ["posix.system", "os.system"]),
+      ("evil_eval.pth", ["builtins.eval", "__builtin__.eval"]),
+      ("whole_model.pth", ["__main__.Model"]),
+    ])
+  func hostile(name: String, globals: [String]) throws {
+    let file = try path(name)
+    do {
+      _ = try TorchCheckpoint(contentsOf: file)
+      Issue.record("\(name) was read")
+    } catch {
+      guard case .foreignGlobal(_, let found) = error else {
+        Issue.record("\(error)")
+        return
+      }
+      #expect(globals.contains(found))
+      #expect(error.code == 65)
+      #expect(error.what == "refusing to run code from checkpoint: \(found)")
+    }
+    #expect(!FileManager.default.fileExists(atPath: "/nonexistent-folder/executed"))
+  }
+
+  @Test(
+    "older forms and bare pickles are refused by name",
+    arguments: [
+      ("legacy.pth", "it is a bare pickle, the form before PyTorch 1.6, or one of another program"),
+      (
+        "evil_bare.pth",
+        "it is a bare pickle, the form before PyTorch 1.6, or one of another program"
+      ),
+      ("expected.json", "it is no zip archive"),
+    ])
+  func forms(name: String, reason: String) throws {
+    let file = try path(name)
+    #expect(throws: CheckpointError.notCheckpoint(path: file, reason: reason)) {
+      try TorchCheckpoint(contentsOf: file)
+    }
+  }
+
+  @Test("a compressed archive is refused")
+  func compressed() throws {
+    let file = try path("compressed.pth")
+    do {
+      _ = try TorchCheckpoint(contentsOf: file)
+      Issue.record("it was read")
+    } catch {
+      guard case .damaged(_, let reason) = error else {
+        Issue.record("\(error)")
+        return
+      }
+      #expect(reason.hasSuffix("is compressed; PyTorch stores"))
+    }
+  }
+
+  @Test("a missing file says so")
+  func missing() {
+    #expect(
+      throws: CheckpointError.unreadable(path: "/absent.pth", reason: "nothing has this path")
+    ) { try TorchCheckpoint(contentsOf: "/absent.pth") }
+  }
+
+  @Test("a file cut anywhere is refused, never read past its end")
+  func truncation() throws {
+    let whole = try data("wrapped.pth")
+    for count in stride(from: 0, to: whole.count, by: 7) {
+      #expect(throws: CheckpointError.self) {
+        try TorchCheckpoint(whole.prefix(count), path: "cut")
+      }
+    }
+  }
+
+  @Test("a flipped bit is refused or changes nothing that is read; it never crashes")
+  func flips() throws {
+    let whole = try data("wrapped.pth")
+    for index in stride(from: 0, to: whole.count, by: 3) {
+      var damaged = whole
+      damaged[index] ^= UInt8(1 << (index % 8))
+      guard let checkpoint = try? TorchCheckpoint(damaged, path: "flipped") else { continue }
+      for name in checkpoint.names { _ = checkpoint.tensor(named: name)?.values }
+    }
+  }
+
+  // MARK: - Pickles made by hand
+
+  /// A zip archive of stored files.
+  private func archive(_ files: [(String, [UInt8])]) -> Data {
+    func number(_ value: Int, _ bytes: Int) -> [UInt8] {
+      (0..<bytes).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+    }
+    func checksum(_ bytes: [UInt8]) -> Int {
+      var value = ~UInt32(0)
+      for byte in bytes {
+        value ^= UInt32(byte)
+        for _ in 0..<8 { value = value & 1 == 1 ? 0xEDB8_8320 ^ (value >> 1) : value >> 1 }
+      }
+      return Int(~value)
+    }
+    var (body, directory): ([UInt8], [UInt8]) = ([], [])
+    for (name, bytes) in files {
+      let common =
+        number(20, 2) + number(0, 8) + number(checksum(bytes), 4) + number(bytes.count, 4)
+        + number(bytes.count, 4) + number(name.utf8.count, 2) + number(0, 2)
+      directory += number(0x0201_4B50, 4) + number(20, 2) + common + number(0, 10)
+      directory += number(body.count, 4) + Array(name.utf8)
+      body += number(0x0403_4B50, 4) + common + Array(name.utf8) + bytes
+    }
+    let end =
+      number(0x0605_4B50, 4) + number(0, 4) + number(files.count, 2) + number(files.count, 2)
+      + number(directory.count, 4) + number(body.count, 4) + number(0, 2)
+    return Data(body + directory + end)
+  }
+
+  private func checkpoint(_ pickle: [UInt8], storage: [UInt8] = [0, 0, 0x80, 0x3F]) throws
+    -> TorchCheckpoint
+  {
+    try TorchCheckpoint(
+      archive([("a/data.pkl", pickle), ("a/data/0", storage)]), path: "made")
+  }
+
+  /// A pickle of one tensor with given offset, size and stride over a storage of one element.
+  private func tensor(offset: UInt8, size: UInt8, stride: UInt8, count: UInt8 = 1) -> [UInt8] {
+    var bytes: [UInt8] = [0x80, 2]
+    bytes += Array("ctorch._utils\n_rebuild_tensor_v2\n((X".utf8) + [7, 0, 0, 0]
+    bytes += Array("storagectorch\nFloatStorage\nX".utf8) + [1, 0, 0, 0] + Array("0X".utf8)
+    bytes += [3, 0, 0, 0] + Array("cpuK".utf8) + [count] + Array("tQK".utf8) + [offset]
+    bytes += Array("K".utf8) + [size, 0x85] + Array("K".utf8) + [stride, 0x85]
+    return bytes + [0x89] + Array("NtR.".utf8)
+  }
+
+  @Test("a tensor made by hand is read; one that reaches beyond its storage is refused")
+  func ranges() throws {
+    let good = try checkpoint(tensor(offset: 0, size: 1, stride: 1))
+    #expect(good.tensor(named: "tensor")?.values == [1])
+    for bad in [
+      tensor(offset: 1, size: 1, stride: 1), tensor(offset: 0, size: 2, stride: 1),
+      tensor(offset: 0, size: 200, stride: 0),
+    ] {
+      #expect(throws: CheckpointError.self) { try checkpoint(bad) }
+    }
+    // A storage that promises more elements than it has bytes.
+    #expect(throws: CheckpointError.self) {
+      try checkpoint(tensor(offset: 0, size: 2, stride: 1, count: 2))
+    }
+  }
+
+  @Test(
+    "malformed pickles are refused",
+    arguments: [
+      [], [0x80, 2], Array("}".utf8), Array(".".utf8), Array("(.".utf8), Array("NN.".utf8),
+      Array("h\u{5}.".utf8), Array("}NNNu.".utf8), Array("Ns.".utf8), Array("NNa.".utf8),
+      Array("NR.".utf8), Array("NNR.".utf8), Array("NQ.".utf8), Array("NNb.".utf8),
+      Array("X\u{7f}\u{7f}\u{7f}\u{7f}ab".utf8), Array("\u{1}.".utf8), Array("c\n".utf8),
+      Array("cos\nsystem\n.".utf8), [0x8A, 9, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x2E],
+    ] as [[UInt8]])
+  func malformed(pickle: [UInt8]) {
+    #expect(throws: CheckpointError.self) { try checkpoint(pickle) }
+  }
+
+  @Test("a hundred thousand nested tuples do not overflow anything")
+  func nesting() {
+    let pickle = Array("N".utf8) + [UInt8](repeating: 0x85, count: 100_000) + Array(".".utf8)
+    #expect(throws: CheckpointError.self) { try checkpoint(pickle) }
+  }
+
+  @Test(
+    "dangerous names in the archive are refused",
+    arguments: ["../x", "/x", "a/../../x", "c:\\x", "a\\b", "C:x"])
+  func names(name: String) {
+    let bytes = archive([("a/data.pkl", Array("N.".utf8)), (name, [])])
+    #expect(throws: CheckpointError.self) { try TorchCheckpoint(bytes, path: "named") }
+  }
+
+  @Test("a name twice, and two pickles, are refused")
+  func duplicates() {
+    for files in [["a/data.pkl", "a/data.pkl"], ["a/data.pkl", "b/data.pkl"]] {
+      let bytes = archive(files.map { ($0, Array("N.".utf8)) })
+      #expect(throws: CheckpointError.self) { try TorchCheckpoint(bytes, path: "twice") }
+    }
+  }
+}
