@@ -77,6 +77,11 @@ extension TrainingConfiguration.DataSection {
         "CT", "Clean slices with simulated counts of \(text(photons)) photons a detector.",
         "denoising of low-dose CT"
       )
+    case .paired:
+      (
+        normalization == "ct" ? "CT" : normalization == "pet" ? "PT" : "MR",
+        "Pairs of degraded and clean scans.", "restoring scans like those of the pairs"
+      )
     case .lowCount:
       (
         "PT", "Clean activity with simulated counts of \(text(counts)) an average slice.",

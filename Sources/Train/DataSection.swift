@@ -5,9 +5,22 @@ extension TrainingConfiguration {
   public struct DataSection: Codable, Sendable, Equatable {
     /// The task's name in logs and cards.
     public var name = "restoration"
-    /// The split file; relative to the configuration's folder.
+    /// The split file, or a folder in nnU-Net's, BIDS' or the authors' layout; relative to the
+    /// configuration's folder.
     public var split = ""
-    /// What degrades the clean scans: `rician`, `mri-sr`, `ct-lowdose`, `pet-lowcount`.
+    /// BIDS folders: which images.
+    public var suffix = "T1w"
+    /// nnU-Net and BIDS folders: part of the subjects that validates.
+    public var validationShare = 0.2
+    /// nnU-Net and BIDS folders: part of the subjects that is kept for testing.
+    public var testShare = 0.0
+    /// nnU-Net and BIDS folders: decides who is in which part.
+    public var splitSeed: UInt64 = 0
+    /// Megabytes of slices that are kept in memory; scans beyond that are read again when they are
+    /// needed.
+    public var cacheMegabytes = 8192
+    /// What degrades the clean scans: `rician`, `mri-sr`, `ct-lowdose`, `pet-lowcount`; or `paired` if
+    /// degraded scans exist.
     public var simulator = "rician"
     /// Rician noise, also that of `mri-sr`: σ per channel in percent of the clean volume's 99.5th
     /// percentile, drawn between these two for each sample.
@@ -29,7 +42,7 @@ extension TrainingConfiguration {
     /// Maps of grey and white matter that brain phantoms are made of; none for generated ones.
     public var tissueMaps: [String] = []
     /// `positive`: 0 to the 99.5th percentile of voxels above 0; `all`: minimum to the 99.5th
-    /// percentile of all.
+    /// percentile of all; `mri`, `ct`, `pet`: the authors' fixed ranges.
     public var normalization = "positive"
     /// Side of the square crops, pixels.
     public var crop = 96
@@ -64,6 +77,8 @@ extension TrainingConfiguration {
       case lowDose = "ct-lowdose"
       /// Few counts.
       case lowCount = "pet-lowcount"
+      /// None: degraded scans are given.
+      case paired
     }
 
     /// The simulator by its name; valid configurations have one.
@@ -71,7 +86,13 @@ extension TrainingConfiguration {
 
     /// How intensities become those that the network sees.
     var intensities: IntensityNormalization {
-      .percentile(low: 0, high: 99.5, of: normalization == "all" ? .all : .positive)
+      switch normalization {
+      case "mri": .window(low: 0, high: 4095, clips: true)
+      case "ct": .window(low: -1024, high: 3072, clips: true)
+      case "pet": .window(low: 0, high: 20, clips: true)
+      case "all": .percentile(low: 0, high: 99.5, of: .all)
+      default: .percentile(low: 0, high: 99.5, of: .positive)
+      }
     }
 
     func validate(prefix: String) throws(TrainingError) {
@@ -103,8 +124,12 @@ extension TrainingConfiguration {
       try require(
         [0, 2].contains(tissueMaps.count), "tissue_maps", "are not two: grey and white matter")
       try require(
-        ["positive", "all"].contains(normalization), "normalization",
-        "`\(normalization)` is not positive or all")
+        ["positive", "all", "mri", "ct", "pet"].contains(normalization), "normalization",
+        "`\(normalization)` is none of positive, all, mri, ct, pet")
+      try require(
+        validationShare >= 0 && testShare >= 0 && validationShare + testShare < 1,
+        "validation_share", "and test_share leave nobody to train, or are negative")
+      try require(cacheMegabytes > 0, "cache_megabytes", "is not positive")
       try require((8...4096).contains(crop), "crop", "\(crop) is not in 8...4096")
       try require((0...1).contains(minimumForeground), "minimum_foreground", "is not in 0...1")
     }

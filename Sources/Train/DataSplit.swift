@@ -1,4 +1,5 @@
-import Foundation
+public import Foundation
+import Yams
 
 /// Which subjects train, validate and test; a subject is in one part only.
 public struct DataSplit: Sendable, Equatable {
@@ -8,6 +9,20 @@ public struct DataSplit: Sendable, Equatable {
     public let subject: String
     /// Paths of NIfTI or PNG files, absolute after reading; or phantoms, see ``ScanSource``.
     public var files: [String]
+    /// For the simulator `paired`: the degraded image of each file, on the same grid.
+    public var inputs: [String]?
+
+    /// A subject.
+    ///
+    /// - Parameters:
+    ///   - subject: The name.
+    ///   - files: The images as they should be.
+    ///   - inputs: The degraded ones, if they exist.
+    public init(subject: String, files: [String], inputs: [String]? = nil) {
+      self.subject = subject
+      self.files = files
+      self.inputs = inputs
+    }
   }
 
   private struct Document: Codable {
@@ -23,6 +38,33 @@ public struct DataSplit: Sendable, Equatable {
   /// Subjects that only the final figures see.
   public let test: [Subject]
 
+  /// Reads a split file or finds one in a folder.
+  ///
+  /// A folder may be an nnU-Net raw folder, a BIDS folder or the authors' layout; see
+  /// ``DatasetFolder``.
+  ///
+  /// - Parameters:
+  ///   - path: A split file or a folder.
+  ///   - section: How a folder is divided.
+  /// - Throws: ``TrainingError/invalidSplit(file:reason:)``.
+  public init(
+    contentsOf path: String, _ section: TrainingConfiguration.DataSection
+  ) throws(TrainingError) {
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+      let parts = try DatasetFolder(path, section).parts()
+      try self.init(train: parts.train, validation: parts.validation, test: parts.test, path)
+    } else {
+      try self.init(contentsOf: path)
+    }
+    if section.kind == .paired,
+      let lone = (train + validation + test).first(where: { $0.inputs?.count != $0.files.count })
+    {
+      throw .invalidSplit(
+        file: path, reason: "\(lone.subject) has not one input for each file, which `paired` needs")
+    }
+  }
+
   /// Reads a split: an object with `train`, `validation` and optionally `test`, each a list of
   /// `{"subject": NAME, "files": [PATH, …]}` with paths relative to the split's folder.
   ///
@@ -33,24 +75,39 @@ public struct DataSplit: Sendable, Equatable {
     let document: Document
     do {
       let data = try Data(contentsOf: URL(fileURLWithPath: path))
-      document = try JSONDecoder().decode(Document.self, from: data)
+      let isYAML = [".yaml", ".yml"].contains(where: path.lowercased().hasSuffix)
+      document =
+        isYAML
+        ? try YAMLDecoder().decode(Document.self, from: data)
+        : try JSONDecoder().decode(Document.self, from: data)
     } catch {
       throw .invalidSplit(file: path, reason: "it is not a readable split: \(error)")
     }
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+    func resolved(_ path: String) -> String {
+      path.hasPrefix(ScanSource.phantomPrefix)
+        ? path : URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path
+    }
     func resolved(_ subjects: [Subject]) -> [Subject] {
       subjects.map { subject in
         var subject = subject
-        subject.files = subject.files.map {
-          $0.hasPrefix(ScanSource.phantomPrefix)
-            ? $0 : URL(fileURLWithPath: $0, relativeTo: folder).standardizedFileURL.path
-        }
+        subject.files = subject.files.map(resolved)
+        subject.inputs = subject.inputs?.map(resolved)
         return subject
       }
     }
-    train = resolved(document.train)
-    validation = resolved(document.validation)
-    test = resolved(document.test ?? [])
+    try self.init(
+      train: resolved(document.train), validation: resolved(document.validation),
+      test: resolved(document.test ?? []), path)
+  }
+
+  /// Checks that nobody and nothing stands in two places.
+  private init(
+    train: [Subject], validation: [Subject], test: [Subject], _ path: String
+  ) throws(TrainingError) {
+    self.train = train
+    self.validation = validation
+    self.test = test
     let all = train + validation + test
     for (what, values) in [("subject", all.map(\.subject)), ("file", all.flatMap(\.files))] {
       var seen = Set<String>()
@@ -59,5 +116,13 @@ public struct DataSplit: Sendable, Equatable {
       }
     }
     if train.isEmpty { throw .invalidSplit(file: path, reason: "nobody is in `train`") }
+  }
+
+  /// The split as JSON, for the folder of a run.
+  public func json() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return try encoder.encode(Document(train: train, validation: validation, test: test))
+      + Data("\n".utf8)
   }
 }

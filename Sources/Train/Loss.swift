@@ -1,31 +1,63 @@
+import Layers
 public import TensorCore
 
-/// A measure of how far a prediction is from its target, averaged over all elements.
-public enum RestorationLoss: Sendable, Equatable {
-  /// Mean of |x − t|.
-  case l1
-  /// Mean of √((x − t)² + ε²).
-  case charbonnier(epsilon: Float)
+/// A measure of how far a prediction is from its target: a norm over all elements, and weighted terms
+/// beside it.
+public struct RestorationLoss: Sendable, Equatable {
+  /// The norm.
+  public enum Norm: Sendable, Equatable {
+    /// Mean of |x − t|.
+    case l1
+    /// Mean of (x − t)².
+    case l2
+    /// Mean of √((x − t)² + ε²).
+    case charbonnier(epsilon: Float)
+  }
+
+  /// The norm; its weight is 1.
+  public var norm: Norm
+  /// The weight of ``SpectralLoss``.
+  public var frequencyWeight: Float
+
+  /// A loss.
+  ///
+  /// - Parameters:
+  ///   - norm: The norm, with weight 1.
+  ///   - frequencyWeight: The weight of ``SpectralLoss``.
+  public init(_ norm: Norm, frequencyWeight: Float = 0) {
+    self.norm = norm
+    self.frequencyWeight = frequencyWeight
+  }
 
   /// The loss that a configuration names.
   public init(_ section: TrainingConfiguration.LossSection) {
-    self = section.name == "l1" ? .l1 : .charbonnier(epsilon: Float(section.epsilon))
+    let norm: Norm =
+      switch section.name {
+      case "l1": .l1
+      case "l2": .l2
+      default: .charbonnier(epsilon: Float(section.epsilon))
+      }
+    self.init(norm, frequencyWeight: Float(section.frequencyWeight))
   }
 
   /// The loss, a scalar.
   ///
   /// - Parameters:
-  ///   - prediction: Any shape.
+  ///   - prediction: `[N, H, W, C]`.
   ///   - target: The same shape.
   /// - Returns: A tracked scalar if the prediction is tracked.
   public func callAsFunction(_ prediction: Tensor, _ target: Tensor) -> Tensor {
     precondition(
       prediction.shape == target.shape, "loss: \(prediction.shape), target \(target.shape) differ")
     let difference = prediction - target
-    switch self {
-    case .l1: return difference.absolute().mean()
-    case .charbonnier(let epsilon):
-      return difference.squared().scaled(by: 1, adding: epsilon * epsilon).squareRoot().mean()
-    }
+    var loss =
+      switch norm {
+      case .l1: difference.absolute().mean()
+      case .l2: difference.squared().mean()
+      case .charbonnier(let epsilon):
+        difference.squared().scaled(by: 1, adding: epsilon * epsilon).squareRoot().mean()
+      }
+    if frequencyWeight > 0 { loss = loss + SpectralLoss()(prediction, target) * frequencyWeight }
+    return loss
   }
 }

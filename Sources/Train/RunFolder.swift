@@ -15,14 +15,30 @@ struct RunFolder {
   var best: String { path + "/checkpoints/best.safetensors" }
   var state: String { path + "/checkpoints/state-latest.safetensors" }
 
+  /// Where a validation's picture goes; names sort by step.
+  func picture(step: Int, name: String) -> String {
+    let number = String(step)
+    let zeros = String(repeating: "0", count: max(0, 7 - number.count))
+    return "\(path)/pictures/\(zeros)\(number)-\(Self.fileName(name)).png"
+  }
+
+  /// Where the list of a task's subjects goes.
+  func split(of task: String) -> String { "\(path)/split-\(Self.fileName(task)).json" }
+
+  private static func fileName(_ name: String) -> String {
+    String(name.map { $0.isLetter || $0.isNumber || "-_.".contains($0) ? $0 : "_" })
+  }
+
   /// Prepares the folder of a new run, or checks the one that is to be continued.
   init(_ path: String, configuration: TrainingConfiguration, resume: Bool) throws {
     self.path = path
     let exists = FileManager.default.fileExists(atPath: log)
     if exists && !resume { throw TrainingError.runExists(folder: path) }
     do {
-      try FileManager.default.createDirectory(
-        atPath: path + "/checkpoints", withIntermediateDirectories: true)
+      for part in ["checkpoints", "pictures"] {
+        try FileManager.default.createDirectory(
+          atPath: path + "/" + part, withIntermediateDirectories: true)
+      }
     } catch {
       throw ImagingError.cannotCreate(file: path, reason: error.localizedDescription)
     }
@@ -64,9 +80,12 @@ struct TrainingState: Equatable {
   var step: Int
   var bestPSNR: Double?
   var seconds: Double
+  /// Instruction set, libraries and threads; equal ones continue to the bit.
+  var backEnd = ""
 
   var metadata: [String: String] {
     var values = ["format": "restore-training-1", "step": "\(step)", "seconds": "\(seconds)"]
+    values["back_end"] = backEnd
     if let bestPSNR { values["best_psnr"] = "\(bestPSNR)" }
     return values
   }
@@ -84,5 +103,6 @@ struct TrainingState: Equatable {
       let seconds = metadata["seconds"].flatMap(Double.init)
     else { return nil }
     self.init(step: step, bestPSNR: metadata["best_psnr"].flatMap(Double.init), seconds: seconds)
+    backEnd = metadata["back_end"] ?? ""
   }
 }

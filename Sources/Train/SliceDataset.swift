@@ -6,26 +6,52 @@ public import TensorCore
 /// Clean slices of many scans, and the crops with simulated degradation that are cut from them.
 ///
 /// A sample depends on the seed, the step and its place in the batch alone, so that a resumed run sees
-/// exactly what an uninterrupted one would have seen.
+/// exactly what an uninterrupted one would have seen. Slices beyond the memory limit are made anew from
+/// their file, with the same result, whenever they are drawn.
 public struct SliceDataset: Sendable {
-  /// The slices of one task.
-  private struct TaskSlices: Sendable {
+  /// One image file or phantom of a task.
+  private struct Scan: Sendable {
+    let file: String
+    let input: String?
+    /// Its number among the task's files.
+    let number: UInt64
+    /// Usable slices.
+    let count: Int
+    /// How likely it is to be drawn, cumulatively.
+    var cumulative: Double
+  }
+
+  /// The scans of one task.
+  private struct TaskScans: Sendable {
     let simulator: TaskSimulator
-    var slices: [TaskSimulator.Pair] = []
-    /// For each scan, which slices are its own, and how likely it is to be drawn, cumulatively.
-    var scans: [(slices: Range<Int>, cumulative: Double)] = []
+    let source: ScanSource
+    let seed: UInt64
+    var scans: [Scan] = []
+    var count: Int { scans.reduce(0) { $0 + $1.count } }
+
+    /// All usable slices of a scan.
+    func slices(of file: String, _ input: String?, number: UInt64) throws -> [TaskSimulator.Pair] {
+      let volume = try source.volume(file)
+      guard let input else {
+        return try SliceDataset.slices(of: volume, simulator, seed: seed, image: number)
+      }
+      let degraded = try source.volume(input)
+      try degraded.requireGrid(of: volume, file: input, referenceFile: file)
+      return SliceDataset.slices(of: volume, degraded, simulator)
+    }
   }
 
   /// What random numbers are for; part of the streams' names, so that they differ.
   private static let sampleStream: UInt64 = 1
   private static let versionStream: UInt64 = 3
 
-  private let tasks: [TaskSlices]
+  private let tasks: [TaskScans]
+  private let cache: SliceCache
   private let mixing: String
   private let seed: UInt64
 
   /// The number of usable slices.
-  public var count: Int { tasks.reduce(0) { $0 + $1.slices.count } }
+  public var count: Int { tasks.reduce(0) { $0 + $1.count } }
 
   /// Reads all scans of the subjects who train, for all tasks.
   ///
@@ -34,31 +60,59 @@ public struct SliceDataset: Sendable {
   public init(_ configuration: TrainingConfiguration) throws {
     seed = configuration.seed
     mixing = configuration.train.mixing
-    var tasks: [TaskSlices] = []
-    for (number, section) in configuration.allTasks.enumerated() {
-      let subjects = try DataSplit(contentsOf: section.split).train
-      var task = TaskSlices(simulator: TaskSimulator(section: section))
-      let source = try ScanSource(section, for: subjects)
-      var weights: [(range: Range<Int>, weight: Double)] = []
-      for (index, file) in subjects.flatMap(\.files).enumerated() {
-        let first = task.slices.count
-        task.slices += try Self.slices(
-          of: source.volume(file), task.simulator,
-          seed: configuration.seed &+ UInt64(number) << 32, image: UInt64(index))
-        let range = first..<task.slices.count
-        // The square root keeps a volume of 500 slices from drowning a subject with one.
-        if !range.isEmpty { weights.append((range, Double(range.count).squareRoot())) }
+    let sections = configuration.allTasks
+    cache = SliceCache(
+      limit: sections.reduce(0) { max($0, $1.cacheMegabytes) } << 20)
+    var tasks: [TaskScans] = []
+    for (number, section) in sections.enumerated() {
+      let subjects = try DataSplit(contentsOf: section.split, section).train
+      var task = TaskScans(
+        simulator: TaskSimulator(section: section),
+        source: try ScanSource(section, for: subjects),
+        seed: configuration.seed &+ UInt64(number) << 32)
+      let files = subjects.flatMap { subject in
+        subject.files.indices.map { (subject.files[$0], subject.inputs?[$0]) }
       }
-      guard !task.slices.isEmpty else { throw TrainingError.noUsableSlices(part: "train") }
-      let total = weights.reduce(0) { $0 + $1.weight }
+      for (index, (file, input)) in files.enumerated() {
+        let isPaired = section.kind == .paired
+        let slices = try task.slices(of: file, isPaired ? input : nil, number: UInt64(index))
+        guard !slices.isEmpty else { continue }
+        cache.offer(slices, SliceCache.Key(task: number, scan: task.scans.count))
+        task.scans.append(
+          Scan(
+            file: file, input: isPaired ? input : nil, number: UInt64(index), count: slices.count,
+            cumulative: 0))
+      }
+      guard !task.scans.isEmpty else { throw TrainingError.noUsableSlices(part: "train") }
+      // The square root keeps a volume of 500 slices from drowning a subject with one.
+      let total = task.scans.reduce(0) { $0 + Double($1.count).squareRoot() }
       var cumulative = 0.0
-      task.scans = weights.map { scan in
-        cumulative += scan.weight / total
-        return (scan.range, cumulative)
+      for scan in task.scans.indices {
+        cumulative += Double(task.scans[scan].count).squareRoot() / total
+        task.scans[scan].cumulative = cumulative
       }
       tasks.append(task)
     }
     self.tasks = tasks
+  }
+
+  /// The usable pairs of slices of two volumes on one grid, in the plane of acquisition.
+  private static func slices(
+    of volume: Volume, _ degraded: Volume, _ simulator: TaskSimulator
+  ) -> [TaskSimulator.Pair] {
+    // A bundle normalises by what it is given, which is the degraded image.
+    guard let map = simulator.map(of: degraded) else { return [] }
+    let plane = volume.geometry.acquisitionPlane
+    let section = simulator.section
+    return (0..<volume.volumeCount).flatMap { time in
+      zip(volume.slices(in: plane, ofVolume: time), degraded.slices(in: plane, ofVolume: time))
+        .compactMap { target, input -> TaskSimulator.Pair? in
+          let pair = simulator.pair(of: target, input, map)
+          let foreground = pair.target.count { $0 > 0.05 }
+          let least = section.minimumForeground * Double(pair.target.count)
+          return Double(foreground) >= least ? pair : nil
+        }
+    }
   }
 
   /// The usable slices of a volume: as acquired, or in all three planes if it is isotropic.
@@ -102,18 +156,19 @@ public struct SliceDataset: Sendable {
   ///   - step: The step's number, from 0.
   ///   - batch: Samples.
   /// - Returns: The crops.
-  public func batch(step: Int, batch: Int) -> (noisy: Tensor, clean: Tensor) {
+  /// - Throws: What reading an image again throws.
+  public func batch(step: Int, batch: Int) throws -> (noisy: Tensor, clean: Tensor) {
     let crop = tasks[0].simulator.section.crop
     let area = crop * crop
     var clean = [Float](repeating: 0, count: batch * area)
-    let noisy = Tensor([batch, crop, crop, 1]) { noisy in
+    let noisy = try Tensor([batch, crop, crop, 1]) { noisy in
       for index in 0..<batch {
         var generator = SeededGenerator(
           seed: seed, stream: Self.sampleStream, UInt64(step), UInt64(index))
         let range = index * area..<(index + 1) * area
         let task = task(forSample: step * batch + index, &generator)
-        clean.withUnsafeMutableBufferPointer { clean in
-          sample(
+        try clean.withUnsafeMutableBufferPointer { clean in
+          try sample(
             of: task, crop, into: UnsafeMutableBufferPointer(rebasing: noisy[range]),
             clean: UnsafeMutableBufferPointer(rebasing: clean[range]), &generator)
         }
@@ -123,26 +178,30 @@ public struct SliceDataset: Sendable {
   }
 
   /// Tasks in turn, or by their parts of all slices, which is how the authors' program pools them.
-  private func task(forSample index: Int, _ generator: inout SeededGenerator) -> TaskSlices {
-    guard tasks.count > 1 else { return tasks[0] }
-    guard mixing == "pooled" else { return tasks[index % tasks.count] }
+  private func task(forSample index: Int, _ generator: inout SeededGenerator) -> Int {
+    guard tasks.count > 1 else { return 0 }
+    guard mixing == "pooled" else { return index % tasks.count }
     var draw = generator.nextInt(below: count)
-    for task in tasks {
-      if draw < task.slices.count { return task }
-      draw -= task.slices.count
+    for (number, task) in tasks.enumerated() {
+      if draw < task.count { return number }
+      draw -= task.count
     }
-    return tasks[tasks.count - 1]
+    return tasks.count - 1
   }
 
   private func sample(
-    of task: TaskSlices, _ crop: Int, into noisy: UnsafeMutableBufferPointer<Float>,
+    of number: Int, _ crop: Int, into noisy: UnsafeMutableBufferPointer<Float>,
     clean: UnsafeMutableBufferPointer<Float>, _ generator: inout SeededGenerator
-  ) {
+  ) throws {
+    let task = tasks[number]
     let (simulator, section) = (task.simulator, task.simulator.section)
     let draw = generator.nextUniformDouble()
-    let scan = task.scans.first { draw < $0.cumulative } ?? task.scans[task.scans.count - 1]
-    let slice = task.slices[
-      scan.slices.lowerBound + generator.nextInt(below: scan.slices.count)]
+    let place = task.scans.firstIndex { draw < $0.cumulative } ?? task.scans.count - 1
+    let scan = task.scans[place]
+    let slices = try cache.slices(SliceCache.Key(task: number, scan: place)) {
+      try task.slices(of: scan.file, scan.input, number: scan.number)
+    }
+    let slice = slices[generator.nextInt(below: scan.count)]
     let window = CropWindow(
       crop: crop, height: slice.height, width: slice.width, flips: section.flips, &generator)
     if simulator.isPrepared {

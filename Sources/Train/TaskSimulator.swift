@@ -24,11 +24,13 @@ struct TaskSimulator: Sendable {
   let section: TrainingConfiguration.DataSection
 
   /// Whether degraded versions are made once, when training starts, because they are expensive.
-  var isPrepared: Bool { section.kind == .lowDose || section.kind == .lowCount }
+  var isPrepared: Bool { [.lowDose, .lowCount, .paired].contains(section.kind) }
 
   /// The map to normalised intensities of a clean volume; nil if the volume is empty.
   func map(of volume: Volume) -> IntensityMap? {
     switch (section.kind, section.normalization) {
+    case (_, "mri"), (_, "ct"), (_, "pet"):
+      return try? section.intensities.map(for: volume.voxels)
     case (.lowDose, _):
       // Noise reaches the lower end in every reconstruction, so it is each image's minimum.
       let high = OrderStatistics(of: volume.voxels).percentile(99.5) ?? 0
@@ -84,12 +86,21 @@ struct TaskSimulator: Sendable {
       return Pair(
         height: slice.height, width: slice.width, target: map.normalized(measured.reference),
         inputs: inputs)
+    case .paired:
+      preconditionFailure("paired slices are given, not simulated")
     case .rician, .superResolution:
       let clean = map.normalized(slice.pixels).map { max(0, $0) }
       var pair = Pair(height: slice.height, width: slice.width, target: clean, inputs: [])
       for _ in 0..<versions { pair.inputs.append(degraded(pair, strength, &generator)) }
       return pair
     }
+  }
+
+  /// The pair of two given slices.
+  func pair(of target: ImageSlice, _ input: ImageSlice, _ map: IntensityMap) -> Pair {
+    Pair(
+      height: target.height, width: target.width, target: map.normalized(target.pixels),
+      inputs: [map.normalized(input.pixels)])
   }
 
   /// Degrades a whole normalised slice at once, for the tasks that do this for each sample.

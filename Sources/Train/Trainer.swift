@@ -45,6 +45,9 @@ public final class Trainer {
   private var state: TrainingState
   private let start = Date()
   private let secondsBefore: Double
+  private let events: EventFile
+  /// What is worth telling about the start, one sentence each.
+  public private(set) var warnings: [String] = []
 
   private static let weightStream: UInt64 = 0
 
@@ -98,6 +101,18 @@ public final class Trainer {
       state = try Self.restore(from: self.runFolder, model, optimizer, average)
     }
     secondsBefore = state.seconds
+    let backEnd = "\(Engine.shared.backEnd), \(Engine.shared.threads) threads"
+    if !state.backEnd.isEmpty, state.backEnd != backEnd {
+      warnings.append(
+        "the run was written with \(state.backEnd), this is \(backEnd): it continues, but not to "
+          + "the bit")
+    }
+    state.backEnd = backEnd
+    for section in configuration.allTasks {
+      let split = try DataSplit(contentsOf: section.split, section)
+      try self.runFolder.write(split.json(), to: self.runFolder.split(of: section.name))
+    }
+    events = try EventFile(inFolder: folder)
   }
 
   private static func restore(
@@ -151,6 +166,11 @@ public final class Trainer {
           StepRecord(
             step: state.step, loss: lossSum / Double(lossCount), learningRate: rate,
             gradientNorm: norm, seconds: seconds))
+        try events.add(
+          [
+            "train/loss": lossSum / Double(lossCount), "train/learning_rate": rate,
+            "train/gradient_norm": norm, "train/samples_per_second": samples / elapsed,
+          ], step: state.step)
         report(
           TrainingProgress(
             step: state.step, steps: steps, loss: lossSum / Double(lossCount), learningRate: rate,
@@ -184,7 +204,7 @@ public final class Trainer {
 
   private func step(_ rate: Double) throws -> (loss: Double, norm: Double) {
     try Engine.shared.perform { () throws in
-      let (noisy, clean) = dataset.batch(step: state.step, batch: configuration.train.batch)
+      let (noisy, clean) = try dataset.batch(step: state.step, batch: configuration.train.batch)
       let value = loss(model(noisy), clean)
       guard value.scalar.isFinite else {
         throw TrainingError.notFinite(step: state.step, what: "loss")
@@ -213,11 +233,26 @@ public final class Trainer {
       state.bestPSNR = psnr
       try writeWeights(to: runFolder.best)
     }
+    var scalars = ["validation/psnr": psnr]
+    for (name, value) in tasks { scalars["validation/psnr/" + name] = value }
+    try events.add(scalars, step: state.step)
+    try show(validation.pictures { self.model($0) })
     try runFolder.append(
       ValidationRecord(
         step: state.step, validationPSNR: psnr, degradedPSNR: validation.degradedPSNR,
         tasks: tasks, isBest: isBest, seconds: seconds))
     return psnr
+  }
+
+  /// Writes the pictures of a validation into the run folder and the event file.
+  private func show(_ pictures: [ValidationPicture]) throws {
+    for picture in pictures {
+      let png = try picture.image.encoded()
+      try runFolder.write(png, to: runFolder.picture(step: state.step, name: picture.name))
+      try events.add(
+        png: png, size: (picture.image.height, picture.image.width),
+        tag: "validation/" + picture.name, step: state.step)
+    }
   }
 
   private func writeWeights(to path: String) throws {

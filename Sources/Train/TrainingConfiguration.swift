@@ -81,10 +81,12 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// The loss.
   public struct LossSection: Codable, Sendable, Equatable {
-    /// `l1` or `charbonnier`.
+    /// `l1`, `l2` or `charbonnier`.
     public var name = "l1"
     /// Charbonnier's ε, in normalised intensity.
     public var epsilon = 1e-3
+    /// Weight of the distance of spectra; 0 for none.
+    public var frequencyWeight = 0.0
 
     /// The defaults.
     public init() {}
@@ -154,8 +156,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require((0...1).contains(schedule.fallFactor), "schedule.fall_factor", "is not in 0...1")
     try require(schedule.warmup >= 0, "schedule.warmup", "is negative")
     try require(
-      ["l1", "charbonnier"].contains(loss.name), "loss.name",
-      "`\(loss.name)` is not l1 or charbonnier")
+      ["l1", "l2", "charbonnier"].contains(loss.name), "loss.name",
+      "`\(loss.name)` is not l1, l2 or charbonnier")
+    try require(loss.frequencyWeight >= 0, "loss.frequency_weight", "is negative")
     try require(loss.epsilon > 0, "loss.epsilon", "is not positive")
     try require(train.iterations > 0, "train.iterations", "is not positive")
     try require((1...1024).contains(train.batch), "train.batch", "is not in 1...1024")

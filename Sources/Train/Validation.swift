@@ -31,7 +31,7 @@ struct Validation {
   init(_ configuration: TrainingConfiguration) throws {
     var tasks: [Task] = []
     for section in configuration.allTasks {
-      let subjects = try DataSplit(contentsOf: section.split).validation
+      let subjects = try DataSplit(contentsOf: section.split, section).validation
       let source = try ScanSource(section, for: subjects)
       let simulator = TaskSimulator(section: section)
       var found: [[Case]] = []
@@ -40,8 +40,12 @@ struct Validation {
         for (index, file) in subject.files.enumerated() {
           var generator = SeededGenerator(
             seed: configuration.seed, stream: Self.stream, UInt64(number), UInt64(index))
+          let input = section.kind == .paired ? subject.inputs?[index] : nil
+          let degraded = try input.map { try source.volume($0) }
+          let clean = try source.volume(file)
+          try degraded?.requireGrid(of: clean, file: input ?? file, referenceFile: file)
           cases += try Self.cases(
-            of: source.volume(file).volume(at: 0), name: file, simulator,
+            of: clean.volume(at: 0), degraded?.volume(at: 0), name: file, simulator,
             configuration.train.validationSlices, &generator)
         }
         if !cases.isEmpty { found.append(cases) }
@@ -54,28 +58,32 @@ struct Validation {
   }
 
   private static func cases(
-    of volume: Volume, name: String, _ simulator: TaskSimulator, _ count: Int,
+    of volume: Volume, _ degraded: Volume?, name: String, _ simulator: TaskSimulator, _ count: Int,
     _ generator: inout SeededGenerator
   ) throws -> [Case] {
-    guard let map = simulator.map(of: volume) else { return [] }
+    guard let map = simulator.map(of: degraded ?? volume) else { return [] }
     let normalised = Volume(
       voxels: map.normalized(volume.voxels), geometry: volume.geometry)
     let measure = try ForegroundPSNR(clean: normalised, name: name)
     let plane = volume.geometry.acquisitionPlane
     let mask = Volume(
       voxels: measure.foreground.voxels.map { $0 ? 1 : 0 }, geometry: volume.geometry)
-    let slices = zip(volume.slices(in: plane), mask.slices(in: plane)).filter { _, mask in
-      let covered = mask.pixels.count { $0 > 0 }
-      return Double(covered) >= ForegroundPSNR.leastCoverage * Double(mask.pixels.count)
+    let masks = mask.slices(in: plane)
+    let slices = masks.indices.filter { index in
+      let pixels = masks[index].pixels
+      return Double(pixels.count { $0 > 0 }) >= ForegroundPSNR.leastCoverage * Double(pixels.count)
     }
     let activity =
       simulator.section.kind == .lowCount ? LowCountPET.meanActivity(of: volume) : 0
     let wanted = min(count, slices.count)
     var cases: [Case] = []
     for position in 0..<wanted {
-      let (slice, mask) = slices[(2 * position + 1) * slices.count / (2 * wanted)]
-      let pair = try simulator.pair(
-        of: slice, map, meanActivity: activity, versions: 1, .validation, &generator)
+      let index = slices[(2 * position + 1) * slices.count / (2 * wanted)]
+      let (slice, mask) = (volume.slices(in: plane)[index], masks[index])
+      let pair =
+        try degraded.map { simulator.pair(of: slice, $0.slices(in: plane)[index], map) }
+        ?? simulator.pair(
+          of: slice, map, meanActivity: activity, versions: 1, .validation, &generator)
       cases.append(
         Case(
           degraded: Tensor([1, pair.height, pair.width, 1], pair.inputs[0]), target: pair.target,
@@ -88,6 +96,20 @@ struct Validation {
   func psnr(_ restore: (Tensor) -> Tensor) -> (mean: Double, tasks: [String: Double]) {
     let figures = Self.figures(tasks) { restore($0.degraded) }
     return (Self.mean(figures), Dictionary(figures, uniquingKeysWith: { first, _ in first }))
+  }
+
+  /// One picture a task: the middle slice of its first subject, degraded, restored, target and four
+  /// times the absolute error, all from 0 (black) to 1 in normalised intensity.
+  func pictures(_ restore: (Tensor) -> Tensor) -> [ValidationPicture] {
+    tasks.compactMap { task in
+      guard let cases = task.subjects.first, !cases.isEmpty else { return nil }
+      let item = cases[cases.count / 2]
+      let restored = restore(item.degraded).values
+      let errors = zip(restored, item.target).map { 4 * abs($0 - $1) }
+      return ValidationPicture(
+        name: task.name, panels: [item.degraded.values, restored, item.target, errors],
+        height: item.degraded.shape[1], width: item.degraded.shape[2])
+    }
   }
 
   private static func figures(
@@ -115,5 +137,28 @@ struct Validation {
       }
       return -10 * log10(sum / Double(count))
     }
+  }
+}
+
+/// Some slices of one size side by side.
+struct ValidationPicture {
+  let name: String
+  let image: PNGImage
+
+  /// - Parameters:
+  ///   - name: The task.
+  ///   - panels: Normalised intensities, each `[height, width]`.
+  ///   - height: Rows.
+  ///   - width: Columns of each.
+  init(name: String, panels: [[Float]], height: Int, width: Int) {
+    self.name = name
+    var values: [Float] = []
+    for row in 0..<height {
+      for panel in panels { values += panel[row * width..<(row + 1) * width].map { 255 * $0 } }
+    }
+    image =
+      PNGImage.rounding(
+        values, height: height, width: width * panels.count, colour: .grey, bitDepth: 8
+      ).image
   }
 }

@@ -50,6 +50,10 @@ struct CommandFailure: Error {
       self.init(
         code: error.code, kind: error.kind, what: error.what, cause: error.cause,
         advice: error.advice)
+    case let error as CheckpointError:
+      self.init(
+        code: error.code, kind: error.kind, what: error.what, cause: error.cause,
+        advice: error.advice)
     case let error as LayerError:
       self.init(
         code: ExitStatus.configuration, kind: "weights", what: "weights file invalid",

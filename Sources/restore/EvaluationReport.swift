@@ -27,6 +27,10 @@ struct EvaluationReport {
     let reference: String
     let figures: [Metric: Double]
     let warnings: [String]
+    /// Who is shown; cases of one subject count as one in the figures by subject.
+    var subject = ""
+    /// The figures of single slices, if they were asked for.
+    var slices: [SliceFigures] = []
   }
 
   struct Failure: Encodable {
@@ -58,6 +62,34 @@ struct EvaluationReport {
     Metric.allCases.filter { metric in cases.contains { $0.figures[metric] != nil } }
   }
 
+  /// Whether some subject has several cases.
+  private var hasSubjects: Bool { Set(cases.map(\.subject)).count < cases.count }
+
+  /// The summary of a metric over subjects, each with the mean of its cases' finite figures.
+  private func subjectSummary(of metric: Metric) -> Summary {
+    let groups = Dictionary(grouping: cases, by: \.subject)
+    let means = groups.sorted { $0.key < $1.key }.compactMap { _, cases -> Double? in
+      let values = cases.compactMap { $0.figures[metric] }.filter(\.isFinite)
+      return values.isEmpty ? nil : values.reduce(0, +) / Double(values.count)
+    }
+    return Summary(of: means, seed: seed)
+  }
+
+  /// The summary of a metric over the slices of all cases; nil if it has no figures by slice.
+  private func sliceSummary(of metric: Metric) -> Summary? {
+    let slices = cases.flatMap(\.slices)
+    let figure: ((SliceFigures) -> Double)? =
+      switch metric {
+      case .psnr: \.psnr
+      case .ssimSlices: \.similarity
+      case .rmse: \.rootMeanSquaredError
+      case .mae: \.meanAbsoluteError
+      default: nil
+      }
+    guard let figure, !slices.isEmpty else { return nil }
+    return Summary(of: slices.map(figure), seed: seed)
+  }
+
   private func summary(of metric: Metric) -> Summary {
     Summary(of: cases.compactMap { $0.figures[metric] }, seed: seed)
   }
@@ -71,15 +103,23 @@ struct EvaluationReport {
         [item.name] + metrics.map { metric in item.figures[metric].map(metric.text) ?? "-" })
     }
     var totals = TextTable(["metric", "n", "mean", "sd", "median", "95 % CI", "infinite", "NaN"])
-    for metric in metrics {
-      let summary = summary(of: metric)
+    func add(_ name: String, _ metric: Metric, _ summary: Summary) {
       func text(_ value: Double?) -> String { value.map(metric.text) ?? "-" }
       totals.append([
-        metric.rawValue, "\(summary.count)", text(summary.mean), text(summary.standardDeviation),
+        name, "\(summary.count)", text(summary.mean), text(summary.standardDeviation),
         text(summary.median),
         summary.interval.map { "\(text($0.lowerBound)) .. \(text($0.upperBound))" } ?? "-",
         "\(summary.infiniteCount)", "\(summary.undefinedCount)",
       ])
+    }
+    for metric in metrics { add(metric.rawValue, metric, summary(of: metric)) }
+    for metric in metrics where hasSubjects {
+      add(metric.rawValue + " by subject", metric, subjectSummary(of: metric))
+    }
+    for metric in Metric.allCases {
+      if let summary = sliceSummary(of: metric) {
+        add(metric.rawValue + " by slice", metric, summary)
+      }
     }
     return ["# \(definitions)"] + table.lines()
       + [
@@ -104,6 +144,19 @@ struct EvaluationReport {
     return rows.map { $0.map(quoted).joined(separator: ",") + "\n" }.joined()
   }
 
+  /// A line a slice of every case.
+  var sliceCSV: String {
+    let head = "case,subject,volume,slice,psnr_db,ssim_2d,rmse,mae\n"
+    return head
+      + cases.flatMap { item in
+        item.slices.map { slice in
+          let name = item.name.contains(",") ? "\"\(item.name)\"" : item.name
+          return "\(name),\(item.subject),\(slice.volume),\(slice.index),\(slice.psnr),"
+            + "\(slice.similarity),\(slice.rootMeanSquaredError),\(slice.meanAbsoluteError)\n"
+        }
+      }.joined()
+  }
+
   /// The report as a JSON document with a trailing newline.
   func json() throws -> Data {
     let encoder = JSONEncoder()
@@ -120,6 +173,7 @@ extension EvaluationReport: Encodable {
     let prediction: String
     let reference: String
     let metrics: [String: Double]
+    let subject: String
     let warnings: [String]
   }
 
@@ -131,10 +185,22 @@ extension EvaluationReport: Encodable {
     let ci95: [Double]?
     let infinite: Int
     let nan: Int
+
+    init(_ summary: Summary) {
+      n = summary.count
+      mean = summary.mean
+      sd = summary.standardDeviation
+      median = summary.median
+      ci95 = summary.interval.map { [$0.lowerBound, $0.upperBound] }
+      infinite = summary.infiniteCount
+      nan = summary.undefinedCount
+    }
   }
 
   private enum CodingKeys: String, CodingKey {
     case ok, cases, failures, summary, seed, resamples
+    case summarySubjects = "summary_subjects"
+    case summarySlices = "summary_slices"
     case definitions = "protocol"
   }
 
@@ -151,19 +217,24 @@ extension EvaluationReport: Encodable {
           name: item.name, prediction: item.prediction, reference: item.reference,
           metrics: Dictionary(
             uniqueKeysWithValues: item.figures.map { ($0.key.rawValue, $0.value) }),
-          warnings: item.warnings)
+          subject: item.subject, warnings: item.warnings)
       }, forKey: .cases)
-    let summaries = metrics.map { metric in
-      let summary = summary(of: metric)
-      return (
-        metric.rawValue,
-        SummaryDocument(
-          n: summary.count, mean: summary.mean, sd: summary.standardDeviation,
-          median: summary.median,
-          ci95: summary.interval.map { [$0.lowerBound, $0.upperBound] },
-          infinite: summary.infiniteCount, nan: summary.undefinedCount)
-      )
+    func documents(_ summary: (Metric) -> Summary?) -> [String: SummaryDocument] {
+      var result: [String: SummaryDocument] = [:]
+      for metric in Metric.allCases {
+        result[metric.rawValue] = summary(metric).map(SummaryDocument.init)
+      }
+      return result
     }
-    try values.encode(Dictionary(uniqueKeysWithValues: summaries), forKey: .summary)
+    let present = Set(metrics)
+    try values.encode(
+      documents { present.contains($0) ? summary(of: $0) : nil }, forKey: .summary)
+    if hasSubjects {
+      try values.encode(
+        documents { present.contains($0) ? subjectSummary(of: $0) : nil },
+        forKey: .summarySubjects)
+    }
+    let slices = documents(sliceSummary)
+    if !slices.isEmpty { try values.encode(slices, forKey: .summarySlices) }
   }
 }

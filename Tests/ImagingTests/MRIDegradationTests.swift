@@ -58,7 +58,9 @@ struct MRIDegradationTests {
   @Test("thick slices are means of their parts; in-plane structure and linear ramps stay")
   func thick() {
     let size = GridSize(x: 3, y: 2, z: 9)
-    let voxels = (0..<size.count).map { Float($0 % 6) + 10 * Float($0 / 6) }
+    let voxels = (0..<size.count).map { (index: Int) -> Float in
+      Float(index % 6) + 10 * Float(index / 6)
+    }
     let volume = Volume(voxels: voxels, geometry: Geometry(size: size, spacing: SIMD3(1, 1, 2)))
     let result = ThickSlices(count: 3).applied(to: volume)
     for index in voxels.indices {
@@ -110,7 +112,8 @@ struct MRIDegradationTests {
     #expect(phantom.image(.t1, subject: 6) != t1)
     let support = t1.voxels.map { $0 > 0 }
     #expect(t2.voxels.map { $0 > 0 } == support && fdg.voxels.map { $0 > 0 } == support)
-    #expect(support.count { $0 } > t1.voxels.count / 8)
+    let covered = support.filter { $0 }.count
+    #expect(covered > t1.voxels.count / 8)
     // White matter is bright in T1 and dark in FDG: the two are opposed inside the brain.
     let inside = support.indices.filter { t1.voxels[$0] > 70 }
     let white = inside.reduce(0) { $0 + fdg.voxels[$1] } / Float(inside.count)
@@ -140,7 +143,8 @@ struct MRIDegradationTests {
     let coarse = tissue.averaged(by: 2)
     #expect(coarse.geometry.spacing == SIMD3(2, 2, 2))
     #expect(coarse.geometry.affine.origin == SIMD3(-9.5, 5.5, 0.5))
-    #expect(abs(coarse.grey.reduce(0, +) * 8 - tissue.grey.reduce(0, +)) < 1e-2)
+    let (few, many): (Float, Float) = (coarse.grey.reduce(0, +), tissue.grey.reduce(0, +))
+    #expect(abs(8 * few - many) < 1e-2)
     let other = Volume(voxels: [1], geometry: Geometry(size: GridSize(x: 1, y: 1, z: 1)))
     #expect(throws: ImagingError.self) {
       try BrainTissue(greyMatter: ball(0, 2), whiteMatter: other)

@@ -119,11 +119,11 @@ struct TrainerTests {
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let configuration = try configuration(folder, steps: 1)
     let dataset = try SliceDataset(configuration)
-    let (noisy, clean) = dataset.batch(step: 5, batch: 2)
-    _ = dataset.batch(step: 6, batch: 2)
-    let again = dataset.batch(step: 5, batch: 2)
+    let (noisy, clean) = try dataset.batch(step: 5, batch: 2)
+    let other = try dataset.batch(step: 6, batch: 2)
+    let again = try dataset.batch(step: 5, batch: 2)
     #expect(noisy.values == again.noisy.values && clean.values == again.clean.values)
-    #expect(noisy.values != dataset.batch(step: 6, batch: 2).noisy.values)
+    #expect(noisy.values != other.noisy.values)
     #expect(noisy.shape == [2, 16, 16, 1])
   }
 }

@@ -47,6 +47,14 @@ struct EvalCommand: ParsableCommand {
   @Option(name: .long, help: "Write the table of cases as CSV to a file.")
   var csv: String?
 
+  @Option(name: .long, help: "Write the figures of each slice as CSV to a file.")
+  var slicesCSV: String?
+
+  @Option(
+    name: .long,
+    help: "Split (JSON) that says whose images the files are; default: BIDS names sub-….")
+  var subjects: String?
+
   @Flag(name: .long, help: "Replace the JSON and CSV files if they exist.")
   var overwrite = false
 
@@ -100,13 +108,17 @@ struct EvalCommand: ParsableCommand {
         throw ValidationError(
           "--protocol restore-rwkv fixes data range and SSIM and has no foreground figure")
       }
+      if slicesCSV != nil {
+        throw ValidationError("--slices-csv belongs to --protocol default")
+      }
     }
   }
 
   func run() throws {
     messages.apply(isJSON: isJSON)
     let pairs = try EvaluationPair.pairs(predictions: pred, references: reference)
-    let files = [json, csv].compactMap(\.self).filter { $0 != "-" }
+    let files = [json, csv, slicesCSV].compactMap(\.self).filter { $0 != "-" }
+    let names = try SubjectNames(split: subjects)
     let inputs = pairs.flatMap { [$0.prediction, $0.reference].compactMap(\.self) }
     for file in files {
       try AtomicFile.checkOutput(path: file, overwrite: overwrite, inputs: inputs)
@@ -114,7 +126,11 @@ struct EvalCommand: ParsableCommand {
     var report = EvaluationReport(definitions: definitions, seed: seed)
     for pair in pairs {
       if Interruption.signal != nil { throw Interruption.failure("run the command again") }
-      do { report.cases.append(try evaluate(pair)) } catch {
+      do {
+        var item = try evaluate(pair)
+        item.subject = names.subject(of: item.name)
+        report.cases.append(item)
+      } catch {
         let failure = CommandFailure(error)
         guard continueOnError else { throw failure }
         Console.shared.error(failure.lines)
@@ -127,6 +143,10 @@ struct EvalCommand: ParsableCommand {
     if let csv {
       try AtomicFile.write(
         Array(report.csv.utf8), to: csv, overwrite: overwrite, inputs: inputs)
+    }
+    if let slicesCSV {
+      try AtomicFile.write(
+        Array(report.sliceCSV.utf8), to: slicesCSV, overwrite: overwrite, inputs: inputs)
     }
     if isJSON { Console.shared.result(report) } else { Console.shared.result(report.lines) }
     if let first = report.failures.first {
@@ -166,6 +186,7 @@ struct EvalCommand: ParsableCommand {
     let (prediction, reference) = (scan.volume, expected.volume)
     try prediction.requireGrid(of: reference, file: path, referenceFile: pair.reference)
     var figures: [EvaluationReport.Metric: Double] = [:]
+    var slices: [SliceFigures] = []
     switch modality.map(RestoreRWKVProtocol.init(modality:)) {
     case let authors?:
       let (mean, leftOut) = authors.score(of: prediction, against: reference)
@@ -181,6 +202,10 @@ struct EvalCommand: ParsableCommand {
       ]
       figures[comparison.similarityKind == .volume ? .ssimVolume : .ssimSlices] =
         comparison.similarity
+      if slicesCSV != nil {
+        slices = try SliceFigures.all(
+          of: prediction, against: reference, dataRange: dataRange, variant: ssim.value, name: path)
+      }
       if foreground {
         figures[.foregroundPSNR] = try ForegroundPSNR.mean(
           of: prediction, against: reference, name: pair.reference)
@@ -189,6 +214,6 @@ struct EvalCommand: ParsableCommand {
     warnings.forEach(Console.shared.warning)
     return EvaluationReport.Case(
       name: pair.name, prediction: path, reference: pair.reference, figures: figures,
-      warnings: warnings)
+      warnings: warnings, slices: slices)
   }
 }

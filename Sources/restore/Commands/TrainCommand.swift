@@ -41,6 +41,7 @@ struct TrainCommand: ParsableCommand {
     try configuration.validate()
     configuration.resolvePaths(relativeTo: config)
     let trainer = try Trainer(configuration, folder: output, resume: resume)
+    trainer.warnings.forEach(Console.shared.warning)
     let start = Date()
     let outcome = try trainer.run(
       shouldStop: {

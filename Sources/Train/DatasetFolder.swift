@@ -1,0 +1,164 @@
+import Foundation
+import Imaging
+import Randomness
+
+/// Finds subjects in the folders that other programs use.
+///
+/// - nnU-Net raw: `dataset.json`, `imagesTr/CASE_0000.nii.gz`, optionally `imagesTs`. Clean images are
+///   those of channel 0; with `paired`, channel 0 is the input and channel 1 the target. A case is a
+///   subject; cases of `imagesTs` are for testing.
+/// - BIDS: `sub-…/[ses-…/]*/*_SUFFIX.nii.gz` with the suffix that the configuration names. All sessions
+///   of a subject stay together.
+/// - The authors': `{train,validation,test}/{LQ,HQ}` in the folder, or in its folders `PET`, `CT`,
+///   `MRI`; always `paired` by file name.
+///
+/// The first two are divided by a shuffle of the sorted subjects that depends on the split seed alone.
+public struct DatasetFolder {
+  /// Subjects by part.
+  public typealias Parts = (
+    train: [DataSplit.Subject], validation: [DataSplit.Subject], test: [DataSplit.Subject]
+  )
+
+  private let path: String
+  private let section: TrainingConfiguration.DataSection
+
+  /// A folder to look into.
+  ///
+  /// - Parameters:
+  ///   - path: The folder.
+  ///   - section: Simulator, suffix and how to divide.
+  public init(_ path: String, _ section: TrainingConfiguration.DataSection) {
+    self.path = path
+    self.section = section
+  }
+
+  /// The subjects, divided.
+  ///
+  /// - Returns: Paths are absolute if the folder's is.
+  /// - Throws: ``TrainingError/invalidSplit(file:reason:)`` if the folder has none of the forms.
+  public func parts() throws(TrainingError) -> Parts {
+    if exists("dataset.json"), exists("imagesTr") { return try nnUNet() }
+    let roots = ["", "PET/", "CT/", "MRI/"].filter { exists($0 + "train/HQ") }
+    if !roots.isEmpty { return try authors(roots) }
+    let subjects = names("").filter { $0.hasPrefix("sub-") }
+    if !subjects.isEmpty { return try bids(subjects) }
+    throw .invalidSplit(
+      file: path,
+      reason:
+        "it is no nnU-Net raw folder (dataset.json, imagesTr), no BIDS folder (sub-…) and has "
+        + "no train/LQ and train/HQ")
+  }
+
+  private func exists(_ name: String) -> Bool {
+    FileManager.default.fileExists(atPath: path + "/" + name)
+  }
+
+  private func names(_ folder: String) -> [String] {
+    let found = try? FileManager.default.contentsOfDirectory(atPath: path + "/" + folder)
+    return (found ?? []).filter { !$0.hasPrefix(".") }.sorted()
+  }
+
+  // MARK: - nnU-Net
+
+  private func nnUNet() throws(TrainingError) -> Parts {
+    let parts = try divided(try nnUNetSubjects("imagesTr"))
+    let test = exists("imagesTs") ? try nnUNetSubjects("imagesTs") : []
+    return (parts.train, parts.validation, parts.test + test)
+  }
+
+  private func nnUNetSubjects(_ folder: String) throws(TrainingError) -> [DataSplit.Subject] {
+    var channels: [String: [Int: String]] = [:]
+    for name in names(folder) where ImageFormat(path: name) != nil {
+      let stem = ImageFormat.stem(of: name)
+      guard let mark = stem.lastIndex(of: "_"), let channel = Int(stem[stem.index(after: mark)...])
+      else {
+        throw .invalidSplit(
+          file: path, reason: "\(folder)/\(name) does not end in a channel such as _0000")
+      }
+      channels[String(stem[..<mark]), default: [:]][channel] = "\(path)/\(folder)/\(name)"
+    }
+    var subjects: [DataSplit.Subject] = []
+    for (name, files) in channels.sorted(by: { $0.key < $1.key }) {
+      guard let first = files[0] else {
+        throw .invalidSplit(file: path, reason: "\(folder): \(name) has no channel 0000")
+      }
+      guard section.kind == .paired else {
+        subjects.append(DataSplit.Subject(subject: name, files: [first]))
+        continue
+      }
+      guard let target = files[1] else {
+        throw .invalidSplit(
+          file: path, reason: "\(folder): \(name) has no channel 0001, the target of `paired`")
+      }
+      subjects.append(DataSplit.Subject(subject: name, files: [target], inputs: [first]))
+    }
+    return subjects
+  }
+
+  // MARK: - BIDS
+
+  private func bids(_ subjects: [String]) throws(TrainingError) -> Parts {
+    let ending = "_" + section.suffix
+    var found: [DataSplit.Subject] = []
+    for subject in subjects {
+      let all = FileManager.default.subpaths(atPath: path + "/" + subject) ?? []
+      let files = all.filter { name in
+        ImageFormat(path: name) == .nifti && ImageFormat.stem(of: name).hasSuffix(ending)
+      }.sorted().map { "\(path)/\(subject)/\($0)" }
+      if !files.isEmpty { found.append(DataSplit.Subject(subject: subject, files: files)) }
+    }
+    guard !found.isEmpty else {
+      throw .invalidSplit(file: path, reason: "no subject has an image named *\(ending).nii[.gz]")
+    }
+    return try divided(found)
+  }
+
+  // MARK: - The authors' layout
+
+  private func authors(_ roots: [String]) throws(TrainingError) -> Parts {
+    var parts: [[DataSplit.Subject]] = [[], [], []]
+    for root in roots {
+      for (index, part) in ["train", "validation", "test"].enumerated() {
+        let (good, bad) = ("\(root)\(part)/HQ", "\(root)\(part)/LQ")
+        let inputs = Set(names(bad))
+        for name in names(good) {
+          guard inputs.contains(name) else {
+            throw .invalidSplit(file: path, reason: "\(good)/\(name) has no counterpart in \(bad)")
+          }
+          // One file name in two parts is taken for the same image: that would leak.
+          parts[index].append(
+            DataSplit.Subject(
+              subject: root + ImageFormat.stem(of: name), files: ["\(path)/\(good)/\(name)"],
+              inputs: ["\(path)/\(bad)/\(name)"]))
+        }
+      }
+    }
+    return (parts[0], parts[1], parts[2])
+  }
+
+  // MARK: - Dividing
+
+  /// Shuffles the subjects and takes the configured shares for validation and test, at least one each
+  /// where the share is not 0.
+  private func divided(_ subjects: [DataSplit.Subject]) throws(TrainingError) -> Parts {
+    var shuffled = subjects
+    var generator = SeededGenerator(seed: section.splitSeed)
+    generator.shuffle(&shuffled)
+    func count(_ share: Double) -> Int {
+      share == 0 ? 0 : max(1, Int((share * Double(subjects.count)).rounded()))
+    }
+    let (validation, test) = (count(section.validationShare), count(section.testShare))
+    guard subjects.count > validation + test else {
+      throw .invalidSplit(
+        file: path,
+        reason: "\(subjects.count) subjects are too few for validation and test beside training")
+    }
+    func sorted(_ slice: ArraySlice<DataSplit.Subject>) -> [DataSplit.Subject] {
+      slice.sorted { $0.subject < $1.subject }
+    }
+    return (
+      sorted(shuffled[(validation + test)...]), sorted(shuffled[..<validation]),
+      sorted(shuffled[validation..<(validation + test)])
+    )
+  }
+}

@@ -1,0 +1,188 @@
+import ArgumentParser
+import Foundation
+import Imaging
+import Inference
+import Layers
+import Models
+import Randomness
+import TensorCore
+
+/// The options of `restore convert` that concern checkpoints.
+struct CheckpointOptions: ParsableArguments {
+  @Option(name: .long, help: "Architecture, as `restore models` knows it.")
+  var arch: String?
+
+  @Option(name: .long, help: "Named configuration of the architecture; by default the paper's.")
+  var preset: String?
+
+  @Option(name: .long, help: "JSON file of hyperparameters instead of a preset.")
+  var hyperparameters: String?
+
+  @Option(
+    name: .long, help: "What the model was trained on: mri, ct or pet, by the authors' ranges.")
+  var modality: Modality = .mri
+
+  @Flag(
+    name: .long, help: "Accept a checkpoint that lacks tensors; they keep their initial values.")
+  var allowMissing = false
+
+  /// The intensity ranges of the authors' programs.
+  enum Modality: String, ExpressibleByArgument, CaseIterable {
+    case mri, ct, pet
+  }
+
+  func validate() throws {
+    if preset != nil && hyperparameters != nil {
+      throw ValidationError("--preset and --hyperparameters exclude each other")
+    }
+  }
+}
+
+/// Makes a model bundle of a checkpoint.
+struct CheckpointConversion {
+  let input: String
+  let output: String
+  let options: CheckpointOptions
+  let overwrite: Bool
+  let isJSON: Bool
+
+  private struct Document: Encodable {
+    let ok = true
+    let bundle: String
+    let matched: Int
+    let missing: [String]
+    let ignored: [String]
+  }
+
+  func run() throws {
+    guard let arch = options.arch else {
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage", what: "no architecture", cause: "--arch is missing",
+        advice: "name one of \(ModelCatalogue.architectures.map { $0.architecture })")
+    }
+    let card = output + "/model.json"
+    try AtomicFile.checkOutput(path: card, overwrite: overwrite, inputs: [input])
+    let checkpoint = try TorchCheckpoint(contentsOf: input)
+    var generator = SeededGenerator(seed: 0)
+    let model = try description(arch).makeModel(using: &generator)
+    let missing = try load(checkpoint, into: model)
+    try write(model, checkpoint, card: card)
+    report(model, checkpoint, missing)
+  }
+
+  private func description(_ arch: String) throws -> ModelDescription {
+    if let file = options.hyperparameters {
+      let data: Data
+      do { data = try Data(contentsOf: URL(fileURLWithPath: file)) } catch {
+        throw ImagingError.noSuchFile(file: file, reason: "the hyperparameters cannot be read")
+      }
+      guard let values = try? JSONSerialization.jsonObject(with: data) else {
+        throw CommandFailure(
+          code: ExitStatus.configuration, kind: "configuration",
+          what: "invalid hyperparameters (\(file))", cause: "the file is not JSON",
+          advice: "write an object such as {\"dim\": 48}", file: file)
+      }
+      let whole = try JSONSerialization.data(
+        withJSONObject: ["arch": arch, "hyperparameters": values])
+      return try JSONDecoder().decode(ModelDescription.self, from: whole)
+    }
+    if let preset = options.preset {
+      return try ModelDescription(architecture: arch, preset: preset)
+    }
+    return try ModelDescription(
+      architecture: arch, preset: Self.firstPreset(ModelCatalogue.architecture(named: arch)))
+  }
+
+  private static func firstPreset(_ type: (some RestorationModel).Type) -> String {
+    type.Configuration.presets.first?.name ?? ""
+  }
+
+  /// Loads what fits; returns the names that keep their initial values.
+  private func load(
+    _ checkpoint: TorchCheckpoint, into model: any RestorationModel
+  ) throws -> [String] {
+    var tensors: [String: Tensor] = [:]
+    for name in checkpoint.names { tensors[name] = checkpoint.tensor(named: name) }
+    var missing: [String] = []
+    if options.allowMissing {
+      for entry in model.state where tensors[entry.name] == nil {
+        if case .derived = entry.content { continue }
+        missing.append(entry.name)
+        tensors[entry.name] = entry.tensor
+      }
+    }
+    do throws(LayerError) { try model.load(tensors) } catch {
+      guard case .stateMismatch(let absent, let surplus, let misshapen) = error else { throw error }
+      let matched = checkpoint.names.count - surplus.count - misshapen.count
+      let counts =
+        "\(matched) matched, \(absent.count) missing, \(surplus.count) unexpected, "
+        + "\(misshapen.count) of another shape"
+      let lines = "\(error)".split(separator: "\n").dropFirst()
+      let shown = lines.prefix(20).joined(separator: "\n")
+      let rest = lines.count > 20 ? "\n  and \(lines.count - 20) more" : ""
+      throw CommandFailure(
+        code: ExitStatus.data, kind: "state-mismatch",
+        what: "checkpoint does not fit the model (\(input))", cause: counts + "\n" + shown + rest,
+        advice:
+          "check --arch and --preset or --hyperparameters; --allow-missing fills what is missing",
+        file: input)
+    }
+    return missing
+  }
+
+  private func write(
+    _ model: any RestorationModel, _ checkpoint: TorchCheckpoint, card path: String
+  ) throws {
+    do {
+      try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+    } catch {
+      throw ImagingError.cannotCreate(file: output, reason: error.localizedDescription)
+    }
+    var writer = SafetensorsWriter()
+    for entry in model.state {
+      if case .derived = entry.content { continue }
+      writer.add(entry.tensor, named: entry.name)
+    }
+    let weights = output + "/weights.safetensors"
+    try AtomicFile.write(
+      [UInt8](writer.encoded()), to: weights, overwrite: overwrite, inputs: [input])
+    let (code, normalization): (String, IntensityNormalization) =
+      switch options.modality {
+      case .mri: ("MR", .window(low: 0, high: 4095, clips: true))
+      case .ct: ("CT", .window(low: -1024, high: 3072, clips: true))
+      case .pet: ("PT", .window(low: 0, high: 20, clips: true))
+      }
+    let name = output.split(separator: "/").last.map(String.init) ?? "model"
+    var card = ModelCard(
+      name: name, version: "1.0.0", task: .restore, network: ModelDescription(model),
+      format: ModelCard.DataFormat(modality: code, channel: "intensity"),
+      normalization: normalization, sizeMultiple: model.sizeMultiple,
+      trainingData: "Not stated by the checkpoint.",
+      intendedUse: "Research; what the checkpoint's authors made it for.",
+      limitations: "Not for diagnosis or treatment. Converted weights; not evaluated here.",
+      metrics: [:], weightsSHA256: try SHA256.hexadecimal(ofFile: weights), references: [],
+      license: "Not stated by the checkpoint.")
+    card.convertedFrom = input.split(separator: "/").last.map(String.init)
+    try AtomicFile.write([UInt8](card.json()), to: path, overwrite: overwrite, inputs: [input])
+  }
+
+  private func report(
+    _ model: any RestorationModel, _ checkpoint: TorchCheckpoint, _ missing: [String]
+  ) {
+    for name in missing { Console.shared.warning("\(name) keeps its initial value") }
+    for name in checkpoint.ignored {
+      Console.shared.warning("\(name) is no tensor and is left out")
+    }
+    if isJSON {
+      Console.shared.result(
+        Document(
+          bundle: output, matched: checkpoint.names.count, missing: missing,
+          ignored: checkpoint.ignored))
+    } else {
+      Console.shared.result([
+        "\(checkpoint.names.count) matched, \(missing.count) missing, 0 unexpected, "
+          + "0 of another shape", output,
+      ])
+    }
+  }
+}

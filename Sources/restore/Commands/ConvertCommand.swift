@@ -1,0 +1,149 @@
+import ArgumentParser
+import Foundation
+import Imaging
+
+/// `restore convert`: between file formats of images, and from checkpoints to bundles.
+struct ConvertCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "convert",
+    abstract:
+      "Convert NIfTI to a stack of PNG files and back, or a PyTorch checkpoint to a bundle.",
+    discussion: """
+      restore convert model.pth NAME --arch restore-rwkv   checkpoint to model bundle
+      restore convert volume.nii.gz FOLDER                 slices along z as 16-bit PNG files
+      restore convert FOLDER volume.nii.gz                 stack of PNG files to NIfTI
+
+      Nothing in a checkpoint is executed; one that asks for it is refused.
+      """)
+
+  @Argument(help: "Checkpoint (.pth, .pt, .ckpt), NIfTI image, PNG file, or folder of PNG files.")
+  var input: String
+
+  @Argument(help: "Folder for a bundle or PNG files, or NIfTI image.")
+  var output: String
+
+  @OptionGroup(title: "Checkpoints") var checkpoint: CheckpointOptions
+
+  @Option(name: .long, help: "NIfTI to PNG: intensities that become black and white, as 0,4095.")
+  var window: String?
+
+  @Option(name: .long, help: "PNG to NIfTI: voxel size, mm, as 0.8,0.8,3 or one number.")
+  var spacing: String?
+
+  @Option(name: .long, help: "PNG to NIfTI: voxel type, same, float32 or int16.")
+  var dtype: OutputDataType = .float32
+
+  @Flag(name: .long, help: "Replace outputs that exist.")
+  var overwrite = false
+
+  @OptionGroup(title: "General") var common: CommonOptions
+
+  func validate() throws {
+    _ = try Self.numbers(window, count: [2], "--window")
+    let spacing = try Self.numbers(spacing, count: [1, 3], "--spacing")
+    if let spacing, !spacing.allSatisfy({ $0 > 0 }) {
+      throw ValidationError("--spacing: sizes above 0 mm are needed")
+    }
+  }
+
+  func run() throws {
+    common.apply()
+    let ending = input.split(separator: ".").last.map { $0.lowercased() } ?? ""
+    if ["pth", "pt", "ckpt"].contains(ending) {
+      return try CheckpointConversion(
+        input: input, output: output, options: checkpoint, overwrite: overwrite,
+        isJSON: common.json
+      ).run()
+    }
+    if ImageFormat(path: output) == .nifti { try makeNIfTI() } else { try makeStack() }
+  }
+
+  // MARK: - Images
+
+  private func makeNIfTI() throws {
+    try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: [input])
+    let sizes = try Self.numbers(spacing, count: [1, 3], "--spacing") ?? [1]
+    let size = sizes.count == 1 ? SIMD3(repeating: sizes[0]) : SIMD3(sizes[0], sizes[1], sizes[2])
+    let scan = try ScanFile.read(input, options: NIfTIReadOptions(assumedSpacing: size))
+    scan.warnings.forEach(Console.shared.warning)
+    let notes = try NIfTI.write(
+      scan.volume, to: output,
+      options: NIfTIWriteOptions(dataType: dtype, overwrite: overwrite, inputs: [input]))
+    notes.forEach { Console.shared.warning($0.description) }
+    show([output])
+  }
+
+  private func makeStack() throws {
+    let scan = try ScanFile.read(input)
+    scan.warnings.forEach(Console.shared.warning)
+    let volume = scan.volume
+    guard volume.volumeCount == 1 else {
+      throw ImagingError.unsupportedFormat(
+        file: input, reason: "\(volume.volumeCount) volumes; a stack of PNG files holds one")
+    }
+    let (low, high) = try range(of: volume)
+    do {
+      try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+    } catch {
+      throw ImagingError.cannotCreate(file: output, reason: error.localizedDescription)
+    }
+    let (size, digits) = (volume.size, max(4, String(volume.size.z - 1).count))
+    let scale = Float(65535 / max(high - low, .leastNormalMagnitude))
+    var written: [String] = []
+    var saturated = 0
+    for z in 0..<size.z {
+      let number = String(z)
+      let name = String(repeating: "0", count: digits - number.count) + number + ".png"
+      let first = z * size.x * size.y
+      let values = volume.voxels[first..<first + size.x * size.y].map {
+        low == 0 && high == 65535 ? $0 : ($0 - Float(low)) * scale
+      }
+      let (image, count) = PNGImage.rounding(
+        values, height: size.y, width: size.x, colour: .grey, bitDepth: 16)
+      saturated += count
+      try image.write(to: output + "/" + name, overwrite: overwrite, inputs: [input])
+      written.append(output + "/" + name)
+    }
+    if saturated > 0 {
+      Console.shared.warning("\(saturated) voxels lay beyond the window and were set to its ends")
+    }
+    if low != 0 || high != 65535 {
+      Console.shared.info("0 stands for \(low), 65535 for \(high)")
+    }
+    show(written)
+  }
+
+  /// What becomes 0 and 65535: the window; else nothing changes if all values fit 16 bits.
+  private func range(of volume: Volume) throws -> (low: Double, high: Double) {
+    if let window = try Self.numbers(window, count: [2], "--window") {
+      return (window[0], window[1])
+    }
+    let values = volume.voxels
+    if values.allSatisfy({ $0 >= 0 && $0 <= 65535 && $0 == $0.rounded() }) { return (0, 65535) }
+    return (Double(values.min() ?? 0), Double(values.max() ?? 1))
+  }
+
+  private func show(_ written: [String]) {
+    if common.json {
+      struct Document: Encodable {
+        let ok = true
+        let outputs: [String]
+      }
+      Console.shared.result(Document(outputs: written))
+    } else {
+      Console.shared.result(written.count > 8 ? [output] : written)
+    }
+  }
+
+  private static func numbers(_ text: String?, count: [Int], _ option: String) throws -> [Double]? {
+    guard let text else { return nil }
+    let numbers = text.split(separator: ",").compactMap { Double($0) }
+    guard numbers.count == text.split(separator: ",").count, count.contains(numbers.count),
+      numbers.allSatisfy(\.isFinite), numbers.count != 2 || numbers[0] < numbers[1]
+    else {
+      let wanted = count.map(String.init).joined(separator: " or ")
+      throw ValidationError("\(option) \(text): \(wanted) numbers are needed, the lower one first")
+    }
+    return numbers
+  }
+}

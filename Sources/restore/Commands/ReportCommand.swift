@@ -1,0 +1,66 @@
+import ArgumentParser
+import Foundation
+import Imaging
+
+/// `restore report`: one HTML page of evaluations and runs.
+struct ReportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "report",
+    abstract: "Write one self-contained HTML page about evaluations and training runs.",
+    discussion: """
+      Each argument is a JSON file of `restore eval`, a folder of such files, or the folder of a run. \
+      Several evaluations are compared pair by pair (Wilcoxon signed-rank test).
+      """)
+
+  @Argument(help: "Evaluations (JSON files or folders of them) and run folders.")
+  var sources: [String]
+
+  @Option(name: .shortAndLong, help: "The HTML file.")
+  var output: String
+
+  @Option(name: .long, help: "Folder of the degraded images, named like the predictions.")
+  var inputs: String?
+
+  @Option(name: .long, help: "Title of the page.")
+  var title = "restore report"
+
+  @Flag(name: .long, help: "Replace the output if it exists.")
+  var overwrite = false
+
+  @OptionGroup(title: "General") var common: CommonOptions
+
+  func run() throws {
+    common.apply()
+    var evaluations: [EvaluationFile] = []
+    var runs: [(label: String, log: RunLog)] = []
+    var files: [String] = []
+    for source in sources {
+      var isFolder: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: source, isDirectory: &isFolder) else {
+        throw ImagingError.noSuchFile(file: source, reason: nil)
+      }
+      if !isFolder.boolValue {
+        files.append(source)
+      } else if FileManager.default.fileExists(atPath: source + "/log.jsonl") {
+        let label = source.split(separator: "/").last.map(String.init) ?? source
+        runs.append((label, try RunLog.read(source)))
+      } else {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: source)) ?? []
+        let found = names.filter { $0.hasSuffix(".json") }.sorted().map { source + "/" + $0 }
+        guard !found.isEmpty else {
+          throw ImagingError.noSuchFile(
+            file: source, reason: "it holds neither a log.jsonl nor evaluations (.json)")
+        }
+        files += found
+      }
+    }
+    try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: files)
+    for file in files { evaluations.append(try EvaluationFile.read(file)) }
+    var page = ReportPage(title: title, evaluations: evaluations, runs: runs, inputs: inputs)
+    let html = page.html()
+    page.warnings.forEach(Console.shared.warning)
+    try AtomicFile.write(
+      Array(html.utf8), to: output, overwrite: overwrite, inputs: files)
+    SimulationOptions.show([output], isJSON: common.json)
+  }
+}

@@ -1,0 +1,233 @@
+import Foundation
+import Imaging
+
+/// Composes the report of evaluations and runs.
+struct ReportPage {
+  /// Pictures may take so many bytes of PNG, so that the page stays below 5 MB in base64.
+  private static let pictureBudget = 3_300_000
+  /// Cases that are shown in all planes.
+  private static let worstCount = 5
+
+  let title: String
+  let evaluations: [EvaluationFile]
+  let runs: [(label: String, log: RunLog)]
+  /// Where the degraded images are; files have the names of the predictions.
+  let inputs: String?
+  private(set) var warnings: [String] = []
+  private var spent = 0
+
+  init(
+    title: String, evaluations: [EvaluationFile], runs: [(label: String, log: RunLog)],
+    inputs: String?
+  ) {
+    self.title = title
+    self.evaluations = evaluations
+    self.runs = runs
+    self.inputs = inputs
+  }
+
+  /// The page.
+  mutating func html() -> String {
+    var sections: [String] = []
+    if !evaluations.isEmpty {
+      sections.append(summaries())
+      if evaluations.count > 1 { sections.append(comparisons()) }
+      sections.append(boxes())
+    }
+    for run in runs { sections.append(curves(run.label, run.log)) }
+    for evaluation in evaluations { sections.append(cases(of: evaluation)) }
+    sections.append(provenance())
+    let all = evaluations.flatMap { file in
+      file.cases.flatMap { item in item.warnings.map { "\(file.label): \($0)" } }
+    }
+    let notes = (warnings + all).map { "<p class=\"w\">\(HTML.escaped($0))</p>" }
+    return HTML.page(title: title, body: (notes + sections).joined(separator: "\n"))
+  }
+
+  // MARK: - Tables and plots
+
+  private func summaries() -> String {
+    var text = "<h2>Summary</h2>"
+    for file in evaluations {
+      var rows: [[String]] = []
+      for metric in file.metricNames {
+        let summary = Summary(of: file.cases.compactMap { $0.metrics[metric] }, seed: file.seed)
+        func number(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }
+        rows.append([
+          metric, "\(summary.count)", number(summary.mean), number(summary.standardDeviation),
+          number(summary.median),
+          summary.interval.map { "\(number($0.lowerBound)) to \(number($0.upperBound))" } ?? "-",
+          "\(summary.infiniteCount)", "\(summary.undefinedCount)",
+        ])
+      }
+      text +=
+        "<h3>\(HTML.escaped(file.label))</h3><p>\(HTML.escaped(file.definitions))</p>"
+        + HTML.table(
+          ["metric", "n", "mean", "sd", "median", "95 % interval", "infinite", "NaN"], rows)
+    }
+    return text
+  }
+
+  private func comparisons() -> String {
+    var rows: [[String]] = []
+    for (index, first) in evaluations.enumerated() {
+      for second in evaluations[(index + 1)...] {
+        for metric in first.metricNames where second.metricNames.contains(metric) {
+          let others = Dictionary(
+            second.cases.map { ($0.name, $0.metrics[metric]) }, uniquingKeysWith: { a, _ in a })
+          let pairs = first.cases.compactMap { item -> (Double, Double)? in
+            guard let own = item.metrics[metric], let other = others[item.name] ?? nil else {
+              return nil
+            }
+            return (own, other)
+          }
+          let test = WilcoxonTest(pairs.map(\.0), pairs.map(\.1))
+          rows.append([
+            "\(first.label) - \(second.label)", metric, "\(pairs.count)",
+            String(format: "%+.4f", test.medianDifference), String(format: "%g", test.statistic),
+            String(format: "%.3g", test.pValue) + (test.isExact ? " (exact)" : " (approximate)"),
+          ])
+        }
+      }
+    }
+    return
+      "<h2>Paired comparison</h2><p>Wilcoxon signed-rank test, two-sided, over cases that both "
+      + "have; not corrected for the number of tests.</p>"
+      + HTML.table(["models", "metric", "pairs", "median difference", "W", "p"], rows)
+  }
+
+  private func boxes() -> String {
+    let metrics = evaluations.flatMap(\.metricNames)
+    var seen: Set<String> = []
+    let plots = metrics.filter { seen.insert($0).inserted }.map { metric in
+      Plot.boxes(
+        title: metric, unit: metric.hasSuffix("_db") ? "dB" : "per case",
+        evaluations.map { file in
+          (file.label, file.cases.compactMap { $0.metrics[metric] })
+        })
+    }
+    return "<h2>Distribution over cases</h2>" + plots.joined()
+  }
+
+  private func curves(_ label: String, _ log: RunLog) -> String {
+    var text =
+      "<h2>Training of \(HTML.escaped(label))</h2>"
+      + Plot.lines(
+        title: "loss", unit: "normalised intensity",
+        [Plot.Series(name: "loss", points: log.loss)])
+      + Plot.lines(
+        title: "validation PSNR", unit: "dB",
+        [Plot.Series(name: "validation", points: log.psnr)], level: log.degradedPSNR)
+    for picture in log.pictures {
+      text +=
+        "<p>\(HTML.escaped(picture.name)): degraded, restored, target, four times the absolute error "
+        + "of the last validation</p>"
+        + HTML.picture(picture.png, alternative: "validation of \(picture.name)")
+    }
+    return text + "<details><summary>configuration</summary><pre>"
+      + HTML.escaped(log.configuration) + "</pre></details>"
+  }
+
+  // MARK: - Cases
+
+  private mutating func cases(of file: EvaluationFile) -> String {
+    guard let metric = file.metricNames.first else { return "" }
+    let sign = EvaluationFile.isError(metric) ? -1.0 : 1
+    func rank(_ item: EvaluationFile.Case) -> Double {
+      let value = sign * (item.metrics[metric] ?? .infinity)
+      return value.isNaN ? -.infinity : value
+    }
+    let ordered = file.cases.sorted { rank($0) < rank($1) }
+    var text = "<h2>Cases of \(HTML.escaped(file.label)), worst \(HTML.escaped(metric)) first</h2>"
+    for (index, item) in ordered.enumerated() {
+      let figures = file.metricNames.compactMap { name in
+        item.metrics[name].map { "\(name) \(String(format: "%.4f", $0))" }
+      }
+      text +=
+        "<h3>\(index + 1). \(HTML.escaped(item.name))</h3>"
+        + "<p>\(HTML.escaped(figures.joined(separator: ", ")))</p>"
+      do {
+        text += try picture(of: item, in: file, isWorst: index < Self.worstCount)
+      } catch {
+        warnings.append("\(file.label), \(item.name): \(CommandFailure(error).what)")
+        text += "<p>No picture: \(HTML.escaped(CommandFailure(error).cause))</p>"
+      }
+    }
+    return text
+  }
+
+  private mutating func picture(
+    of item: EvaluationFile.Case, in file: EvaluationFile, isWorst: Bool
+  ) throws -> String {
+    func read(_ path: String) throws -> Volume {
+      let other = file.folder + "/" + path
+      let exists = FileManager.default.fileExists(atPath: path)
+      return try ScanFile.read(exists || path.hasPrefix("/") ? path : other).volume.volume(at: 0)
+    }
+    let output = try read(item.prediction)
+    let reference = try read(item.reference)
+    var (input, hasInput) = (output, false)
+    if let inputs {
+      let name = item.prediction.split(separator: "/").last.map(String.init) ?? item.prediction
+      let path = inputs + "/" + name
+      if FileManager.default.fileExists(atPath: path) {
+        (input, hasInput) = (try read(path), true)
+      } else {
+        warnings.append("\(file.label), \(item.name): no input \(name)")
+      }
+    }
+    for planes in [
+      isWorst ? nil : [output.geometry.acquisitionPlane],
+      [
+        output.geometry.acquisitionPlane
+      ],
+    ] as [[AnatomicalPlane]?] {
+      var montage = try Montage(
+        input: input, output: output, reference: reference, planes: planes)
+      if !hasInput {
+        // Without the degraded image its columns would repeat the output.
+        montage.headings[.input] = "(no input)"
+        montage.headings[.inputError] = "(no input)"
+      }
+      let png = try montage.image().encoded()
+      guard spent + png.count <= Self.pictureBudget else { continue }
+      spent += png.count
+      return HTML.picture(png, alternative: "\(item.name): slices")
+        + histogram(input: hasInput ? input : nil, output: output)
+    }
+    return "<p>Left out, so that the page stays below 5 MB.</p>"
+  }
+
+  /// The histogram before and after, as bars of 64 classes between the 0.5th and 99.5th percentile.
+  private func histogram(input: Volume?, output: Volume) -> String {
+    let statistics = OrderStatistics(of: output.voxels)
+    guard let low = statistics.percentile(0.5), let high = statistics.percentile(99.5), low < high
+    else { return "" }
+    func line(_ volume: Volume, _ name: String) -> Plot.Series {
+      var counts = [Double](repeating: 0, count: 64)
+      for voxel in volume.voxels where Double(voxel) >= low && Double(voxel) < high {
+        counts[min(63, Int((Double(voxel) - low) / (high - low) * 64))] += 1
+      }
+      let total = Double(volume.voxels.count)
+      return Plot.Series(
+        name: name,
+        points: counts.enumerated().map {
+          RunLog.Point(step: Double($0.offset), value: log10(1 + $0.element / total * 1e6))
+        })
+    }
+    let series = [line(output, "restored")] + (input.map { [line($0, "input")] } ?? [])
+    return "<details><summary>histogram, restored solid\(input == nil ? "" : ", input dashed")"
+      + "</summary>"
+      + Plot.lines(
+        title: "voxels per million from \(String(format: "%.4g", low)) to "
+          + String(format: "%.4g", high), unit: "log10", series)
+      + "</details>"
+  }
+
+  private func provenance() -> String {
+    "<h2>Provenance</h2><p>restore \(programVersion); evaluations: "
+      + HTML.escaped(evaluations.map(\.label).joined(separator: ", ")) + "; runs: "
+      + HTML.escaped(runs.map(\.label).joined(separator: ", "))
+      + ". Research use only, not for diagnosis.</p>"
+  }
+}

@@ -1,0 +1,75 @@
+import Foundation
+import Imaging
+import Testing
+
+@Suite("restore report")
+struct ReportCommandTests {
+  @Test("evaluations and a run become one page with pictures, boxes, comparison and curves")
+  func page() throws {
+    let space = try Workspace()
+    for folder in ["one", "two", "ref", "noisy", "run"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+    }
+    for (index, name) in ["sub-a_x", "sub-a_y", "sub-b"].enumerated() {
+      var volume = space.volume(x: 16, y: 16, z: 3)
+      try space.image("ref/\(name).nii", volume)
+      let clean = volume.voxels
+      for (folder, offset) in [("one", Float(index + 1)), ("two", 4), ("noisy", 9)] {
+        volume.voxels = clean.enumerated().map {
+          $0.element + ($0.offset % 2 == 0 ? 1 : -1) * offset
+        }
+        try space.image("\(folder)/\(name).nii", volume)
+      }
+    }
+    for model in ["one", "two"] {
+      let outcome = try space.restore(
+        "eval", "--pred", model, "--reference", "ref", "--json", "\(model).json", "--slices-csv",
+        "\(model)-slices.csv")
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      #expect(outcome.output.contains("rmse by subject") && outcome.output.contains("mae by slice"))
+    }
+    let slices = String(decoding: try space.data("one-slices.csv"), as: UTF8.self)
+    #expect(slices.split(separator: "\n").count == 1 + 3 * 3)
+    #expect(slices.contains("sub-a_x,sub-a,0,2,"))
+    let bySubject = try #require(
+      space.json("one.json")["summary_subjects"] as? [String: [String: Any]])
+    #expect(bySubject["rmse"]?["n"] as? Int == 2)
+    #expect(abs((bySubject["rmse"]?["mean"] as? Double ?? 0) - 2.25) < 1e-4)
+    try space.write(
+      """
+      {"step": 1, "loss": 0.5}
+      {"step": 2, "loss": 0.25}
+      {"step": 2, "validationPSNR": 20.5, "degradedPSNR": 18}
+      {"step": 3, "lo
+      """, to: "run/log.jsonl")
+    let outcome = try space.restore(
+      "report", "one.json", "two.json", "run", "-o", "page.html", "--inputs", "noisy", "--title",
+      "A <b> & C")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let page = String(decoding: try space.data("page.html"), as: UTF8.self)
+    #expect(page.contains("A &lt;b&gt; &amp; C") && !page.contains("<b>"))
+    #expect(page.components(separatedBy: "data:image/png;base64,").count == 1 + 6)
+    #expect(page.contains("Wilcoxon") && page.contains("one - two"))
+    #expect(page.contains("Training of run") && page.contains("<polyline"))
+    #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"))
+    // The worst case of the first model stands first: the one with the largest error.
+    let order = ["sub-b", "sub-a_y", "sub-a_x"].map { page.range(of: ". \($0)</h3>")?.lowerBound }
+    #expect(order.allSatisfy { $0 != nil })
+    #expect(page.contains("1. sub-b</h3>"))
+    #expect(page.utf8.count < 5_000_000)
+    #expect(try space.restore("report", "one.json", "-o", "page.html").status == 73)
+  }
+
+  @Test("what is no evaluation is refused")
+  func refusals() throws {
+    let space = try Workspace()
+    try space.write("{}", to: "x.json")
+    #expect(try space.restore("report", "x.json", "-o", "p.html").status == 65)
+    #expect(try space.restore("report", "absent", "-o", "p.html").status == 66)
+    try FileManager.default.createDirectory(
+      atPath: space.path("empty"), withIntermediateDirectories: true)
+    #expect(try space.restore("report", "empty", "-o", "p.html").status == 66)
+    #expect(!space.exists("p.html"))
+  }
+}

@@ -1,0 +1,240 @@
+import Foundation
+import Imaging
+import Layers
+import Randomness
+import TensorCore
+import Testing
+import Train
+
+@Suite("Datasets")
+struct DatasetTests {
+  /// A folder that is removed by the caller.
+  private func folder() throws -> String {
+    let folder = NSTemporaryDirectory() + "restore-dataset-\(UInt64.random(in: 0..<1 << 60))"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    return folder
+  }
+
+  private func write(_ path: String, seed: UInt64 = 1, offset: Float = 0) throws {
+    let url = URL(fileURLWithPath: path)
+    try FileManager.default.createDirectory(
+      at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    var generator = SeededGenerator(seed: seed)
+    let size = GridSize(x: 24, y: 20, z: 3)
+    let voxels = (0..<size.count).map { (index: Int) -> Float in
+      300 + 200 * sin(Float(index % 24) / 3) + 20 * generator.nextUniform() + offset
+    }
+    try NIfTI.write(
+      Volume(voxels: voxels, geometry: Geometry(size: size, spacing: SIMD3(1, 1, 4))), to: path,
+      options: NIfTIWriteOptions(dataType: .float32))
+  }
+
+  private func section(_ change: (inout TrainingConfiguration.DataSection) -> Void = { _ in })
+    -> TrainingConfiguration.DataSection
+  {
+    var section = TrainingConfiguration.DataSection()
+    section.crop = 16
+    change(&section)
+    return section
+  }
+
+  @Test("a BIDS folder is divided by subject, sessions together, the same way each time")
+  func bids() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    for subject in 1...10 {
+      for session in ["ses-A", "ses-B"] {
+        let stem = "\(root)/sub-\(subject)/\(session)/anat/sub-\(subject)_\(session)"
+        try write(stem + "_T1w.nii.gz")
+        try write(stem + "_T2w.nii.gz")
+      }
+    }
+    let settings = section {
+      $0.validationShare = 0.2
+      $0.testShare = 0.1
+    }
+    let split = try DataSplit(contentsOf: root, settings)
+    #expect((split.train.count, split.validation.count, split.test.count) == (7, 2, 1))
+    let all = split.train + split.validation + split.test
+    #expect(Set(all.map(\.subject)).count == 10)
+    #expect(all.allSatisfy { $0.files.count == 2 && $0.files.allSatisfy { $0.contains("T1w") } })
+    #expect(try DataSplit(contentsOf: root, settings) == split)
+    var other = settings
+    other.splitSeed = 1
+    #expect(try DataSplit(contentsOf: root, other) != split)
+    other.suffix = "FLAIR"
+    #expect(throws: TrainingError.self) { try DataSplit(contentsOf: root, other) }
+    #expect(String(decoding: try split.json(), as: UTF8.self).contains("\"sub-3\""))
+  }
+
+  @Test("an nnU-Net folder: channel 0 is clean, or the input of a pair whose target is channel 1")
+  func nnUNet() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: root + "/dataset.json"))
+    try FileManager.default.createDirectory(
+      atPath: root + "/imagesTr", withIntermediateDirectories: true)
+    for number in 0..<5 {
+      try write("\(root)/imagesTr/case_\(number)_0000.nii.gz")
+      try write("\(root)/imagesTr/case_\(number)_0001.nii.gz")
+    }
+    try write("\(root)/imagesTs/case_9_0000.nii.gz")
+    let split = try DataSplit(contentsOf: root, section())
+    #expect((split.train.count, split.validation.count, split.test.count) == (4, 1, 1))
+    #expect(split.train.allSatisfy { $0.files[0].hasSuffix("_0000.nii.gz") && $0.inputs == nil })
+    let paired = section { $0.simulator = "paired" }
+    #expect(throws: TrainingError.self) { try DataSplit(contentsOf: root, paired) }
+    try write("\(root)/imagesTs/case_9_0001.nii.gz")
+    let pairs = try DataSplit(contentsOf: root, paired)
+    #expect(pairs.train.allSatisfy { $0.files[0].hasSuffix("_0001.nii.gz") })
+    #expect(pairs.train.allSatisfy { $0.inputs?[0].hasSuffix("_0000.nii.gz") == true })
+  }
+
+  @Test("the authors' layout trains a pair; a file without counterpart is named")
+  func authors() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    for (part, name) in [("train", "a"), ("validation", "b"), ("test", "c")] {
+      try write("\(root)/MRI/\(part)/HQ/\(name).nii")
+      try write("\(root)/MRI/\(part)/LQ/\(name).nii", seed: 5, offset: 30)
+    }
+    let settings = section {
+      $0.simulator = "paired"
+      $0.normalization = "mri"
+      $0.split = root
+    }
+    let split = try DataSplit(contentsOf: root, settings)
+    #expect(split.train.map(\.subject) == ["MRI/a"] && split.test.map(\.subject) == ["MRI/c"])
+    var configuration = TrainingConfiguration()
+    configuration.data = settings
+    configuration.data.intensityScale = [1, 1]
+    let (noisy, clean) = try SliceDataset(configuration).batch(step: 0, batch: 2)
+    let difference = zip(noisy.values, clean.values).map { ($0 - $1) * 4095 }
+    // The input is the target plus 30, up to the grain of 20.
+    #expect(difference.allSatisfy { $0 > 9 && $0 < 51 })
+    try write("\(root)/MRI/train/HQ/d.nii")
+    do {
+      _ = try DataSplit(contentsOf: root, settings)
+      Issue.record("it was accepted")
+    } catch { #expect("\(error)".contains("MRI/train/HQ/d.nii has no counterpart")) }
+  }
+
+  @Test("a split file in YAML with pairs; a lone input is refused")
+  func pairs() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    let path = root + "/split.yaml"
+    let text = """
+      train:
+        - {subject: a, files: [hq/a.nii], inputs: [lq/a.nii]}
+      validation:
+        - {subject: b, files: [hq/b.nii], inputs: []}
+      """
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    let split = try DataSplit(contentsOf: path)
+    #expect(split.train[0].inputs == [root + "/lq/a.nii"])
+    let paired = section { $0.simulator = "paired" }
+    #expect(throws: TrainingError.self) { try DataSplit(contentsOf: path, paired) }
+  }
+
+  @Test("samples do not depend on the memory that is allowed")
+  func cache() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    var subjects: [String] = []
+    for number in 0..<4 {
+      try write("\(root)/\(number).nii", seed: UInt64(number))
+      subjects.append("{\"subject\": \"\(number)\", \"files\": [\"\(number).nii\"]}")
+    }
+    // Wide slices, so that one megabyte does not hold all scans.
+    let size = GridSize(x: 400, y: 400, z: 1)
+    for number in 4..<7 {
+      let voxels = (0..<size.count).map { Float(100 + $0 * (number + 3) % 97) }
+      try NIfTI.write(
+        Volume(voxels: voxels, geometry: Geometry(size: size)), to: "\(root)/\(number).nii",
+        options: NIfTIWriteOptions(dataType: .float32))
+      subjects.append("{\"subject\": \"\(number)\", \"files\": [\"\(number).nii\"]}")
+    }
+    let split = "{\"train\": [\(subjects.joined(separator: ","))], \"validation\": []}"
+    try Data(split.utf8).write(to: URL(fileURLWithPath: root + "/split.json"))
+    var configuration = TrainingConfiguration()
+    configuration.data = section { $0.split = root + "/split.json" }
+    let large = try SliceDataset(configuration)
+    configuration.data.cacheMegabytes = 1
+    let small = try SliceDataset(configuration)
+    #expect(large.count == small.count)
+    for step in 0..<8 {
+      let (a, b) = (try large.batch(step: step, batch: 3), try small.batch(step: step, batch: 3))
+      #expect(a.noisy.values == b.noisy.values && a.clean.values == b.clean.values)
+    }
+    // A file that is gone when it is needed again is named.
+    try FileManager.default.removeItem(atPath: root + "/5.nii")
+    #expect(throws: (any Error).self) {
+      for step in 0..<200 { _ = try small.batch(step: step, batch: 3) }
+    }
+  }
+
+  @Test("every simulator gives pairs; tasks share batches equally or by their slices")
+  func simulators() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    let split = """
+      {"train": [{"subject": "p", "files": ["phantom:ct:1"]}],
+       "validation": [{"subject": "q", "files": ["phantom:ct:2"]}]}
+      """
+    try Data(split.utf8).write(to: URL(fileURLWithPath: root + "/split.json"))
+    var configuration = TrainingConfiguration()
+    configuration.tasks = ["rician", "mri-sr"].map { name in
+      section {
+        $0.name = name
+        $0.simulator = name
+        $0.split = root + "/split.json"
+        $0.normalization = "all"
+        $0.intensityScale = [1, 1]
+        $0.slicesPerVolume = 2
+        $0.noisePercent = name == "rician" ? [20, 20] : [0, 0]
+      }
+    }
+    let dataset = try SliceDataset(configuration)
+    let (noisy, clean) = try dataset.batch(step: 0, batch: 4)
+    func error(_ index: Int) -> Float {
+      let range = index * 256..<(index + 1) * 256
+      return range.reduce(0) { $0 + abs(noisy.values[$1] - clean.values[$1]) } / 256
+    }
+    // The even samples have strong noise, the odd ones only lost resolution.
+    #expect(min(error(0), error(2)) > 2 * max(error(1), error(3)))
+    configuration.train.mixing = "pooled"
+    let pooled = try SliceDataset(configuration).batch(step: 0, batch: 4)
+    #expect(pooled.noisy.shape == noisy.shape && pooled.noisy.values != noisy.values)
+  }
+
+  @Test("low dose and low count: phantoms become pairs whose noise differs by version")
+  func tomography() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    for contrast in ["ct", "fdg"] {
+      let split = """
+        {"train": [{"subject": "p", "files": ["phantom:\(contrast):1"]}], "validation": []}
+        """
+      try Data(split.utf8).write(to: URL(fileURLWithPath: "\(root)/\(contrast).json"))
+      var configuration = TrainingConfiguration()
+      configuration.data = section {
+        $0.simulator = contrast == "ct" ? "ct-lowdose" : "pet-lowcount"
+        $0.split = "\(root)/\(contrast).json"
+        $0.slicesPerVolume = 1
+        $0.realisations = 2
+      }
+      let dataset = try SliceDataset(configuration)
+      let (noisy, clean) = try dataset.batch(step: 0, batch: 2)
+      #expect(noisy.values != clean.values && noisy.values.allSatisfy(\.isFinite))
+      #expect(try SliceDataset(configuration).batch(step: 0, batch: 2).noisy.values == noisy.values)
+    }
+    var unknown = section { $0.split = root + "/x.json" }
+    try Data("{\"train\":[{\"subject\":\"p\",\"files\":[\"phantom:x:1\"]}],\"validation\":[]}".utf8)
+      .write(to: URL(fileURLWithPath: unknown.split))
+    unknown.simulator = "ct-lowdose"
+    var configuration = TrainingConfiguration()
+    configuration.data = unknown
+    #expect(throws: TrainingError.self) { try SliceDataset(configuration) }
+  }
+}
