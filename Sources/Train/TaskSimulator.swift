@@ -57,6 +57,8 @@ struct TaskSimulator: Sendable {
   ///   - versions: How many degraded versions.
   ///   - strength: How strong they are.
   ///   - generator: Where random numbers come from.
+  /// - Returns: The pair.
+  /// - Throws: What the simulator throws.
   func pair(
     of slice: ImageSlice, _ map: IntensityMap, meanActivity: Double, versions: Int,
     _ strength: Strength, _ generator: inout SeededGenerator

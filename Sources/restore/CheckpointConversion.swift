@@ -61,7 +61,9 @@ struct CheckpointConversion {
         advice: "name one of \(ModelCatalogue.architectures.map { $0.architecture })")
     }
     let card = output + "/model.json"
-    try AtomicFile.checkOutput(path: card, overwrite: overwrite, inputs: [input])
+    if FileManager.default.fileExists(atPath: output) {
+      try AtomicFile.checkOutput(path: card, overwrite: overwrite, inputs: [input])
+    }
     let checkpoint = try TorchCheckpoint(contentsOf: input)
     var generator = SeededGenerator(seed: 0)
     let model = try description(arch).makeModel(using: &generator)

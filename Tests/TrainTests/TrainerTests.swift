@@ -45,11 +45,16 @@ struct TrainerTests {
     return configuration
   }
 
-  @Test("a resumed run equals an uninterrupted one to the bit")
-  func resume() throws {
+  @Test(
+    "a resumed run equals an uninterrupted one to the bit",
+    arguments: [("adam", 0.0), ("adamw", 0.9), ("sgd", 0.9)])
+  func resume(optimizer: String, average: Double) throws {
     let folder = try folder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let configuration = try configuration(folder, steps: 4)
+    var configuration = try configuration(folder, steps: 4)
+    configuration.optim.name = optimizer
+    configuration.optim.ema = average
+    configuration.loss.frequencyWeight = 0.1
     let whole = try Trainer(configuration, folder: folder + "/whole", resume: false)
     #expect(try whole.run(shouldStop: { false }, report: { _ in }) == .finished)
     let first = try Trainer(configuration, folder: folder + "/cut", resume: false)
@@ -62,9 +67,26 @@ struct TrainerTests {
     #expect(outcome == .stopped)
     let second = try Trainer(configuration, folder: folder + "/cut", resume: true)
     #expect(try second.run(shouldStop: { false }, report: { _ in }) == .finished)
-    let paths = ["whole", "cut"].map { "\(folder)/\($0)/checkpoints/latest.safetensors" }
-    let files = paths.map { FileManager.default.contents(atPath: $0) }
-    #expect(files[0] != nil && files[0] == files[1])
+    for name in ["latest", "best"] {
+      let paths = ["whole", "cut"].map { "\(folder)/\($0)/checkpoints/\(name).safetensors" }
+      let files = paths.map { FileManager.default.contents(atPath: $0) }
+      #expect(files[0] != nil && files[0] == files[1], "\(name)")
+    }
+    #expect(second.warnings.isEmpty)
+    // The running mean is what is written, not the weights of the last step.
+    let latest = try Safetensors(contentsOf: folder + "/whole/checkpoints/latest.safetensors")
+    let state = try Safetensors(
+      contentsOf: folder + "/whole/checkpoints/state-latest.safetensors")
+    let name = try #require(latest.entries.first?.name)
+    let weights = try #require(latest.tensor(named: name)?.values)
+    #expect((weights == state.tensor(named: "model." + name)?.values) == (average == 0))
+    if average > 0 { #expect(weights == state.tensor(named: "ema." + name)?.values) }
+    let split = try DataSplit(contentsOf: folder + "/whole/split-restoration.json")
+    #expect(split.train.map(\.subject) == ["a"])
+    let events = try FileManager.default.contentsOfDirectory(atPath: folder + "/cut")
+    #expect(events.filter { $0.hasPrefix("events.out.tfevents.") }.count == 2)
+    let pictures = try FileManager.default.contentsOfDirectory(atPath: folder + "/whole/pictures")
+    #expect(pictures.sorted() == ["0000002-restoration.png", "0000004-restoration.png"])
   }
 
   @Test("a run moves the weights, lowers the loss' scale and exports a bundle that loads")

@@ -76,7 +76,7 @@ struct SmoothField: Sendable, Equatable {
   /// Draws a field.
   ///
   /// - Parameters:
-  ///   - modes: How many products of three cosines.
+  ///   - count: How many products of three cosines.
   ///   - highest: Most half periods along an axis.
   ///   - generator: Where the numbers come from.
   init(modes count: Int, highest: Double, using generator: inout SeededGenerator) {

@@ -47,7 +47,7 @@ public struct FieldStrengthPair: Sendable, Equatable {
     let target = BiasField(strength: bias).applied(
       to: powered(targetGamma), seed: seed, image: image)
     let truncation = KSpaceTruncation(factor: factor, noise: noise * scale)
-    let source = try truncation.applied(
+    let source = truncation.applied(
       to: powered(sourceGamma), seed: seed &+ 1, image: image, threads: threads)
     return (source, target)
   }

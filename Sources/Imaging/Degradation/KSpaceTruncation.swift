@@ -88,8 +88,8 @@ public struct KSpaceTruncation: Sendable, Equatable {
   /// - Returns: The volume of low resolution on the same grid.
   public func applied(
     to volume: Volume, seed: UInt64, image: UInt64, threads: Int = 1
-  ) throws(ImagingError) -> Volume {
-    try SlicePairs.make(of: volume, threads: threads) { slice, number throws(ImagingError) in
+  ) -> Volume {
+    SlicePairs.make(of: volume, threads: threads) { slice, number in
       var generator = SeededGenerator(seed: seed, stream: image, number)
       let result = applied(
         to: slice.pixels, height: slice.height, width: slice.width, using: &generator)

@@ -9,20 +9,20 @@ enum SlicePairs {
   ///     size. Must depend on these alone.
   /// - Returns: The two volumes.
   /// - Throws: The first slice's error.
-  static func make(
+  static func make<Failure: Error>(
     of volume: Volume, threads: Int,
-    _ body: (ImageSlice, UInt64) throws(ImagingError) -> ([Float], [Float])
-  ) throws(ImagingError) -> (degraded: Volume, reference: Volume) {
+    _ body: (ImageSlice, UInt64) throws(Failure) -> ([Float], [Float])
+  ) throws(Failure) -> (degraded: Volume, reference: Volume) {
     let plane = volume.geometry.acquisitionPlane
     let count = volume.slices(in: plane).count
-    var results = [Result<([Float], [Float]), ImagingError>?](
+    var results = [Result<([Float], [Float]), Failure>?](
       repeating: nil, count: count * volume.volumeCount)
     results.withUnsafeMutableBufferPointer { results in
       // Each call writes its own element.
       nonisolated(unsafe) let results = results
       Parallel.run(results.count, threads: threads) { index in
         let slice = volume.slices(in: plane, ofVolume: index / count)[index % count]
-        do throws(ImagingError) {
+        do throws(Failure) {
           results[index] = .success(try body(slice, UInt64(index)))
         } catch { results[index] = .failure(error) }
       }

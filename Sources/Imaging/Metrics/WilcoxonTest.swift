@@ -1,6 +1,6 @@
 import Foundation
 
-/// The signed-rank test of paired figures: does one method beat the other, case by case?
+/// The signed-rank test of paired figures, which asks whether one method beats the other.
 ///
 /// Differences of 0 are left out. Without equal magnitudes and up to 50 pairs the two-sided p value is
 /// exact, from the distribution of the rank sum; otherwise it comes from the normal approximation with

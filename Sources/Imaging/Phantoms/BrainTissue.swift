@@ -85,11 +85,11 @@ public struct BrainTissue: Sendable, Equatable {
       return 1 / (1 + exp((norm - 1) * radii.min()))
     }
     let folds = sin(p.x / 4.1 + 2 * sin(p.y / 13)) * sin(p.y / 4.7 + 1.5 * sin(p.z / 11))
-    let depth = 3.5 * folds * sin(p.z / 5.3 + 2 * sin(p.x / 17))
+    let depth = 6 * folds * sin(p.z / 5.3 + 2 * sin(p.x / 17))
     let radii = SIMD3<Double>(68, 84, 62)
     let skull = inside(p, radii + 4)
     let brain = inside(p, radii + min(0, depth)) * (abs(p.x) < 1.2 && p.z > 0 ? 0.3 : 1)
-    let core = inside(p, radii - 5 + depth)
+    let core = inside(p, radii - 7 + depth)
     let mirrored = SIMD3(abs(p.x), p.y, p.z)
     let ventricle = inside(mirrored - SIMD3(11, 2, 8), SIMD3(6, 30, 9))
     let nucleus = inside(mirrored - SIMD3(24, 2, 0), SIMD3(9, 18, 12))

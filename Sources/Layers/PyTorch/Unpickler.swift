@@ -1,6 +1,8 @@
 import Foundation
 
-/// A value of a pickle. Containers are places in the interpreter's own lists, so that no nesting of
+/// A value of a pickle.
+///
+/// Containers are places in the interpreter's own lists, so that no nesting of
 /// the file becomes a nesting of ours.
 enum PickleValue: Sendable {
   case none

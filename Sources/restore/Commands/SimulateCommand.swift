@@ -54,6 +54,7 @@ struct SimulationOptions: ParsableArguments {
   ///
   /// - Parameter degrade: Gets the clean image and its path; returns the degraded one and what
   ///   belongs into `--reference-output`.
+  /// - Throws: What reading, degrading and writing throw.
   func run(
     _ degrade: (Volume, String) throws -> (degraded: Volume, reference: Volume)
   ) throws {

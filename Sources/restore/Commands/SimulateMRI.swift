@@ -62,7 +62,7 @@ struct SimulateMRISuperResolution: ParsableCommand {
     try options.run { volume, file in
       let noise = percent == 0 ? 0 : try percent / 100 * SimulationOptions.scale(of: volume, file)
       let truncation = KSpaceTruncation(factor: factor, noise: noise)
-      let degraded = try truncation.applied(
+      let degraded = truncation.applied(
         to: volume, seed: options.seed, image: 0, threads: Engine.shared.threads)
       return (degraded, volume)
     }

@@ -1,7 +1,8 @@
 import Foundation
 
-/// Plots as SVG text: lines over steps, and boxes by method. Readable without colour: methods are
-/// labelled, lines are dashed differently.
+/// Plots as SVG text, lines over steps and boxes by method.
+///
+/// Readable without colour: methods are labelled, lines are dashed differently.
 enum Plot {
   private static let (width, height) = (560.0, 260.0)
   private static let margin = (left: 64.0, right: 16.0, top: 28.0, bottom: 40.0)

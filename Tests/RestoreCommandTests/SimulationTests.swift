@@ -1,0 +1,80 @@
+import Foundation
+import Imaging
+import Testing
+
+@Suite("restore simulate, all kinds")
+struct SimulationTests {
+  @Test(
+    "each simulation degrades, repeats from its seed and keeps the grid",
+    arguments: [
+      ["rician", "--percent", "5"], ["mri-sr", "--factor", "2"],
+      ["mri-sr", "--factor", "4", "--percent", "2"], ["mri-thick", "--slices", "2"],
+      ["bias-field", "--strength", "0.4"], ["mri-7t"], ["ct-lowdose", "--photons", "1e5"],
+      ["ct-lowdose", "--filter", "hann"], ["pet-lowcount", "--counts", "2e4"],
+    ])
+  func simulations(arguments: [String]) throws {
+    let space = try Workspace()
+    let size = GridSize(x: 24, y: 24, z: 6)
+    let clean = Volume(
+      voxels: (0..<size.count).map { (index: Int) -> Float in
+        let (row, column) = (Float(index / 24), Float(index % 24))
+        return 100 + 80 * sin(column / 3) * cos(row / 5)
+      },
+      geometry: Geometry(size: size, spacing: SIMD3(2, 2, 4)))
+    try space.image("clean.nii", clean)
+    func run(_ output: String, _ more: String...) throws -> RestoreProcess.Outcome {
+      try space.start(["simulate"] + arguments + ["-i", "clean.nii", "-o", output] + more)
+        .finish()
+    }
+    let first = try run("a.nii", "--reference-output", "r.nii")
+    #expect(first.status == 0, "\(first.errors)")
+    let again = try run("b.nii", "-t", "1")
+    #expect(again.status == 0)
+    #expect(try space.data("a.nii") == space.data("b.nii"))
+    let degraded = try ScanFile.read(space.path("a.nii")).volume
+    let reference = try ScanFile.read(space.path("r.nii")).volume
+    #expect(degraded.geometry.size == size && degraded.voxels != reference.voxels)
+    #expect(degraded.voxels.allSatisfy { $0.isFinite })
+    let random = !["mri-thick"].contains(arguments[0]) && arguments != ["mri-sr", "--factor", "2"]
+    let other = try run("c.nii", "--seed", "9")
+    #expect(other.status == 0)
+    let differs = try space.data("a.nii") != space.data("c.nii")
+    #expect(differs == random)
+    let existing = try run("a.nii")
+    #expect(existing.status == 73)
+  }
+
+  @Test("pictures of CT hold HU with an offset")
+  func pictures() throws {
+    let space = try Workspace()
+    let values = (0..<32 * 32).map { index -> Float in
+      let (x, y) = (Float(index % 32) - 15.5, Float(index / 32) - 15.5)
+      return x * x + y * y < 120 ? 1064 : 24
+    }
+    let (image, _) = PNGImage.rounding(values, height: 32, width: 32, colour: .grey, bitDepth: 16)
+    try image.write(to: space.path("ct.png"))
+    let outcome = try space.restore(
+      "simulate", "ct-lowdose", "-i", "ct.png", "-o", "low.png", "--reference-output", "ref.png",
+      "--picture-offset", "1024", "--picture-spacing", "4")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let reference = try ScanFile.read(space.path("ref.png")).volume
+    #expect(abs(reference[16, 16, 0, t: 0] - 1064) < 30)
+    #expect(reference[0, 0, 0, t: 0] < 100)
+  }
+
+  @Test("phantoms of all contrasts; contrasts of one subject share the brain")
+  func phantoms() throws {
+    let space = try Workspace()
+    for contrast in ["t1", "t2", "fdg", "ct"] {
+      let outcome = try space.restore(
+        "simulate", "phantom", "--contrast", contrast, "--subject", "4", "-o", "\(contrast).nii.gz")
+      #expect(outcome.status == 0, "\(outcome.errors)")
+    }
+    let t1 = try ScanFile.read(space.path("t1.nii.gz")).volume
+    let t2 = try ScanFile.read(space.path("t2.nii.gz")).volume
+    #expect(t1.voxels.map { $0 > 0 } == t2.voxels.map { $0 > 0 } && t1.voxels != t2.voxels)
+    let wrong = try space.restore(
+      "simulate", "phantom", "--grey-matter", "t1.nii.gz", "-o", "x.nii.gz")
+    #expect(wrong.status == 64)
+  }
+}
