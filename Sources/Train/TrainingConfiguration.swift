@@ -1,3 +1,5 @@
+import Layers
+
 /// Everything that a training run depends on, as it stands in `config.json` of the run folder.
 ///
 /// Keys in files are the property names in snake case. Absent keys take the defaults given here.
@@ -87,6 +89,10 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var epsilon = 1e-3
     /// Weight of the distance of spectra; 0 for none.
     public var frequencyWeight = 0.0
+    /// Weight of one minus the structural similarity; 0 for none.
+    public var similarityWeight = 0.0
+    /// Its scales: 1 for SSIM, 2 to 5 for MS-SSIM.
+    public var similarityScales = 1
 
     /// The defaults.
     public init() {}
@@ -159,6 +165,15 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
       ["l1", "l2", "charbonnier"].contains(loss.name), "loss.name",
       "`\(loss.name)` is not l1, l2 or charbonnier")
     try require(loss.frequencyWeight >= 0, "loss.frequency_weight", "is negative")
+    try require(loss.similarityWeight >= 0, "loss.similarity_weight", "is negative")
+    try require(
+      (1...5).contains(loss.similarityScales), "loss.similarity_scales", "is not in 1...5")
+    if loss.similarityWeight > 0, let crop = allTasks.map(\.crop).min() {
+      let least = SimilarityLoss(scales: loss.similarityScales).leastSize
+      try require(
+        crop >= least, "loss.similarity_scales",
+        "needs crops of \(least) pixels or more, they have \(crop)")
+    }
     try require(loss.epsilon > 0, "loss.epsilon", "is not positive")
     try require(train.iterations > 0, "train.iterations", "is not positive")
     try require((1...1024).contains(train.batch), "train.batch", "is not in 1...1024")

@@ -55,6 +55,7 @@ struct TrainerTests {
     configuration.optim.name = optimizer
     configuration.optim.ema = average
     configuration.loss.frequencyWeight = 0.1
+    configuration.loss.similarityWeight = average
     let whole = try Trainer(configuration, folder: folder + "/whole", resume: false)
     #expect(try whole.run(shouldStop: { false }, report: { _ in }) == .finished)
     let first = try Trainer(configuration, folder: folder + "/cut", resume: false)
