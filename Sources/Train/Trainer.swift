@@ -241,6 +241,7 @@ public final class Trainer {
       ValidationRecord(
         step: state.step, validationPSNR: psnr, degradedPSNR: validation.degradedPSNR,
         tasks: tasks, isBest: isBest, seconds: seconds))
+    try runFolder.drawProgress()
     return psnr
   }
 
