@@ -1,6 +1,18 @@
 import Foundation
 import Imaging
 
+/// What a comparison of pairs ends with, whatever was compared.
+protocol EvaluationDocument: Encodable {
+  /// The tables for people.
+  var lines: [String] { get }
+  /// A line for each case.
+  var csv: String { get }
+  /// The pairs that could not be compared.
+  var failures: [EvaluationReport.Failure] { get set }
+  /// Whether no pair could be compared.
+  var isEmpty: Bool { get }
+}
+
 /// Figures of cases and their summary, as text, CSV and JSON.
 struct EvaluationReport {
   /// The metrics, in the order of the columns.
@@ -132,18 +144,15 @@ struct EvaluationReport {
   /// A line a case; the definitions stand in the last column.
   var csv: String {
     let metrics = metrics
-    func quoted(_ text: String) -> String {
-      text.contains(where: { ",\"\n\r".contains($0) })
-        ? "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : text
-    }
     let rows =
       [["case"] + metrics.map(\.rawValue) + ["protocol"]]
       + cases.map { item in
         [item.name] + metrics.map { item.figures[$0].map { "\($0)" } ?? "" } + [definitions]
       }
-    return rows.map { $0.map(quoted).joined(separator: ",") + "\n" }.joined()
+    return rows.map { $0.map(Self.quoted).joined(separator: ",") + "\n" }.joined()
   }
 
+<<<<<<< HEAD
   /// A line a slice of every case.
   var sliceCSV: String {
     let head = "case,subject,volume,slice,psnr_db,ssim_2d,rmse,mae\n"
@@ -159,6 +168,18 @@ struct EvaluationReport {
 
   /// The report as a JSON document with a trailing newline.
   func json() throws -> Data {
+=======
+  /// A field of a CSV file, in quotes where it has to be.
+  static func quoted(_ text: String) -> String {
+    text.contains(where: { ",\"\n\r".contains($0) })
+      ? "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : text
+  }
+}
+
+extension Encodable {
+  /// A report as a JSON document with a trailing newline; infinite and undefined numbers as words.
+  func reportJSON() throws -> Data {
+>>>>>>> 839a323 (Compare label maps: overlap, lesions, exact surface distances, protocols by name)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
@@ -167,7 +188,30 @@ struct EvaluationReport {
   }
 }
 
-extension EvaluationReport: Encodable {
+/// A summary as it stands in JSON.
+struct SummaryDocument: Encodable {
+  let n: Int
+  let mean: Double?
+  let sd: Double?
+  let median: Double?
+  let ci95: [Double]?
+  let infinite: Int
+  let nan: Int
+
+  init(_ summary: Summary) {
+    n = summary.count
+    mean = summary.mean
+    sd = summary.standardDeviation
+    median = summary.median
+    ci95 = summary.interval.map { [$0.lowerBound, $0.upperBound] }
+    infinite = summary.infiniteCount
+    nan = summary.undefinedCount
+  }
+}
+
+extension EvaluationReport: EvaluationDocument {
+  var isEmpty: Bool { cases.isEmpty }
+
   private struct CaseDocument: Encodable {
     let name: String
     let prediction: String
@@ -177,6 +221,7 @@ extension EvaluationReport: Encodable {
     let warnings: [String]
   }
 
+<<<<<<< HEAD
   private struct SummaryDocument: Encodable {
     let n: Int
     let mean: Double?
@@ -197,6 +242,8 @@ extension EvaluationReport: Encodable {
     }
   }
 
+=======
+>>>>>>> 839a323 (Compare label maps: overlap, lesions, exact surface distances, protocols by name)
   private enum CodingKeys: String, CodingKey {
     case ok, cases, failures, summary, seed, resamples
     case summarySubjects = "summary_subjects"
@@ -219,12 +266,17 @@ extension EvaluationReport: Encodable {
             uniqueKeysWithValues: item.figures.map { ($0.key.rawValue, $0.value) }),
           subject: item.subject, warnings: item.warnings)
       }, forKey: .cases)
+<<<<<<< HEAD
     func documents(_ summary: (Metric) -> Summary?) -> [String: SummaryDocument] {
       var result: [String: SummaryDocument] = [:]
       for metric in Metric.allCases {
         result[metric.rawValue] = summary(metric).map(SummaryDocument.init)
       }
       return result
+=======
+    let summaries = metrics.map { metric in
+      (metric.rawValue, SummaryDocument(summary(of: metric)))
+>>>>>>> 839a323 (Compare label maps: overlap, lesions, exact surface distances, protocols by name)
     }
     let present = Set(metrics)
     try values.encode(
