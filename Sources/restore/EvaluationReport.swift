@@ -9,6 +9,8 @@ protocol EvaluationDocument: Encodable {
   var csv: String { get }
   /// The pairs that could not be compared.
   var failures: [EvaluationReport.Failure] { get set }
+  /// A line for each slice of each case; empty where figures have no slices.
+  var sliceCSV: String { get }
   /// Whether no pair could be compared.
   var isEmpty: Bool { get }
 }
@@ -152,23 +154,18 @@ struct EvaluationReport {
     return rows.map { $0.map(Self.quoted).joined(separator: ",") + "\n" }.joined()
   }
 
-<<<<<<< HEAD
   /// A line a slice of every case.
   var sliceCSV: String {
     let head = "case,subject,volume,slice,psnr_db,ssim_2d,rmse,mae\n"
     return head
       + cases.flatMap { item in
         item.slices.map { slice in
-          let name = item.name.contains(",") ? "\"\(item.name)\"" : item.name
-          return "\(name),\(item.subject),\(slice.volume),\(slice.index),\(slice.psnr),"
+          "\(Self.quoted(item.name)),\(Self.quoted(item.subject)),\(slice.volume),\(slice.index),\(slice.psnr),"
             + "\(slice.similarity),\(slice.rootMeanSquaredError),\(slice.meanAbsoluteError)\n"
         }
       }.joined()
   }
 
-  /// The report as a JSON document with a trailing newline.
-  func json() throws -> Data {
-=======
   /// A field of a CSV file, in quotes where it has to be.
   static func quoted(_ text: String) -> String {
     text.contains(where: { ",\"\n\r".contains($0) })
@@ -179,7 +176,6 @@ struct EvaluationReport {
 extension Encodable {
   /// A report as a JSON document with a trailing newline; infinite and undefined numbers as words.
   func reportJSON() throws -> Data {
->>>>>>> 839a323 (Compare label maps: overlap, lesions, exact surface distances, protocols by name)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
@@ -221,29 +217,6 @@ extension EvaluationReport: EvaluationDocument {
     let warnings: [String]
   }
 
-<<<<<<< HEAD
-  private struct SummaryDocument: Encodable {
-    let n: Int
-    let mean: Double?
-    let sd: Double?
-    let median: Double?
-    let ci95: [Double]?
-    let infinite: Int
-    let nan: Int
-
-    init(_ summary: Summary) {
-      n = summary.count
-      mean = summary.mean
-      sd = summary.standardDeviation
-      median = summary.median
-      ci95 = summary.interval.map { [$0.lowerBound, $0.upperBound] }
-      infinite = summary.infiniteCount
-      nan = summary.undefinedCount
-    }
-  }
-
-=======
->>>>>>> 839a323 (Compare label maps: overlap, lesions, exact surface distances, protocols by name)
   private enum CodingKeys: String, CodingKey {
     case ok, cases, failures, summary, seed, resamples
     case summarySubjects = "summary_subjects"
@@ -266,17 +239,12 @@ extension EvaluationReport: EvaluationDocument {
             uniqueKeysWithValues: item.figures.map { ($0.key.rawValue, $0.value) }),
           subject: item.subject, warnings: item.warnings)
       }, forKey: .cases)
-<<<<<<< HEAD
     func documents(_ summary: (Metric) -> Summary?) -> [String: SummaryDocument] {
       var result: [String: SummaryDocument] = [:]
       for metric in Metric.allCases {
         result[metric.rawValue] = summary(metric).map(SummaryDocument.init)
       }
       return result
-=======
-    let summaries = metrics.map { metric in
-      (metric.rawValue, SummaryDocument(summary(of: metric)))
->>>>>>> 839a323 (Compare label maps: overlap, lesions, exact surface distances, protocols by name)
     }
     let present = Set(metrics)
     try values.encode(

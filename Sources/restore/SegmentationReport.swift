@@ -129,6 +129,7 @@ struct SegmentationReport {
 
 extension SegmentationReport: EvaluationDocument {
   var isEmpty: Bool { rows.isEmpty }
+  var sliceCSV: String { "" }
 
   private struct RowDocument: Encodable {
     let name: String

@@ -1,3 +1,5 @@
+import Foundation
+
 /// Exact Euclidean distances to the nearest voxel of a set, for any voxel size.
 ///
 /// Squared distances separate: a scan along x, then for y and for z the lower envelope of one parabola
@@ -10,6 +12,8 @@ public struct DistanceTransform: Sendable {
   public let size: GridSize
   /// Voxel size along x, y, z in mm.
   public let spacing: SIMD3<Double>
+  /// Threads that share the work; results do not depend on it.
+  private let threads: Int
   /// Squared distances in mm² within each slice z, shape `[z, y, x]`; ∞ in slices without a voxel of
   /// the set.
   private let inSlices: [Double]
@@ -19,18 +23,22 @@ public struct DistanceTransform: Sendable {
   /// - Parameters:
   ///   - mask: The set.
   ///   - spacing: Voxel size along x, y, z in mm, each > 0.
-  public init(to mask: VoxelMask, spacing: SIMD3<Double>) {
+  ///   - threads: Threads that share the work; results do not depend on it.
+  public init(
+    to mask: VoxelMask, spacing: SIMD3<Double>,
+    threads: Int = ProcessInfo.processInfo.activeProcessorCount
+  ) {
     precondition(
       spacing.x > 0 && spacing.y > 0 && spacing.z > 0, "DistanceTransform: spacing \(spacing)")
     let size = mask.size
     self.size = size
     self.spacing = spacing
+    self.threads = threads
     let area = size.x * size.y
     inSlices = [Double](unsafeUninitializedCapacity: size.count) { buffer, count in
       guard let base = buffer.baseAddress else { return }
-      let target = SharedPointer(base)
-      ParallelLoop.run(count: size.z) { z in
-        let slice = target.pointer + z * area
+      Parallel.run(size.z, threads: threads) { z in
+        let slice = base + z * area
         mask.voxels.withUnsafeBufferPointer { voxels in
           var hasVoxel = false
           for y in 0..<size.y {
@@ -68,8 +76,7 @@ public struct DistanceTransform: Sendable {
     var result = [Double](repeating: 0, count: queries.count)
     result.withUnsafeMutableBufferPointer { buffer in
       guard let base = buffer.baseAddress else { return }
-      let target = SharedPointer(base)
-      ParallelLoop.run(count: pieces) { piece in
+      Parallel.run(pieces, threads: threads) { piece in
         var envelope = LowerEnvelope(capacity: size.z, step: spacing.z)
         inSlices.withUnsafeBufferPointer { slices in
           guard let first = slices.baseAddress else { return }
@@ -78,7 +85,7 @@ public struct DistanceTransform: Sendable {
             guard let any = members.first else { continue }
             envelope.build(first + queries[any] % area, stride: area)
             for query in members {
-              target.pointer[query] = envelope.value(at: queries[query] / area).squareRoot()
+              base[query] = envelope.value(at: queries[query] / area).squareRoot()
             }
           }
         }
@@ -93,9 +100,8 @@ public struct DistanceTransform: Sendable {
     let area = size.x * size.y
     result.withUnsafeMutableBufferPointer { buffer in
       guard let base = buffer.baseAddress else { return }
-      let target = SharedPointer(base)
-      ParallelLoop.run(count: size.y) { y in
-        let row = target.pointer + y * size.x
+      Parallel.run(size.y, threads: threads) { y in
+        let row = base + y * size.x
         var envelope = LowerEnvelope(capacity: size.z, step: spacing.z)
         for x in 0..<size.x where size.z > 1 {
           envelope.build(row + x, stride: area)
