@@ -141,8 +141,9 @@ public struct ForwardPass {
   public let prepared: [UnsafeMutablePointer<Float>?]
   /// The threads that share the loops.
   public let workers: WorkerPool
-  /// ``Operation/keptCount(_:)`` floats for backward; nil in inference. The output must not depend on
-  /// whether it is there.
+  /// ``Operation/keptCount(_:)`` floats for backward, nil in inference.
+  ///
+  /// The output must not depend on whether it is there.
   public var kept: UnsafeMutablePointer<Float>?
 }
 
