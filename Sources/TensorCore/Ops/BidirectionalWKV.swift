@@ -127,12 +127,14 @@ struct BidirectionalWKV: Operation {
         key: form == K_WKV_FROM_WEIGHTS ? weights : key.pointer, value: value)
       scan.sums(
         decay: decay.pointer + offset, bonus: bonus.pointer + offset, denominatorsOnly: isFast)
-      scan.backward(
-        into: (
-          key: keyGradient, value: valueGradient, decay: decayGradient + offset,
-          bonus: bonusGradient + offset
-        ), addsToKey: !isLast, weights: form == K_WKV_FAST ? weights : nil, result: result,
-        upstream: upstream)
+      let writesWeights = form == K_WKV_FAST
+      scan.backwardSums(
+        weights: writesWeights ? weights : nil, result: result, upstream: upstream)
+      let gradients = WKVGradients(
+        key: keyGradient, value: valueGradient, decay: decayGradient + offset,
+        bonus: bonusGradient + offset)
+      (writesWeights ? scan.reading(weights: weights) : scan)
+        .backwardScan(into: gradients, addsToKey: !isLast, result: result)
       hasWeights = hasWeights || isFast
       upstream = valueGradient
     }
@@ -174,14 +176,10 @@ private struct WKVScan {
     }
   }
 
-  /// Writes the gradients, but adds to that of the key if told so, and to those of decay and bonus.
-  ///
-  /// `weights` receives exp(k − M), which the scan then reads, in the form `K_WKV_FAST`.
-  func backward(
-    into gradients: (
-      key: UnsafeMutablePointer<Float>, value: UnsafeMutablePointer<Float>,
-      decay: UnsafeMutablePointer<Float>, bonus: UnsafeMutablePointer<Float>
-    ), addsToKey: Bool, weights: UnsafeMutablePointer<Float>?, result: UnsafePointer<Float>,
+  /// Divides the upstream gradient by the denominators and sums it; `weights` receives exp(k − M) in the
+  /// form `K_WKV_FAST`.
+  func backwardSums(
+    weights: UnsafeMutablePointer<Float>?, result: UnsafePointer<Float>,
     upstream: UnsafePointer<Float>
   ) {
     withUnsafePointer(to: plan) { plan in
@@ -190,17 +188,34 @@ private struct WKVScan {
       }
       workers.run(chunks: plan.pointee.carries) { k_wkv_backward_carry(scratch, plan, $0) }
     }
-    var scanPlan = plan
-    if weights != nil { scanPlan.form = K_WKV_FROM_WEIGHTS }
-    let key = weights.map { UnsafePointer($0) } ?? key
-    withUnsafePointer(to: scanPlan) { plan in
+  }
+
+  /// Writes the gradients, but adds to that of the key if told so, and to those of decay and bonus.
+  func backwardScan(into gradients: WKVGradients, addsToKey: Bool, result: UnsafePointer<Float>) {
+    let (keyGradient, valueGradient) = (gradients.key, gradients.value)
+    withUnsafePointer(to: plan) { plan in
       workers.run(chunks: plan.pointee.items) {
         k_wkv_backward_scan(
-          gradients.key, gradients.value, addsToKey, scratch, key, value, result, plan, $0)
+          keyGradient, valueGradient, addsToKey, scratch, key, value, result, plan, $0)
       }
       k_wkv_backward_finish(gradients.decay, gradients.bonus, scratch, plan)
     }
   }
+
+  /// The same recurrence with weights that were written meanwhile in the place of keys.
+  func reading(weights: UnsafeMutablePointer<Float>) -> WKVScan {
+    var plan = plan
+    plan.form = K_WKV_FROM_WEIGHTS
+    return WKVScan(plan: plan, scratch: scratch, workers: workers, key: weights, value: value)
+  }
+}
+
+/// Where one recurrence's gradients go.
+private struct WKVGradients {
+  let key: UnsafeMutablePointer<Float>
+  let value: UnsafeMutablePointer<Float>
+  let decay: UnsafeMutablePointer<Float>
+  let bonus: UnsafeMutablePointer<Float>
 }
 
 extension Tensor {
