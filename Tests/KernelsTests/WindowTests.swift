@@ -68,7 +68,8 @@ struct WindowTests {
   func gradient(group: Int) {
     let (kernel, out, inputs) = (3, 4, 5)
     let (first, second) = (normals(out * inputs * 9, seed: 3), normals(out * inputs * 9, seed: 4))
-    let parts = [first, second].flatMap { weight in
+    let weights: [[Float]] = [first, second]
+    let parts: [Float] = weights.flatMap { (weight: [Float]) -> [Float] in
       written(weight.count) { k_window_weights($0, weight, false, kernel, group, out, inputs) }
     }
     let old = normals(first.count, seed: 5)
