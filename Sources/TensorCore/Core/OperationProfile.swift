@@ -32,6 +32,9 @@ public struct OperationProfile: Sendable {
 
   private var lines: [Key: Entry] = [:]
 
+  /// Without any time yet.
+  public init() {}
+
   /// All lines, the longest time first.
   public var entries: [Entry] { lines.values.sorted { $0.seconds > $1.seconds } }
 
