@@ -1,3 +1,4 @@
+import Foundation
 import Layers
 public import Models
 import Randomness
@@ -17,12 +18,17 @@ public struct ModelBenchmark {
   ///   - network: Its mode is set here.
   ///   - shape: Batch, rows and columns.
   ///   - isTraining: Forward, backward and AdamW instead of inference.
-  public init(_ network: any RestorationModel, shape: [Int], isTraining: Bool) {
+  ///   - checkpointsActivations: Whether blocks are computed again in backward instead of remembered.
+  public init(
+    _ network: any RestorationModel, shape: [Int], isTraining: Bool,
+    checkpointsActivations: Bool = false
+  ) {
     precondition(shape.count == 3, "model benchmark: shape \(shape), expected [N, H, W]")
     self.network = network
     self.shape = shape
     network.setRequiresGradient(isTraining)
     network.setTraining(isTraining)
+    network.setCheckpointsActivations(checkpointsActivations)
     var generator = SeededGenerator(seed: 0)
     x = Tensor([shape[0], shape[1], shape[2], network.inChannels]) { generator.fillUniform($0) }
     var section = TrainingConfiguration.OptimizerSection()
@@ -45,6 +51,16 @@ public struct ModelBenchmark {
       guard let optimizer else { return }
       _ = optimizer.step((y - x).absolute().mean().gradients(), learningRate: 2e-4)
     }
+  }
+
+  /// Where the time of one step went, as lines of a table.
+  public func profile() -> [String] {
+    var profile = OperationProfile()
+    let whole = clocked { profile = Engine.shared.profiling(step).profile }
+    return profile.entries.map { entry in
+      String(format: "%9.1f ms %5d x  ", entry.seconds * 1e3, entry.calls)
+        + "\(entry.phase.rawValue) \(entry.kind), \(entry.channels) channels"
+    } + [String(format: "%9.1f ms outside operations", (whole - profile.seconds) * 1e3)]
   }
 
   /// Times steps after one that is not timed, which packs weights and fills the pool.

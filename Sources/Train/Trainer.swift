@@ -56,6 +56,7 @@ public final class Trainer {
     let loss: Double
     let learningRate: Double
     let gradientNorm: Double
+    let secondsWaitedForData: Double
     let seconds: Double
   }
 
@@ -87,6 +88,11 @@ public final class Trainer {
     ).makeModel(using: &generator)
     if !configuration.model.initialWeights.isEmpty {
       try model.load(Safetensors(contentsOf: configuration.model.initialWeights))
+    }
+    if configuration.train.checkpointActivations, model.setCheckpointsActivations(true) == 0 {
+      throw TrainingError.invalidValue(
+        key: "train.checkpoint_activations",
+        reason: "`\(configuration.model.arch)` has no parts that can be computed again")
     }
     optimizer = configuration.optim.makeOptimizer(for: model.parameters)
     average =
@@ -146,6 +152,11 @@ public final class Trainer {
   ) throws -> TrainingOutcome {
     model.setTraining(true)
     model.setRequiresGradient(true)
+    let batch = configuration.train.batch
+    let batches = BatchQueue(
+      from: state.step, to: configuration.train.iterations, capacity: configuration.train.prefetch
+    ) { [dataset] step in Result { try dataset.batch(step: step, batch: batch) } }
+    var waitedBefore = 0.0
     var lossSum = 0.0
     var lossCount = 0
     var lastReport = Date()
@@ -154,7 +165,7 @@ public final class Trainer {
     let steps = configuration.train.iterations
     while state.step < steps {
       let rate = schedule.rate(at: state.step)
-      let (value, norm) = try step(rate)
+      let (value, norm) = try step(rate, batches.next().get())
       state.step += 1
       lossSum += value
       lossCount += 1
@@ -165,7 +176,9 @@ public final class Trainer {
         try runFolder.append(
           StepRecord(
             step: state.step, loss: lossSum / Double(lossCount), learningRate: rate,
-            gradientNorm: norm, seconds: seconds))
+            gradientNorm: norm, secondsWaitedForData: batches.secondsWaited - waitedBefore,
+            seconds: seconds))
+        waitedBefore = batches.secondsWaited
         try events.add(
           [
             "train/loss": lossSum / Double(lossCount), "train/learning_rate": rate,
@@ -202,19 +215,30 @@ public final class Trainer {
 
   private var seconds: Double { secondsBefore - start.timeIntervalSinceNow }
 
-  private func step(_ rate: Double) throws -> (loss: Double, norm: Double) {
+  private func step(
+    _ rate: Double, _ batch: (noisy: Tensor, clean: Tensor)
+  ) throws -> (loss: Double, norm: Double) {
     try Engine.shared.perform { () throws in
-      let (noisy, clean) = try dataset.batch(step: state.step, batch: configuration.train.batch)
-      let value = loss(model(noisy), clean)
-      guard value.scalar.isFinite else {
-        throw TrainingError.notFinite(step: state.step, what: "loss")
+      var (gradients, sum) = (Gradients(), 0.0)
+      let parts = configuration.train.accumulate
+      let samples = batch.noisy.shape[0] / parts
+      for part in 0..<parts {
+        let range = part * samples..<(part + 1) * samples
+        let value = loss(
+          model(batch.noisy.sliced(axis: 0, range)), batch.clean.sliced(axis: 0, range)
+        ).scaled(by: 1 / Float(parts))
+        guard value.scalar.isFinite else {
+          throw TrainingError.notFinite(step: state.step, what: "loss")
+        }
+        sum += Double(value.scalar)
+        value.addGradients(to: &gradients)
       }
-      let norm = optimizer.step(value.gradients(), learningRate: rate)
+      let norm = optimizer.step(gradients, learningRate: rate)
       guard norm.isFinite else {
         throw TrainingError.notFinite(step: state.step, what: "gradient")
       }
       average?.update(step: state.step + 1)
-      return (Double(value.scalar), norm)
+      return (sum, norm)
     }
   }
 

@@ -29,6 +29,12 @@ struct BenchCommand: ParsableCommand {
   @Flag(name: .long, help: "Time training steps: forward, backward and AdamW.")
   var train = false
 
+  @Flag(name: .long, help: "With --train: compute blocks again in backward, for less memory.")
+  var checkpointActivations = false
+
+  @Flag(name: .long, help: "Also say where the time of one more run of a model goes.")
+  var profile = false
+
   @Flag(name: .long, help: "Time single operations, and the matrix product of oneDNN by turns.")
   var ops = false
 
@@ -127,12 +133,15 @@ struct BenchCommand: ParsableCommand {
   /// The whole network; the machine's peaks are measured after it, so that the memory is its own.
   private func models() throws -> BenchReport.Part {
     guard let sizes else { preconditionFailure("bench: the shape was checked before") }
-    let benchmark = ModelBenchmark(try network(), shape: sizes, isTraining: train)
+    let benchmark = ModelBenchmark(
+      try network(), shape: sizes, isTraining: train,
+      checkpointsActivations: checkpointActivations)
     let product = Engine.shared.measuredPeak()
     guard
       let timing = benchmark.timing(runs: runs, shouldStop: { Interruption.signal != nil })
     else { throw Interruption.failure("run the same command again") }
     let memory = Memory.peak
+    if profile { benchmark.profile().forEach { Console.shared.info($0) } }
     var part = BenchReport.Part(peak: MachinePeak.measured())
     let gflops = 1e-9 * benchmark.operations / timing.median
     let bestProduct = max(product, Engine.shared.measuredPeak())

@@ -21,6 +21,11 @@ struct TrainCommand: ParsableCommand {
   @Flag(name: .long, help: "Print the full configuration and stop.")
   var printConfig = false
 
+  @Flag(
+    name: .long,
+    help: "Compute blocks again in backward instead of remembering them: slower, less memory.")
+  var checkpointActivations = false
+
   @Option(name: .long, help: "Stop cleanly after this many minutes.")
   var maxMinutes: Double?
 
@@ -32,6 +37,7 @@ struct TrainCommand: ParsableCommand {
       throw ImagingError.noSuchFile(file: config, reason: "the configuration should be there")
     }
     var configuration = try TrainingConfiguration(contentsOf: config)
+    if checkpointActivations { configuration.train.checkpointActivations = true }
     if printConfig { return Console.shared.result([configuration.json()]) }
     guard let output else {
       throw CommandFailure(
