@@ -54,6 +54,10 @@ struct CommandFailure: Error {
       self.init(
         code: error.code, kind: error.kind, what: error.what, cause: error.cause,
         advice: error.advice)
+    case let error as EchoTrainingError:
+      self.init(
+        code: ExitStatus.configuration, kind: "training", what: "cannot train on clips",
+        cause: "\(error)", advice: "correct the configuration or choose another run folder")
     case let error as LayerError:
       self.init(
         code: ExitStatus.configuration, kind: "weights", what: "weights file invalid",
