@@ -10,6 +10,8 @@ public struct ModelBenchmark {
   private let shape: [Int]
   private let x: Tensor
   private let optimizer: Adam?
+  /// The network as one that follows clips, if the batch is a clip.
+  private let clip: GDKVM?
 
   /// A network and what it is fed with.
   ///
@@ -17,7 +19,10 @@ public struct ModelBenchmark {
   ///   - network: Its mode is set here.
   ///   - shape: Batch, rows and columns.
   ///   - isTraining: Forward, backward and AdamW instead of inference.
-  public init(_ network: any RestorationModel, shape: [Int], isTraining: Bool) {
+  ///   - isClip: Whether the batch is the frames of one clip, for a network that follows clips.
+  public init(
+    _ network: any RestorationModel, shape: [Int], isTraining: Bool, isClip: Bool = false
+  ) {
     precondition(shape.count == 3, "model benchmark: shape \(shape), expected [N, H, W]")
     self.network = network
     self.shape = shape
@@ -25,6 +30,7 @@ public struct ModelBenchmark {
     network.setTraining(isTraining)
     var generator = SeededGenerator(seed: 0)
     x = Tensor([shape[0], shape[1], shape[2], network.inChannels]) { generator.fillUniform($0) }
+    clip = isClip ? network as? GDKVM : nil
     var section = TrainingConfiguration.OptimizerSection()
     section.name = "adamw"
     section.weightDecay = 0.01
@@ -41,6 +47,10 @@ public struct ModelBenchmark {
   /// One inference or one training step.
   public func step() {
     Engine.shared.perform {
+      if let clip, optimizer == nil {
+        _ = clip.segmented(x.reshaped(to: Shape([1] + x.shape.dimensions)))
+        return
+      }
       let y = network(x)
       guard let optimizer else { return }
       _ = optimizer.step((y - x).absolute().mean().gradients(), learningRate: 2e-4)

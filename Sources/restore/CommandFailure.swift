@@ -54,6 +54,10 @@ struct CommandFailure: Error {
       self.init(
         code: error.code, kind: error.kind, what: error.what, cause: error.cause,
         advice: error.advice)
+    case EchoTrainingError.runExists(let folder):
+      self.init(
+        code: ExitStatus.cannotCreate, kind: "run_exists", what: "run folder in use (\(folder))",
+        cause: "it has a run already", advice: "continue it with --resume, or name another folder")
     case let error as EchoTrainingError:
       self.init(
         code: ExitStatus.configuration, kind: "training", what: "cannot train on clips",

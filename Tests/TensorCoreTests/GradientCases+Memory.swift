@@ -18,6 +18,9 @@ extension GradientCase {
         query: k, key: k, value: inputs[0], alpha: gate, beta: gate, form: .chunked
       ).output
     },
+    GradientCase(
+      "sum and relu", .sumReLU, drawing: ([3, 5], .awayFromZero), ([3, 5], .uniform(0..<0.1))
+    ) { .sumReLU($0[0], $0[1]) },
     GradientCase("points of an image", .pointSample, inputs: [2, 4, 5, 3]) {
       // Inside, on the border, between border and outside, and far outside.
       $0[0].sampled(

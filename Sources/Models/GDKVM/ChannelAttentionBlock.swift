@@ -17,6 +17,7 @@ public final class ChannelAttentionBlock: Module {
   private let conv2: Convolution
   private let attention: Convolution
   private let shortcut: Convolution?
+  private let matrices = DerivedTensors()
 
   /// The size of the kernel over `channels` channels: t or t + 1, whichever is odd, where
   /// `t = ⌊(log₂ channels + 1) / 2⌋`.
@@ -47,9 +48,24 @@ public final class ChannelAttentionBlock: Module {
   public func callAsFunction(_ x: Tensor) -> Tensor {
     let y = conv2(conv1(x.relu()).relu())
     let (items, channels) = (y.shape[0], y.shape[3])
-    let means = y.mean(axes: [1, 2]).reshaped(to: [items, channels, 1])
-    let gate = attention(means).sigmoid().reshaped(to: [items, 1, 1, channels])
-    return y * gate + (shortcut?(x) ?? x)
+    let gate = y.mean(axes: [1, 2]).linear(attentionMatrix(channels), activation: .sigmoid)
+    return y * gate.reshaped(to: [items, 1, 1, channels]) + (shortcut?(x) ?? x)
+  }
+
+  /// The kernel over the channel axis as a matrix, `[C, C]`: one row of channels is too little work for
+  /// a convolution, and as a matrix it is made once.
+  private func attentionMatrix(_ channels: Int) -> Tensor {
+    matrices(from: [attention.weight]) {
+      let size = attention.weight.count
+      // One more entry, 0, stands for everything beside the band.
+      let taps = attention.weight.tensor.reshaped(to: [size])
+        .padded(before: [0], after: [1], value: 0)
+      let indices = (0..<channels * channels).map { element -> Int in
+        let tap = element % channels - element / channels + size / 2
+        return (0..<size).contains(tap) ? tap : size
+      }
+      return [taps.gathered(indices, axis: 0).reshaped(to: [channels, channels])]
+    }[0]
   }
 }
 

@@ -33,7 +33,7 @@ final class BasicBlock: Module {
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor {
-    (second(first(x, activation: .relu)) + (shortcut?(x) ?? x)).relu()
+    .sumReLU(second(first(x, activation: .relu)), shortcut?(x) ?? x)
   }
 }
 
@@ -74,7 +74,7 @@ final class Bottleneck: Module {
 
   func callAsFunction(_ x: Tensor) -> Tensor {
     let y = third(second(first(x, activation: .relu), activation: .relu))
-    return (y + (shortcut?(x) ?? x)).relu()
+    return .sumReLU(y, shortcut?(x) ?? x)
   }
 }
 

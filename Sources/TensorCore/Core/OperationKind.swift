@@ -15,7 +15,7 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
   case softmax, logSoftmax
   case feedForward, gatedProjection
   case omniShiftKernel, bidirectionalWKV
-  case gatedDeltaRule, pointSample, foregroundMask
+  case gatedDeltaRule, pointSample, foregroundMask, sumReLU
 
   /// All kinds, with every elementwise and reduction function as a kind of its own.
   public static var allCases: [OperationKind] {
@@ -27,7 +27,7 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
         .matmul, .linear, .convolution, .transposedConvolution, .depthwiseConvolution, .maxPool,
         .averagePool, .resize, .pixelShuffle, .pixelUnshuffle, .layerNorm, .groupNorm, .batchNorm,
         .softmax, .logSoftmax, .feedForward, .gatedProjection, .omniShiftKernel, .bidirectionalWKV,
-        .gatedDeltaRule, .pointSample, .foregroundMask,
+        .gatedDeltaRule, .pointSample, .foregroundMask, .sumReLU,
       ]
   }
 }

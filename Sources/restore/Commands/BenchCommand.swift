@@ -38,6 +38,9 @@ struct BenchCommand: ParsableCommand {
   @Flag(name: .long, help: "Time the blocks of the full Restore-RWKV.")
   var blocks = false
 
+  @Flag(name: .long, help: "Take the batch as the frames of one clip (gdkvm).")
+  var clip = false
+
   @Flag(name: .long, help: "Also on one thread.")
   var single = false
 
@@ -127,7 +130,8 @@ struct BenchCommand: ParsableCommand {
   /// The whole network; the machine's peaks are measured after it, so that the memory is its own.
   private func models() throws -> BenchReport.Part {
     guard let sizes else { preconditionFailure("bench: the shape was checked before") }
-    let benchmark = ModelBenchmark(try network(), shape: sizes, isTraining: train)
+    let benchmark = ModelBenchmark(
+      try network(), shape: sizes, isTraining: train, isClip: clip)
     let product = Engine.shared.measuredPeak()
     guard
       let timing = benchmark.timing(runs: runs, shouldStop: { Interruption.signal != nil })
