@@ -73,7 +73,7 @@ let package = Package(
     .target(
       name: "Models",
       dependencies: ["Layers", "Randomness", "TensorCore"],
-      exclude: ["RestoreRWKV/README.md"],
+      exclude: ["GDKVM/README.md", "RestoreRWKV/README.md"],
       swiftSettings: swiftSettings),
     .target(
       name: "Layers",

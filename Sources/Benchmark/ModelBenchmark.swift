@@ -11,6 +11,8 @@ public struct ModelBenchmark {
   private let shape: [Int]
   private let x: Tensor
   private let optimizer: Adam?
+  /// The network as one that follows clips, if the batch is a clip.
+  private let clip: GDKVM?
 
   /// A network and what it is fed with.
   ///
@@ -19,9 +21,10 @@ public struct ModelBenchmark {
   ///   - shape: Batch, rows and columns.
   ///   - isTraining: Forward, backward and AdamW instead of inference.
   ///   - checkpointsActivations: Whether blocks are computed again in backward instead of remembered.
+  ///   - isClip: Whether the batch is the frames of one clip, for a network that follows clips.
   public init(
     _ network: any RestorationModel, shape: [Int], isTraining: Bool,
-    checkpointsActivations: Bool = false
+    checkpointsActivations: Bool = false, isClip: Bool = false
   ) {
     precondition(shape.count == 3, "model benchmark: shape \(shape), expected [N, H, W]")
     self.network = network
@@ -31,6 +34,7 @@ public struct ModelBenchmark {
     network.setCheckpointsActivations(checkpointsActivations)
     var generator = SeededGenerator(seed: 0)
     x = Tensor([shape[0], shape[1], shape[2], network.inChannels]) { generator.fillUniform($0) }
+    clip = isClip ? network as? GDKVM : nil
     var section = TrainingConfiguration.OptimizerSection()
     section.name = "adamw"
     section.weightDecay = 0.01
@@ -47,6 +51,10 @@ public struct ModelBenchmark {
   /// One inference or one training step.
   public func step() {
     Engine.shared.perform {
+      if let clip, optimizer == nil {
+        _ = clip.segmented(x.reshaped(to: Shape([1] + x.shape.dimensions)))
+        return
+      }
       let y = network(x)
       guard let optimizer else { return }
       _ = optimizer.step((y - x).absolute().mean().gradients(), learningRate: 2e-4)

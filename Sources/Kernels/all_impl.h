@@ -5,6 +5,7 @@
 #include "depthwise_impl.h"
 #include "elementwise_impl.h"
 #include "gate_impl.h"
+#include "gated_delta_impl.h"
 #include "gemm_impl.h"
 #include "gemm_tn_impl.h"
 #include "move_impl.h"

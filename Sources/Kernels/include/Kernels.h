@@ -6,6 +6,7 @@
 #include "depthwise.h"
 #include "dispatch.h"
 #include "elementwise.h"
+#include "gated_delta.h"
 #include "gate.h"
 #include "gemm.h"
 #include "move.h"

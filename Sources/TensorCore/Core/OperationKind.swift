@@ -15,6 +15,7 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
   case softmax, logSoftmax
   case feedForward, gatedProjection
   case omniShiftKernel, bidirectionalWKV
+  case gatedDeltaRule, pointSample, foregroundMask, sumReLU
 
   /// All kinds, with every elementwise and reduction function as a kind of its own.
   public static var allCases: [OperationKind] {
@@ -26,8 +27,14 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
         .matmul, .linear, .convolution, .transposedConvolution, .depthwiseConvolution, .maxPool,
         .averagePool, .resize, .pixelShuffle, .pixelUnshuffle, .layerNorm, .groupNorm, .batchNorm,
         .softmax, .logSoftmax, .feedForward, .gatedProjection, .omniShiftKernel, .bidirectionalWKV,
+        .gatedDeltaRule, .pointSample, .foregroundMask, .sumReLU,
       ]
   }
+}
+
+extension OperationKind {
+  /// Kinds that have no gradient: their outputs are piecewise constant, and asking for one stops.
+  public static let withoutGradient: Set<OperationKind> = [.foregroundMask]
 }
 
 /// Functions of one number, applied element by element.

@@ -58,13 +58,14 @@ struct Linear: Operation {
     let packed = pass.prepared[1]
     let bias = hasBias ? UnsafePointer(pass.inputs[2].pointer) : nil
     let code = activation.code
-    pass.workers.run(count: pass.inputs[0].shape.rows, grain: RowChunks.rows) { rows in
+    RowChunks.forEach(rows: pass.inputs[0].shape.rows, columns: n, inner: k, pass.workers) {
+      rows, columns in
       var epilogue = k_epilogue()
-      epilogue.bias = bias
+      epilogue.bias = bias.map { $0 + columns.lowerBound }
       epilogue.activation = code
       k_gemm(
-        y + rows.lowerBound * n, n, x + rows.lowerBound * k, k, packed, &epilogue,
-        rows.count, n, k)
+        y + rows.lowerBound * n + columns.lowerBound, n, x + rows.lowerBound * k, k,
+        packed.map { $0 + columns.lowerBound * k }, &epilogue, rows.count, columns.count, k)
     }
   }
 
@@ -140,6 +141,29 @@ struct Linear: Operation {
 enum RowChunks {
   /// Few enough that activations and results of 1536 channels stay in a megabyte of cache.
   static let rows = 128
+
+  /// Cuts a product `[rows, inner] · [inner, columns]` into pieces, by rows and, where those are few,
+  /// by panels of columns: a map of 7 × 7 pixels must still reach every thread.
+  ///
+  /// An element's sum does not depend on the piece that it is in.
+  static func forEach(
+    rows: Int, columns: Int, inner: Int, _ workers: WorkerPool,
+    _ body: (_ rows: Range<Int>, _ columns: Range<Int>) -> Void
+  ) {
+    let rowPieces = (rows + self.rows - 1) / self.rows
+    // Half a million multiply-adds, some 10 µs, are worth a hand-over.
+    let work = rows * columns * inner
+    let wanted = rowPieces >= 4 ? 1 : min(4, max(1, work >> 19))
+    let panels = (columns + K_GEMM_PANEL - 1) / K_GEMM_PANEL
+    let width = (panels + wanted - 1) / wanted * K_GEMM_PANEL
+    let columnPieces = (columns + width - 1) / max(1, width)
+    workers.run(chunks: rowPieces * columnPieces) { piece in
+      let (row, column) = piece.quotientAndRemainder(dividingBy: columnPieces)
+      body(
+        row * self.rows..<min(rows, (row + 1) * self.rows),
+        column * width..<min(columns, (column + 1) * width))
+    }
+  }
 }
 
 /// How many elements of a flat array one worker takes at a time.

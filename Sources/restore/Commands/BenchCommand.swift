@@ -44,6 +44,9 @@ struct BenchCommand: ParsableCommand {
   @Flag(name: .long, help: "Time the blocks of the full Restore-RWKV.")
   var blocks = false
 
+  @Flag(name: .long, help: "Take the batch as the frames of one clip (gdkvm).")
+  var clip = false
+
   @Flag(name: .long, help: "Also on one thread.")
   var single = false
 
@@ -135,7 +138,7 @@ struct BenchCommand: ParsableCommand {
     guard let sizes else { preconditionFailure("bench: the shape was checked before") }
     let benchmark = ModelBenchmark(
       try network(), shape: sizes, isTraining: train,
-      checkpointsActivations: checkpointActivations)
+      checkpointsActivations: checkpointActivations, isClip: clip)
     let product = Engine.shared.measuredPeak()
     guard
       let timing = benchmark.timing(runs: runs, shouldStop: { Interruption.signal != nil })
