@@ -68,9 +68,10 @@ size_t k_feed_forward_scratch_count(size_t c, size_t hidden) {
 
 // `gate` and `product` are both NULL or both kept.
 static void feed_forward(float *y, float *gate, float *product, const float *x,
-                         const float *residual, const float *scale, const float *packed_key,
-                         const float *packed_receptance, const float *packed_value,
-                         float *scratch, size_t rows, size_t c, size_t hidden) {
+                         const float *gate_x, const float *residual, const float *scale,
+                         const float *packed_key, const float *packed_receptance,
+                         const float *packed_value, float *scratch, size_t rows, size_t c,
+                         size_t hidden) {
   for (size_t begin = 0; begin < rows; begin += FEED_FORWARD_ROWS) {
     const size_t count = rows - begin < FEED_FORWARD_ROWS ? rows - begin : FEED_FORWARD_ROWS;
     float *receptance = gate == NULL ? scratch : gate + begin * c;
@@ -83,23 +84,24 @@ static void feed_forward(float *y, float *gate, float *product, const float *x,
       .residual = residual == NULL ? NULL : residual + begin * c, .residual_stride = c,
     };
     k_gemm(activations, hidden, x + begin * c, c, packed_key, &key, count, hidden, c);
-    k_gemm(receptance, c, x + begin * c, c, packed_receptance, &sigmoid, count, c, c);
+    k_gemm(receptance, c, gate_x + begin * c, c, packed_receptance, &sigmoid, count, c, c);
     k_gemm(y + begin * c, c, activations, hidden, packed_value, &value, count, c, hidden);
   }
 }
 
-void k_feed_forward(float *y, const float *x, const float *residual, const float *scale,
-                    const float *packed_key, const float *packed_receptance,
+void k_feed_forward(float *y, const float *x, const float *gate_x, const float *residual,
+                    const float *scale, const float *packed_key, const float *packed_receptance,
                     const float *packed_value, float *scratch, size_t rows, size_t c,
                     size_t hidden) {
-  feed_forward(y, NULL, NULL, x, residual, scale, packed_key, packed_receptance, packed_value,
-               scratch, rows, c, hidden);
+  feed_forward(y, NULL, NULL, x, gate_x, residual, scale, packed_key, packed_receptance,
+               packed_value, scratch, rows, c, hidden);
 }
 
 void k_feed_forward_keeping(float *y, float *gate, float *product, const float *x,
-                            const float *residual, const float *scale, const float *packed_key,
-                            const float *packed_receptance, const float *packed_value,
-                            float *scratch, size_t rows, size_t c, size_t hidden) {
-  feed_forward(y, gate, product, x, residual, scale, packed_key, packed_receptance, packed_value,
-               scratch, rows, c, hidden);
+                            const float *gate_x, const float *residual, const float *scale,
+                            const float *packed_key, const float *packed_receptance,
+                            const float *packed_value, float *scratch, size_t rows, size_t c,
+                            size_t hidden) {
+  feed_forward(y, gate, product, x, gate_x, residual, scale, packed_key, packed_receptance,
+               packed_value, scratch, rows, c, hidden);
 }

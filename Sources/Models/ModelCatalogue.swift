@@ -6,7 +6,7 @@ public import Randomness
 public enum ModelCatalogue {
   /// The kinds of networks.
   public static let architectures: [any RestorationModel.Type] = [
-    RestoreRWKV.self, GDKVM.self, StrokePathNetwork.self,
+    RestoreRWKV.self, FSRWKV.self, GDKVM.self, StrokePathNetwork.self,
   ]
 
   /// The kind of network with this name.

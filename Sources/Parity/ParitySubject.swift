@@ -49,6 +49,7 @@ enum ParityRegistry {
     RWKVFamily.subjects + MetricFamily.subjects + FillFamily.subjects
     + StrokeFamily.subjects + SegmentationMetricFamily.subjects
     + GDKVMFamily.subjects
+    + FrequencyFamily.subjects + FDConvFamily.subjects
 
   /// The subject of that name, nil if this build does not have it.
   static func subject(named name: String) -> (any ParitySubject.Type)? {

@@ -16,6 +16,9 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
   case feedForward, gatedProjection
   case omniShiftKernel, bidirectionalWKV
   case gatedDeltaRule, pointSample, foregroundMask, sumReLU
+  case waveletAnalysis, waveletSynthesis, fourier, contextShift, adaptiveConvolution
+  case blend, channelAffine
+  case bandModulation, disjointSpectrum, kernelAssembly, sampleConvolution
 
   /// All kinds, with every elementwise and reduction function as a kind of its own.
   public static var allCases: [OperationKind] {
@@ -28,6 +31,8 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
         .averagePool, .resize, .pixelShuffle, .pixelUnshuffle, .layerNorm, .groupNorm, .batchNorm,
         .softmax, .logSoftmax, .feedForward, .gatedProjection, .omniShiftKernel, .bidirectionalWKV,
         .gatedDeltaRule, .pointSample, .foregroundMask, .sumReLU,
+        .waveletAnalysis, .waveletSynthesis, .fourier, .contextShift, .adaptiveConvolution, .blend,
+        .channelAffine, .bandModulation, .disjointSpectrum, .kernelAssembly, .sampleConvolution,
       ]
   }
 }
