@@ -14,4 +14,5 @@
 #include "pool_impl.h"
 #include "reduce_impl.h"
 #include "resize_impl.h"
+#include "tvconv_impl.h"
 #include "wkv_impl.h"

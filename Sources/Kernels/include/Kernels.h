@@ -15,6 +15,7 @@
 #include "pool.h"
 #include "reduce.h"
 #include "resize.h"
+#include "tvconv.h"
 #include "wkv.h"
 
 #endif
