@@ -6,7 +6,7 @@ public import Randomness
 public enum ModelCatalogue {
   /// The kinds of networks.
   public static let architectures: [any RestorationModel.Type] = [
-    RestoreRWKV.self, DnCNN.self, NAFNet.self, UNet.self,
+    RestoreRWKV.self, DnCNN.self, NAFNet.self, UNet.self, TVConvNet.self,
   ]
 
   /// The kind of network with this name.
