@@ -50,6 +50,7 @@ enum ParityRegistry {
     + StrokeFamily.subjects + SegmentationMetricFamily.subjects
     + GDKVMFamily.subjects
     + FrequencyFamily.subjects + FDConvFamily.subjects
+    + ConvolutionFamily.subjects
 
   /// The subject of that name, nil if this build does not have it.
   static func subject(named name: String) -> (any ParitySubject.Type)? {

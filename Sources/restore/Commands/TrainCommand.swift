@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Models
 import Imaging
 import Train
 
@@ -38,7 +39,10 @@ struct TrainCommand: ParsableCommand {
     }
     var configuration = try TrainingConfiguration(contentsOf: config)
     if checkpointActivations { configuration.train.checkpointActivations = true }
-    if printConfig { return Console.shared.result([configuration.json()]) }
+    if printConfig {
+      Console.shared.info(try configuration.model.description().convolutionSummary())
+      return Console.shared.result([configuration.json()])
+    }
     guard let output else {
       throw CommandFailure(
         code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
@@ -46,6 +50,9 @@ struct TrainCommand: ParsableCommand {
     }
     try configuration.validate()
     configuration.resolvePaths(relativeTo: config)
+    if configuration.model.arch == TVConvNet.architecture {
+      return try trainFundus(configuration, output)
+    }
     let trainer = try Trainer(configuration, folder: output, resume: resume)
     trainer.warnings.forEach(Console.shared.warning)
     let start = Date()
