@@ -1,7 +1,7 @@
 import Layers
 public import Models
 import Randomness
-import TensorCore
+public import TensorCore
 import Train
 
 /// A network, inference or training steps, on random images.
@@ -10,6 +10,7 @@ public struct ModelBenchmark {
   private let shape: [Int]
   private let x: Tensor
   private let optimizer: Adam?
+  private let runner: ModelRunner?
 
   /// A network and what it is fed with.
   ///
@@ -17,7 +18,12 @@ public struct ModelBenchmark {
   ///   - network: Its mode is set here.
   ///   - shape: Batch, rows and columns.
   ///   - isTraining: Forward, backward and AdamW instead of inference.
-  public init(_ network: any RestorationModel, shape: [Int], isTraining: Bool) {
+  ///   - precision: Of inference.
+  ///   - isPlanned: Whether inference goes through a plan; false to compare.
+  public init(
+    _ network: any RestorationModel, shape: [Int], isTraining: Bool,
+    precision: Precision = .float32, isPlanned: Bool = true
+  ) {
     precondition(shape.count == 3, "model benchmark: shape \(shape), expected [N, H, W]")
     self.network = network
     self.shape = shape
@@ -29,6 +35,7 @@ public struct ModelBenchmark {
     section.name = "adamw"
     section.weightDecay = 0.01
     section.clip = 0
+    runner = isTraining || !isPlanned ? nil : ModelRunner(network, precision: precision)
     optimizer = isTraining ? Adam(network.parameters, section) : nil
   }
 
@@ -38,9 +45,16 @@ public struct ModelBenchmark {
       * (optimizer == nil ? 1 : 3)
   }
 
+  /// How inference computes; nil for training and without plans.
+  public var execution: ModelExecution? { runner?.execution(for: x.shape) }
+
   /// One inference or one training step.
   public func step() {
     Engine.shared.perform {
+      if let runner {
+        _ = runner(x)
+        return
+      }
       let y = network(x)
       guard let optimizer else { return }
       _ = optimizer.step((y - x).absolute().mean().gradients(), learningRate: 2e-4)

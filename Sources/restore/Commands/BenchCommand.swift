@@ -29,6 +29,12 @@ struct BenchCommand: ParsableCommand {
   @Flag(name: .long, help: "Time training steps: forward, backward and AdamW.")
   var train = false
 
+  @Option(name: .long, help: "Precision of matrix products in inference: f32 or bf16.")
+  var precision: Precision = .float32
+
+  @Flag(name: .long, help: "Run inference operation by operation instead of by a plan.")
+  var eager = false
+
   @Flag(name: .long, help: "Time single operations, and the matrix product of oneDNN by turns.")
   var ops = false
 
@@ -127,7 +133,12 @@ struct BenchCommand: ParsableCommand {
   /// The whole network; the machine's peaks are measured after it, so that the memory is its own.
   private func models() throws -> BenchReport.Part {
     guard let sizes else { preconditionFailure("bench: the shape was checked before") }
-    let benchmark = ModelBenchmark(try network(), shape: sizes, isTraining: train)
+    let precision = precision.available
+    let benchmark = ModelBenchmark(
+      try network(), shape: sizes, isTraining: train, precision: precision, isPlanned: !eager)
+    if case .eager(let reason)? = benchmark.execution {
+      Console.shared.warning("\(model) runs without a plan: \(reason)")
+    }
     let product = Engine.shared.measuredPeak()
     guard
       let timing = benchmark.timing(runs: runs, shouldStop: { Interruption.signal != nil })
@@ -137,7 +148,9 @@ struct BenchCommand: ParsableCommand {
     let gflops = 1e-9 * benchmark.operations / timing.median
     let bestProduct = max(product, Engine.shared.measuredPeak())
     part.model = BenchReport.Model(
-      model: model, shape: sizes, mode: train ? "train" : "inference", timing: timing,
+      model: model, shape: sizes, mode: train ? "train" : "inference",
+      precision: (train || eager ? .float32 : precision).rawValue,
+      isPlanned: benchmark.execution == .planned, timing: timing,
       gflop: 1e-9 * benchmark.operations, gflops: gflops,
       shareOfMultiplyAdd: gflops / part.peak.multiplyAdd, product: bestProduct,
       shareOfProduct: gflops / bestProduct, peakMemoryBytes: memory)
