@@ -2,7 +2,7 @@ import Foundation
 import Layers
 public import Models
 import Randomness
-import TensorCore
+public import TensorCore
 import Train
 
 /// A network, inference or training steps, on random images.
@@ -13,6 +13,7 @@ public struct ModelBenchmark {
   private let optimizer: Adam?
   /// The network as one that follows clips, if the batch is a clip.
   private let clip: GDKVM?
+  private let runner: ModelRunner?
 
   /// A network and what it is fed with.
   ///
@@ -22,9 +23,12 @@ public struct ModelBenchmark {
   ///   - isTraining: Forward, backward and AdamW instead of inference.
   ///   - checkpointsActivations: Whether blocks are computed again in backward instead of remembered.
   ///   - isClip: Whether the batch is the frames of one clip, for a network that follows clips.
+  ///   - precision: Of inference.
+  ///   - isPlanned: Whether inference goes through a plan; false to compare.
   public init(
     _ network: any RestorationModel, shape: [Int], isTraining: Bool,
-    checkpointsActivations: Bool = false, isClip: Bool = false
+    checkpointsActivations: Bool = false, isClip: Bool = false,
+    precision: Precision = .float32, isPlanned: Bool = true
   ) {
     precondition(shape.count == 3, "model benchmark: shape \(shape), expected [N, H, W]")
     self.network = network
@@ -39,6 +43,7 @@ public struct ModelBenchmark {
     section.name = "adamw"
     section.weightDecay = 0.01
     section.clip = 0
+    runner = isTraining || !isPlanned || isClip ? nil : ModelRunner(network, precision: precision)
     optimizer = isTraining ? Adam(network.parameters, section) : nil
   }
 
@@ -48,11 +53,18 @@ public struct ModelBenchmark {
       * (optimizer == nil ? 1 : 3)
   }
 
+  /// How inference computes; nil for training and without plans.
+  public var execution: ModelExecution? { runner?.execution(for: x.shape) }
+
   /// One inference or one training step.
   public func step() {
     Engine.shared.perform {
       if let clip, optimizer == nil {
         _ = clip.segmented(x.reshaped(to: Shape([1] + x.shape.dimensions)))
+        return
+      }
+      if let runner {
+        _ = runner(x)
         return
       }
       let y = network(x)

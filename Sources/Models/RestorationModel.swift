@@ -96,6 +96,28 @@ extension RestorationModel {
   }
 }
 
+extension RestorationModel {
+  /// A plan of ``callAsFunction(_:)`` for images of one shape.
+  ///
+  /// - Parameters:
+  ///   - shape: `[N, H, W, inChannels]`, of any height and width.
+  ///   - precision: Of the operations that have a choice.
+  /// - Returns: A plan that runs this network's parameters as they are at each run.
+  /// - Throws: ``PlanError`` if the network looks at values while it computes.
+  public func plan(
+    for shape: Shape, precision: Precision = .float32
+  ) throws(PlanError) -> InferencePlan {
+    // All of the state: a layer may keep what it made of its parameters.
+    let parameters = state.compactMap { entry -> Tensor? in
+      switch entry.content {
+      case .parameter(let parameter), .buffer(let parameter): parameter.tensor.detached()
+      case .derived: nil
+      }
+    }
+    return try InferencePlan(shape, precision: precision, parameters: parameters) { self($0) }
+  }
+}
+
 extension Tensor {
   /// The images `[N, H, W, C]`, continued at the bottom and right until both sizes are multiples.
   func reflected(toMultipleOf multiple: Int) -> Tensor {

@@ -11,6 +11,16 @@ extension Tensor {
     _ operation: some Operation, _ inputs: [Tensor]
   ) -> (output: Tensor, saved: Storage?) {
     Engine.shared.perform {
+      if let trace = Engine.shared.trace {
+        if inputs.contains(where: { $0.storage.traced != nil }) {
+          // Statistics that are handed out are values of the input.
+          let saved = operation.savedCount(inputs.map(\.shape))
+          return (
+            trace.record(operation, inputs), saved > 0 ? trace.statistics(count: saved) : nil
+          )
+        }
+        trace.watch(inputs)
+      }
       let shapes = inputs.map(\.shape)
       let shape = operation.outputShape(shapes)
       let isTracked =

@@ -112,6 +112,17 @@ public final class Engine: @unchecked Sendable {
     }
   }
 
+  /// The trace that takes operations on its tensors instead of running them; on the engine thread only.
+  private(set) var trace: Trace?
+
+  /// Runs a computation while a trace takes its operations; on the engine thread only.
+  func tracing<Result>(_ trace: Trace, _ body: () -> Result) -> Result {
+    let outer = self.trace
+    self.trace = trace
+    defer { self.trace = outer }
+    return body()
+  }
+
   /// To be called on the engine thread for each tracked operation.
   func record(_ kind: OperationKind) { recordedKinds?.insert(kind) }
 

@@ -41,6 +41,9 @@ public protocol Operation: Sendable {
 
   /// Whether backward can add to a gradient that the input has already, see ``BackwardPass/adds``.
   func addsGradient(toInput index: Int, _ inputs: [Shape]) -> Bool
+  /// Whether ``forward(_:)`` is right if the output is the memory of this input, of equal size: true
+  /// where each element of the output is written after the last read of the input's element there.
+  func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool
 
   /// What backward reads besides the output's gradient; anything else is freed early.
   var backwardReads: BackwardReads { get }
@@ -54,6 +57,11 @@ public protocol Operation: Sendable {
   /// The operation that takes this one's place in an inference plan of a lower precision: same inputs,
   /// same output shape, forward only. Nil if there is none, and this one runs as it is.
   func lowered(to precision: Precision) -> (any Operation)?
+
+  /// The operation that takes this one's place where the shapes stay the same from now on, with
+  /// everything looked up that depends on them: same inputs, same output, forward only. Nil if there
+  /// is nothing to look up.
+  func specialized(for inputs: [Shape]) -> (any Operation)?
 }
 
 /// The direction in which an operation runs.
@@ -70,11 +78,15 @@ public struct Preparation: Sendable {
   public var key: PreparationKey
   /// The size of the form in floats.
   public var count: Int
+  /// Whether the pass reads the form instead of the plain values, never beside them: the plain values
+  /// of a weight that is read nowhere else can then be let go of.
+  public var replacesValues: Bool
 
   /// A form of `count` floats named by `key`.
-  public init(key: PreparationKey, count: Int) {
+  public init(key: PreparationKey, count: Int, replacesValues: Bool = false) {
     self.key = key
     self.count = count
+    self.replacesValues = replacesValues
   }
 }
 
@@ -212,6 +224,8 @@ extension Operation {
   /// False.
   public var aliasesInput: Bool { false }
   /// False.
+  public func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool { false }
+  /// False.
   public func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { false }
   /// False.
   public func addsGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { false }
@@ -219,6 +233,8 @@ extension Operation {
   public var backwardReads: BackwardReads { .inputs }
   /// None: the operation runs in float32 always.
   public func lowered(to precision: Precision) -> (any Operation)? { nil }
+  /// None: nothing is looked up.
+  public func specialized(for inputs: [Shape]) -> (any Operation)? { nil }
 }
 
 /// An operation without a gradient, such as an arg-max: asking for one stops with its name.

@@ -20,7 +20,8 @@ struct DepthwiseConvolution: Operation {
     guard index == 1 else { return nil }
     let weight = inputs[1]
     return Preparation(
-      key: PreparationKey(Self.key(pass), weight.dimensions), count: weight.count)
+      key: PreparationKey(Self.key(pass), weight.dimensions), count: weight.count,
+      replacesValues: true)
   }
 
   private static func key(_ pass: Pass) -> String {

@@ -17,7 +17,8 @@ struct PackedMatrix {
 
   /// Panels for `x · Wᵀ` alone.
   var forward: Preparation {
-    Preparation(key: PreparationKey("gemm.forward", [out, inputs]), count: forwardCount)
+    Preparation(
+      key: PreparationKey("gemm.forward", [out, inputs]), count: forwardCount, replacesValues: true)
   }
   /// Panels for `dy · W` alone.
   var backward: Preparation {

@@ -35,6 +35,12 @@ struct BenchCommand: ParsableCommand {
   @Flag(name: .long, help: "Also say where the time of one more run of a model goes.")
   var profile = false
 
+  @Option(name: .long, help: "Precision of matrix products in inference: f32 or bf16.")
+  var precision: Precision = .float32
+
+  @Flag(name: .long, help: "Run inference operation by operation instead of by a plan.")
+  var eager = false
+
   @Flag(name: .long, help: "Time single operations, and the matrix product of oneDNN by turns.")
   var ops = false
 
@@ -143,9 +149,14 @@ struct BenchCommand: ParsableCommand {
   /// The whole network; the machine's peaks are measured after it, so that the memory is its own.
   private func models() throws -> BenchReport.Part {
     guard let sizes else { preconditionFailure("bench: the shape was checked before") }
+    let precision = precision.available
     let benchmark = ModelBenchmark(
       try network(), shape: sizes, isTraining: train,
-      checkpointsActivations: checkpointActivations, isClip: clip)
+      checkpointsActivations: checkpointActivations, isClip: clip, precision: precision,
+      isPlanned: !eager)
+    if case .eager(let reason)? = benchmark.execution {
+      Console.shared.warning("\(model) runs without a plan: \(reason)")
+    }
     let product = Engine.shared.measuredPeak()
     guard
       let timing = benchmark.timing(runs: runs, shouldStop: { Interruption.signal != nil })
@@ -156,7 +167,9 @@ struct BenchCommand: ParsableCommand {
     let gflops = 1e-9 * benchmark.operations / timing.median
     let bestProduct = max(product, Engine.shared.measuredPeak())
     part.model = BenchReport.Model(
-      model: model, shape: sizes, mode: train ? "train" : "inference", timing: timing,
+      model: model, shape: sizes, mode: train ? "train" : "inference",
+      precision: (train || eager ? .float32 : precision).rawValue,
+      isPlanned: benchmark.execution == .planned, timing: timing,
       gflop: 1e-9 * benchmark.operations, gflops: gflops,
       shareOfMultiplyAdd: gflops / part.peak.multiplyAdd, product: bestProduct,
       shareOfProduct: gflops / bestProduct, peakMemoryBytes: memory)
