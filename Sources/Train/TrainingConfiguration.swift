@@ -32,6 +32,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var arch = "restore-rwkv"
     /// A named configuration of that architecture.
     public var preset = "light"
+    /// Other convolutions than the preset's: `preset`, a kind such as `weighted`, or a kind with options.
+    public var convolution = ConvolutionSelection.ofPreset
     /// The bundle's name.
     public var name = "model"
     /// Weights to start from instead of random ones: a `.safetensors` file; empty for none.
@@ -83,7 +85,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// The loss.
   public struct LossSection: Codable, Sendable, Equatable {
-    /// `l1`, `l2` or `charbonnier`.
+    /// `l1`, `l2`, `charbonnier` or `translation` (that of FS-RWKV).
     public var name = "l1"
     /// Charbonnier's ε, in normalised intensity.
     public var epsilon = 1e-3
@@ -106,6 +108,14 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var batch = 4
     /// How a batch mixes tasks: `equal` parts, or `pooled` like the slices of all tasks together.
     public var mixing = "equal"
+    /// Parts of equal size in which a step's samples are computed one after the other: the same
+    /// gradient, with the memory of one part.
+    public var accumulate = 1
+    /// Whether backward computes blocks again instead of remembering what is inside: slower by about a
+    /// forward pass, for a fraction of the memory; no bit changes.
+    public var checkpointActivations = false
+    /// Batches made ahead on a thread of their own; 0 makes each when it is needed.
+    public var prefetch = 2
     /// Steps between validations.
     public var validateEvery = 1000
     /// Slices of each validation volume, evenly spaced.
@@ -162,8 +172,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require((0...1).contains(schedule.fallFactor), "schedule.fall_factor", "is not in 0...1")
     try require(schedule.warmup >= 0, "schedule.warmup", "is negative")
     try require(
-      ["l1", "l2", "charbonnier"].contains(loss.name), "loss.name",
-      "`\(loss.name)` is not l1, l2 or charbonnier")
+      ["l1", "l2", "charbonnier", "translation"].contains(loss.name), "loss.name",
+      "`\(loss.name)` is not l1, l2, charbonnier or translation")
     try require(loss.frequencyWeight >= 0, "loss.frequency_weight", "is negative")
     try require(loss.similarityWeight >= 0, "loss.similarity_weight", "is negative")
     try require(
@@ -177,6 +187,10 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require(loss.epsilon > 0, "loss.epsilon", "is not positive")
     try require(train.iterations > 0, "train.iterations", "is not positive")
     try require((1...1024).contains(train.batch), "train.batch", "is not in 1...1024")
+    try require(
+      train.accumulate >= 1 && train.batch.isMultiple(of: train.accumulate), "train.accumulate",
+      "\(train.accumulate) does not divide train.batch, \(train.batch)")
+    try require((0...64).contains(train.prefetch), "train.prefetch", "is not in 0...64")
     try require(train.validateEvery > 0, "train.validate_every", "is not positive")
     try require(train.validationSlices > 0, "train.validation_slices", "is not positive")
     try require(train.logEvery > 0, "train.log_every", "is not positive")

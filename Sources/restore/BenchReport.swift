@@ -29,6 +29,9 @@ struct BenchReport: Encodable {
     let model: String
     let shape: [Int]
     let mode: String
+    let precision: String
+    /// Whether a plan ran it.
+    let isPlanned: Bool
     let timing: Timing
     /// Counted work of one step, GFLOP.
     let gflop: Double
@@ -84,7 +87,8 @@ extension BenchReport.Model {
   /// The lines for people.
   var lines: [String] {
     [
-      "\(model) \(shape.map(String.init).joined(separator: "x")) \(mode)",
+      "\(model) \(shape.map(String.init).joined(separator: "x")) \(mode), \(precision)"
+        + (isPlanned ? ", by a plan" : ""),
       String(
         format: "  median %.4g s (quartiles %.4g to %.4g), %.0f GFLOP/s", timing.median,
         timing.firstQuartile, timing.thirdQuartile, gflops),

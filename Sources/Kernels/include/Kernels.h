@@ -3,9 +3,12 @@
 #ifndef RESTORE_KERNELS_H
 #define RESTORE_KERNELS_H
 
+#include "adaptive.h"
+#include "blend.h"
 #include "depthwise.h"
 #include "dispatch.h"
 #include "elementwise.h"
+#include "gated_delta.h"
 #include "gate.h"
 #include "gemm.h"
 #include "move.h"
@@ -15,6 +18,11 @@
 #include "pool.h"
 #include "reduce.h"
 #include "resize.h"
+#include "window.h"
+#include "shift.h"
+#include "spectral.h"
+#include "wavelet.h"
+#include "tvconv.h"
 #include "wkv.h"
 
 #endif

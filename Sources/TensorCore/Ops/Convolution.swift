@@ -1,6 +1,6 @@
 import OneDNNBridge
 
-/// Convolution of `[N, ..., I]` over one to three spatial axes, weight `[O, I / groups, k...]`.
+/// Convolution of `[N, ..., I]` over one to three spatial axes by oneDNN, weight `[O, I / groups, k...]`.
 ///
 /// Inputs: x, weight and, if there is one, bias `[O]`.
 struct Convolution: Operation {
@@ -56,7 +56,8 @@ struct Convolution: Operation {
       case .forward: shape(inputs, hasBias: hasBias).preparationKey(ONEDNN_FORWARD)
       case .backward: shape(inputs).preparationKey(ONEDNN_BACKWARD_DATA)
       }
-    return Preparation(key: key, count: primitive(inputs, pass).preparedCount)
+    return Preparation(
+      key: key, count: primitive(inputs, pass).preparedCount, replacesValues: true)
   }
 
   func prepare(
@@ -82,6 +83,11 @@ struct Convolution: Operation {
       into: pass.output.pointer, scratch: pass.scratch)
   }
 
+  func specialized(for inputs: [Shape]) -> (any Operation)? {
+    SpecializedConvolution(
+      convolution: self, primitive: primitive(inputs, .forward), bias: hasBias ? 2 : nil)
+  }
+
   func backward(_ pass: BackwardPass) {
     let upstream = pass.outputGradient
     if let gradient = pass.inputGradients[0] {
@@ -97,6 +103,38 @@ struct Convolution: Operation {
       ChannelSum(upstream.shape).run(
         from: upstream.pointer, to: gradient.pointer, scratch: pass.scratch, pass.workers)
     }
+  }
+}
+
+/// A convolution for one shape, with its primitive at hand.
+private struct SpecializedConvolution: NonDifferentiableOperation, @unchecked Sendable {
+  // @unchecked: the primitive is used on the engine thread only.
+  let convolution: Convolution
+  let primitive: ConvolutionPrimitive
+  let bias: Int?
+
+  var kind: OperationKind { convolution.kind }
+
+  func outputShape(_ inputs: [Shape]) -> Shape { convolution.outputShape(inputs) }
+
+  func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int { primitive.scratchCount }
+
+  func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {
+    convolution.preparation(ofInput: index, inputs, pass)
+  }
+
+  func prepare(
+    _ preparation: Preparation, ofInput index: Int, _ inputs: [Shape],
+    from source: UnsafePointer<Float>, into destination: UnsafeMutablePointer<Float>
+  ) {
+    primitive.prepare(source, into: destination)
+  }
+
+  func forward(_ pass: ForwardPass) {
+    guard let weights = pass.prepared[1] else { preconditionFailure("\(kind): no weights") }
+    primitive.forward(
+      pass.inputs[0].pointer, prepared: weights, bias: bias.map { pass.inputs[$0].pointer },
+      into: pass.output.pointer, scratch: pass.scratch)
   }
 }
 
@@ -137,6 +175,10 @@ extension Tensor {
     }
     if geometry.isPointwise(weight.shape) {
       return linear(weight.reshaped(to: [weight.shape[0], weight.shape[1]]), bias: bias)
+    }
+    if geometry.isWindow(weight.shape, on: shape) {
+      return Tensor.apply(
+        WindowConvolution(hasBias: bias != nil), [self, weight] + [bias].compactMap(\.self))
     }
     return Tensor.apply(
       Convolution(geometry: geometry, hasBias: bias != nil),

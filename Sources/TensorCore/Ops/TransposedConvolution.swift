@@ -57,7 +57,7 @@ struct TransposedConvolution: Operation {
     guard index == 1 else { return nil }
     return Preparation(
       key: mirrored(inputs).preparationKey(primitiveKind(pass)),
-      count: primitive(inputs, primitiveKind(pass)).preparedCount)
+      count: primitive(inputs, primitiveKind(pass)).preparedCount, replacesValues: true)
   }
 
   func prepare(

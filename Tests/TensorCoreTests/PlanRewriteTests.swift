@@ -1,0 +1,135 @@
+import TensorCore
+import TestSupport
+import Testing
+
+@Suite("Rewrites of plans")
+struct PlanRewriteTests {
+  /// Compares a plan with its rewrites, one without, and the operations themselves.
+  private func check(
+    _ shape: Shape, kinds: [OperationKind], _ body: @escaping @Sendable (Tensor) -> Tensor
+  ) throws {
+    let x = Tensor.random(shape, seed: 77)
+    let plan = try InferencePlan(shape, body)
+    #expect(plan.kinds == kinds)
+    #expect(Mismatch(try plan(x), body(x), relative: 1e-5) == nil)
+    let plain = try InferencePlan(shape, rewrites: false, body)
+    #expect(Mismatch(try plain(x), body(x), relative: 1e-6) == nil)
+  }
+
+  private static func positive(_ count: Int, seed: UInt64) -> Tensor {
+    .random([count], .uniform(0.5..<1.5), seed: seed)
+  }
+
+  @Test("a batch norm at inference becomes part of the convolution before it")
+  func batchNorm() throws {
+    let (weight, bias) = (Tensor.random([6, 4, 3, 3], seed: 1), Tensor.random([6], seed: 2))
+    let (scale, shift) = (Self.positive(6, seed: 3), Tensor.random([6], seed: 4))
+    try check([2, 8, 8, 4], kinds: [.convolution]) {
+      $0.convolved(with: weight, bias: bias, padding: [1, 1]) * scale + shift
+    }
+    try check([2, 8, 8, 4], kinds: [.convolution]) {
+      shift + scale * $0.convolved(with: weight, padding: [1, 1]) - bias
+    }
+    try check([2, 8, 8, 4], kinds: [.convolution]) {
+      $0.convolved(with: weight, padding: [1, 1]) * 3 + 0.5
+    }
+    let transposed = Tensor.random([4, 6, 2, 2], seed: 5)
+    try check([1, 5, 6, 4], kinds: [.transposedConvolution]) {
+      $0.transposedConvolved(with: transposed, stride: [2, 2]) * scale + shift
+    }
+    try check([3, 4], kinds: [.linear]) { [matrix = Tensor.random([6, 4], seed: 6)] in
+      $0.linear(matrix) * scale + shift
+    }
+  }
+
+  @Test("a depthwise kernel takes the scale, not the shift")
+  func depthwise() throws {
+    let kernel = Tensor.random([4, 1, 3, 3], seed: 7)
+    let (scale, shift) = (Self.positive(4, seed: 8), Tensor.random([4], seed: 9))
+    try check([1, 6, 6, 4], kinds: [.depthwiseConvolution, .binary(.add)]) {
+      $0.depthwiseConvolved(with: kernel) * scale + shift
+    }
+  }
+
+  @Test("what is read elsewhere, and what is no channel's constant, stays")
+  func unfoldable() throws {
+    let weight = Tensor.random([4, 4, 3, 3], seed: 10)
+    let scale = Self.positive(4, seed: 11)
+    try check([1, 6, 6, 4], kinds: [.convolution, .binary(.multiply)]) {
+      let y = $0.convolved(with: weight, padding: [1, 1])
+      return y * scale + y
+    }
+    let columns = Tensor.random([4, 1], seed: 12)
+    try check([1, 4, 4, 4], kinds: [.convolution, .binary(.multiply)]) {
+      $0.convolved(with: weight, padding: [1, 1]) * columns
+    }
+    try check([1, 4, 4, 4], kinds: [.convolution, .binary(.subtract)]) {
+      scale - $0.convolved(with: weight, padding: [1, 1])
+    }
+  }
+
+  @Test("layer scales become part of the weight before them")
+  func layerScale() throws {
+    let (key, value) = (Tensor.random([12, 4], seed: 13), Tensor.random([4, 12], seed: 14))
+    let square = Tensor.random([4, 4], seed: 15)
+    let scale = Self.positive(4, seed: 16)
+    try check([7, 4], kinds: [.feedForward]) {
+      $0.feedForward(
+        key: key, receptance: square, value: value, scale: scale, residual: $0)
+    }
+    try check([7, 4], kinds: [.unary(.sigmoid), .gatedProjection]) {
+      $0.gatedProjection(gate: $0.sigmoid(), weight: square, scale: scale, residual: $0)
+    }
+  }
+
+  @Test("a layer norm's weight becomes part of the depthwise kernel after it, its bias does not")
+  func normWeight() throws {
+    let kernel = Tensor.random([4, 1, 5, 5], seed: 17)
+    let (weight, bias) = (Self.positive(4, seed: 18), Tensor.random([4], seed: 19))
+    try check([1, 8, 8, 4], kinds: [.layerNorm, .depthwiseConvolution]) {
+      $0.layerNormalized(weight: weight, bias: bias).depthwiseConvolved(with: kernel)
+    }
+    let tiny = Tensor([4], [1, 1e-6, 0, -1] as [Float])
+    try check([1, 8, 8, 4], kinds: [.layerNorm, .depthwiseConvolution]) {
+      $0.layerNormalized(weight: tiny, bias: bias).depthwiseConvolved(with: kernel)
+    }
+  }
+
+  @Test("elementwise operations become one pass")
+  func elementwise() throws {
+    let (vector, number) = (Tensor.random([4], seed: 21), Tensor(0.7 as Float))
+    let whole = Tensor.random([3, 5, 4], seed: 22)
+    try check([3, 5, 4], kinds: [.unary(.sigmoid)]) {
+      let y = 2 - ($0.sigmoid() * vector + whole) * 0.5
+      return Tensor.maximum(number - (whole - y), number).leakyReLU(slope: 0.3) - vector
+    }
+    // The other operand of a link may be the input of the chain, and may be computed.
+    try check([3, 5, 4], kinds: [.softmax, .unary(.tanh)]) {
+      $0.hyperbolicTangent() * $0 + $0.softmax()
+    }
+    // A channel's value on the left of a difference is no link: the chain ends there.
+    try check([3, 5, 4], kinds: [.unary(.sigmoid), .binary(.subtract), .unary(.abs)]) {
+      (vector - $0.sigmoid().squared()).absolute().squareRoot()
+    }
+    // A result of the plan, or one that is read twice, ends a chain.
+    try check([3, 5, 4], kinds: [.unary(.sigmoid), .unary(.square)]) {
+      let y = $0.sigmoid()
+      return y.squared() + y
+    }
+  }
+
+  @Test(
+    "an activation becomes part of the product before it",
+    arguments: [UnaryFunction.relu, .reluSquared, .sigmoid])
+  func activation(_ function: UnaryFunction) throws {
+    let matrix = Tensor.random([5, 4], seed: 20)
+    try check([7, 4], kinds: [.linear]) {
+      let y = $0.linear(matrix)
+      return switch function {
+      case .relu: y.relu()
+      case .reluSquared: y.reluSquared()
+      default: y.sigmoid()
+      }
+    }
+  }
+}
