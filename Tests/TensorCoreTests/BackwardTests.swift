@@ -59,7 +59,7 @@ struct BackwardTests {
   @Test("checkpoints take less memory")
   func memory() {
     func peak(_ checkpoints: Bool) -> Int {
-      let x = normal([1, 4096, 16], seed: 1).tracked()
+      let x = normal([1, 16384, 16], seed: 1).tracked()
       let weight = normal([16, 16], seed: 2).asParameter(tracked: true)
       let scale = normal([16], seed: 3).asParameter(tracked: true)
       return Engine.shared.perform {
