@@ -8,41 +8,39 @@ extension OperationBenchmarks {
   /// Wavelets, Fourier transforms and what FS-RWKV and frequency-dynamic convolution are made of.
   static var frequencyGroups: [Group] {
     let images: [Shape] = [[1, 1024, 1024, 1], [16, 256, 256, 1], [1, 256, 256, 48]]
-    let kernels = [
+    var wavelets: [() -> Case] = []
+    for name in ["haar", "db4", "bior4.4"] {
+      for shape in images {
+        wavelets.append { wavelet(name, shape, false) }
+        wavelets.append { wavelet(name, shape, true) }
+      }
+    }
+    let kernels: [Shape] = [[1, 576, 576, 1], [1, 2304, 2304, 1]]
+    var spectra: [() -> Case] = []
+    for shape in images + kernels {
+      spectra.append { fourier(shape, false) }
+      spectra.append { fourier(shape, true) }
+    }
+    let layers = [
       (1, 64, 3, 64), (2, 64, 3, 64), (2, 64, 1, 64), (2, 128, 3, 32), (2, 256, 3, 16),
+      (4, 32, 3, 128),
     ]
+    var dynamic: [() -> Case] = []
+    for (batch, channels, kernel, side) in layers {
+      dynamic.append { dynamicConvolution(batch, channels, kernel, side, false) }
+      guard batch > 1 else { continue }
+      dynamic.append { dynamicConvolution(batch, channels, kernel, side, true) }
+    }
+    var blocks: [() -> Case] = []
+    for (side, channels) in [(256, 48), (128, 96), (64, 192), (32, 384), (256, 96)] {
+      blocks.append { waveletShift(side, channels) }
+      blocks.append { frequencyBlock(side, channels) }
+    }
+    for (side, channels) in [(256, 48), (128, 96), (64, 192)] {
+      blocks.append { enhancement(side, channels) }
+    }
     return [
-      (
-        "wavelet",
-        ["haar", "db4", "bior4.4"].flatMap { name in
-          images.flatMap { shape in
-            [{ wavelet(name, shape, false) }, { wavelet(name, shape, true) }]
-          }
-        }
-      ),
-      (
-        "Fourier",
-        (images + [[1, 576, 576, 1], [1, 2304, 2304, 1]]).flatMap { shape in
-          [{ fourier(shape, false) }, { fourier(shape, true) }]
-        }
-      ),
-      (
-        "FDConv",
-        (kernels + [(4, 32, 3, 128)]).flatMap { batch, channels, kernel, side in
-          [false, true].filter { !$0 || batch > 1 }.map { isTraining in
-            { dynamicConvolution(batch, channels, kernel, side, isTraining) }
-          }
-        }
-      ),
-      (
-        "FS-RWKV",
-        [(256, 48), (128, 96), (64, 192), (32, 384), (256, 96)].flatMap { side, channels in
-          [{ waveletShift(side, channels) }, { frequencyBlock(side, channels) }]
-        }
-          + [(256, 48), (128, 96), (64, 192)].map { side, channels in
-            { enhancement(side, channels) }
-          }
-      ),
+      ("wavelet", wavelets), ("Fourier", spectra), ("FDConv", dynamic), ("FS-RWKV", blocks),
     ]
   }
 

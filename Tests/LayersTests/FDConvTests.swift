@@ -111,9 +111,9 @@ struct FDConvTests {
     let x = Tensor.random([2, 12, 10, 32], seed: 4)
     #expect(Mismatch(layer(x), plain(x), relative: 1e-2) != nil)
     try layer.load(converting: plain)
-    #expect(Mismatch(layer(x), plain(x), relative: 2e-6) == nil)
+    #expect(Mismatch(layer(x), plain(x), relative: 5e-6) == nil)
     layer.setTraining(true)
-    #expect(Mismatch(layer(x), plain(x), relative: 2e-6) == nil)
+    #expect(Mismatch(layer(x), plain(x), relative: 5e-6) == nil)
   }
 
   @Test("the official conversion leaves the attentions as they are")
@@ -159,10 +159,18 @@ struct FDConvTests {
 
   @Test("a part of the coefficients keeps the lowest frequencies")
   func part() throws {
-    let layer = try Self.layer(20, 20) { $0.keptShare = 0.25 }
+    let layer = try Self.layer(20, 20) {
+      $0.keptShare = 0.25
+      $0.kernelCount = 3
+    }
     let spectrum = try #require(layer.parameters.first { $0.name == "dft_weight" })
-    // A quarter of 60 · 31, cut to whole numbers, divides into 4 groups or the layer is refused.
-    #expect(spectrum.parameter.shape == [1, 465, 2] || spectrum.parameter.shape == [1, 464, 2])
+    // A quarter of 60 · 31.
+    #expect(spectrum.parameter.shape == [1, 465, 2])
+    let order = try #require(layer.coefficientOrder)
+    #expect(order.rows.count == 465)
+    #expect(order.rows[0] == 0 && order.columns[0] == 0)
+    #expect(order.columns.allSatisfy { $0 < 22 })
+    #expect(layer(.random([1, 6, 6, 20], seed: 1)).shape == [1, 6, 6, 20])
   }
 
   @Test("gradients of all parameters agree with differences")

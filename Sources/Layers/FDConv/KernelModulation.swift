@@ -1,5 +1,5 @@
 import Foundation
-public import Randomness
+import Randomness
 public import TensorCore
 
 /// `scale · max(x, 0)² + bias` with two learned numbers.
