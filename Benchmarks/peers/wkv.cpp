@@ -6,7 +6,7 @@
 //   D_t = the same without v;   y_t = N_t / D_t
 //
 // Sums are kept as (a, d, o) = (a e^o, d e^o) with a running maximum o, one sum for the tokens on
-// each side of t. Work is split over batch x blocks of channels; a block's channels are the lanes
+// each side of t; forward uses a linear recurrence without maxima where that is safe. Work is split over batch x blocks of channels; a block's channels are the lanes
 // of the vector loops.
 
 #include <ATen/ATen.h>
@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -45,6 +46,12 @@ inline Floats exp_negative(Floats x) {
   p = p * r + 1.0f;
   const Ints bits = (__builtin_convertvector(n, Ints) + 127) << 23;
   return p * reinterpret_cast<const Floats&>(bits);
+}
+
+// e^x for |x| <= 87.
+inline Floats exp_any(Floats x) {
+  const Floats e = exp_negative(x > 0 ? -x : x), one = Floats{} + 1.0f;
+  return x > 0 ? one / e : e;
 }
 
 // One of the two factors of a running maximum is always 1: `keep` for what is there and `add` for
@@ -173,6 +180,74 @@ void forward_block(
   }
 }
 
+// The same sums where no running maximum is needed: with M the largest key of a channel, weights
+// e = exp(k - M) and a constant factor exp(-w) from token to token, both sums are linear recurrences.
+template <int N>
+void forward_block_linear(
+    const Block<N>& block, float* y, const float* k, const float* v, int64_t tokens) {
+  struct Sum {
+    Floats a = {}, d = {};
+  };
+  using Sums = std::array<Sum, N>;
+  Floats top[N], factor[N], self[N];
+  for (int n = 0; n < N; ++n) {
+    top[n] = block.load(k, 0, n);
+    factor[n] = exp_any(-block.w[n]);
+    self[n] = exp_any(block.u[n]);
+  }
+  for (int64_t t = 1; t < tokens; ++t) {
+    for (int n = 0; n < N; ++n) top[n] = max(top[n], block.load(k, t, n));
+  }
+  const auto take = [&](Sum& sum, int n, Floats e, Floats v) {
+    sum.a = factor[n] * sum.a + e * v;
+    sum.d = factor[n] * sum.d + e;
+  };
+
+  const int64_t chunks = (tokens + kChunk - 1) / kChunk;
+  std::vector<Sums> ends(static_cast<size_t>(chunks)), inside(static_cast<size_t>(kChunk));
+  std::vector<std::array<Floats, N>> weights(static_cast<size_t>(kChunk));
+  Sums future;
+  for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) {
+    ends[chunk] = future;
+    if (chunk == 0) break;
+    for (int64_t t = std::min(tokens, (chunk + 1) * kChunk) - 1; t >= chunk * kChunk; --t) {
+      for (int n = 0; n < N; ++n) {
+        take(future[n], n, exp_negative(block.load(k, t, n) - top[n]), block.load(v, t, n));
+      }
+    }
+  }
+
+  Sums past;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const int64_t begin = chunk * kChunk, end = std::min(tokens, begin + kChunk);
+    future = ends[chunk];
+    for (int64_t t = end - 1; t >= begin; --t) {
+      inside[t - begin] = future;
+      for (int n = 0; n < N; ++n) {
+        const Floats e = exp_negative(block.load(k, t, n) - top[n]);
+        weights[t - begin][n] = e;
+        take(future[n], n, e, block.load(v, t, n));
+      }
+    }
+    for (int64_t t = begin; t < end; ++t) {
+      for (int n = 0; n < N; ++n) {
+        const Floats e = weights[t - begin][n], vt = block.load(v, t, n), own = self[n] * e;
+        const Sum &before = past[n], &after = inside[t - begin][n];
+        block.store(y, t, n, (before.a + after.a + own * vt) / (before.d + after.d + own));
+        take(past[n], n, e, vt);
+      }
+    }
+  }
+}
+
+// Whether the linear form keeps full accuracy: exp(-w) over all tokens must stay in range.
+bool is_linear_safe(const float* w, const float* u, int64_t channels, int64_t tokens) {
+  for (int64_t c = 0; c < channels; ++c) {
+    if (!(std::abs(w[c]) * static_cast<float>(tokens) <= 30 && std::abs(u[c]) <= 30)) return false;
+  }
+  return true;
+}
+
 // Gradients: with g_t = gy_t / D_t, gv_i and gk_i are the same kind of two-sided sum over g_t and
 // g_t y_t, scaled by e^{-M_t}, where M_t is the exponent that D_t was scaled with. One vector of
 // channels at a time.
@@ -267,10 +342,13 @@ at::Tensor forward(
   const float *wp = w.data_ptr<float>(), *up = u.data_ptr<float>();
   const float *kp = k.data_ptr<float>(), *vp = v.data_ptr<float>();
   float* yp = y.data_ptr<float>();
+  const bool is_linear = is_linear_safe(wp, up, channels, tokens);
   const auto run = [&]<int N>(std::integral_constant<int, N>) {
     for_each_block<N>(k.size(0), channels, [&](int64_t batch, int64_t first) {
       const int64_t at = batch * tokens * channels + first;
-      forward_block(Block<N>(wp, up, channels, first), yp + at, kp + at, vp + at, tokens);
+      const Block<N> block(wp, up, channels, first);
+      const auto kernel = is_linear ? forward_block_linear<N> : forward_block<N>;
+      kernel(block, yp + at, kp + at, vp + at, tokens);
     });
   };
   switch (block_vectors(k.size(0), channels)) {
