@@ -62,12 +62,23 @@ public final class Convolution: Module {
 
   /// Convolves `[N, spatial…, in]` to `[N, spatial'…, out]`.
   public func callAsFunction(_ x: Tensor) -> Tensor {
+    convolved(x, weight: weight.tensor, bias: bias?.tensor)
+  }
+
+  /// Convolves with other values than the layer's own, such as folded ones, and applies `relu` or
+  /// nothing to the result.
+  public func convolved(
+    _ x: Tensor, weight: Tensor, bias: Tensor?, activation: Activation = .none
+  ) -> Tensor {
     if isPointwise {
-      let matrix = weight.tensor.reshaped(to: [weight.shape[0], weight.shape[1]])
-      return x.linear(matrix, bias: bias?.tensor)
+      let matrix = weight.reshaped(to: [weight.shape[0], weight.shape[1]])
+      return x.linear(matrix, bias: bias, activation: activation)
     }
-    return x.convolved(
-      with: weight.tensor, bias: bias?.tensor, stride: stride, padding: padding,
-      dilation: dilation, groups: groups)
+    precondition(
+      activation == .none || activation == .relu, "convolution: activation \(activation)")
+    let y = x.convolved(
+      with: weight, bias: bias, stride: stride, padding: padding, dilation: dilation,
+      groups: groups)
+    return activation == .relu ? y.relu() : y
   }
 }

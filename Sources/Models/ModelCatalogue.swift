@@ -8,6 +8,7 @@ public enum ModelCatalogue {
   public static let architectures: [any RestorationModel.Type] = [
     RestoreRWKV.self,
     FSRWKV.self,
+    RestoreRWKV.self, DnCNN.self, NAFNet.self, UNet.self,
   ]
 
   /// The kind of network with this name.
@@ -41,6 +42,11 @@ public struct ModelDescription: Codable, Sendable {
   public init<Model: RestorationModel>(_ model: Model) {
     architecture = Model.self
     configuration = model.configuration
+  }
+
+  init(architecture: any RestorationModel.Type, configuration: any ModelConfiguration) {
+    self.architecture = architecture
+    self.configuration = configuration
   }
 
   /// The description of a preset.

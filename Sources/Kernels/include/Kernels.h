@@ -20,6 +20,7 @@
 #include "shift.h"
 #include "spectral.h"
 #include "wavelet.h"
+#include "tvconv.h"
 #include "wkv.h"
 
 #endif

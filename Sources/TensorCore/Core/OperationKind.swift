@@ -10,6 +10,7 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
   case gather, scatterAdd
   case matmul, linear
   case convolution, transposedConvolution, depthwiseConvolution
+  case translationVariantConvolution
   case maxPool, averagePool, resize, pixelShuffle, pixelUnshuffle
   case layerNorm, groupNorm, batchNorm
   case softmax, logSoftmax
@@ -28,6 +29,7 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
         .affine, .reshape, .permute, .slice, .pad, .concatenate, .broadcast, .gather, .scatterAdd,
         .matmul, .linear, .convolution, .transposedConvolution, .depthwiseConvolution, .maxPool,
         .averagePool, .resize, .pixelShuffle, .pixelUnshuffle, .layerNorm, .groupNorm, .batchNorm,
+        .translationVariantConvolution,
         .softmax, .logSoftmax, .feedForward, .gatedProjection, .omniShiftKernel, .bidirectionalWKV,
         .waveletAnalysis, .waveletSynthesis, .fourier, .contextShift, .adaptiveConvolution, .blend,
         .channelAffine, .bandModulation, .disjointSpectrum, .kernelAssembly, .sampleConvolution,
