@@ -86,9 +86,10 @@ public final class VolumeRestorer {
     }
     let tiling = isBanded(options) ? nil : options.tiling
     let pixels = padded(layout.height, tiling?.height) * padded(layout.width, tiling?.width)
-    let side = 8 * multiple
+    let bound = model.boundSize
+    let (height, width) = (bound?.height ?? 8 * multiple, bound?.width ?? 8 * multiple)
     let perPixel =
-      Double(activationBytes(side: side, isBanded: isBanded(options))) / Double(side * side)
+      Double(activationBytes(height, width, isBanded: isBanded(options))) / Double(height * width)
     let weights = 2 * MemoryLayout<Float>.size * model.parameterCount(.stored)
     return Int(perPixel * Double(pixels)) + weights
       + 3 * MemoryLayout<Float>.size * volume.voxels.count
@@ -99,12 +100,26 @@ public final class VolumeRestorer {
     options.tiling != nil && model is any BandedModel
   }
 
-  private func activationBytes(side: Int, isBanded: Bool) -> Int {
+  /// Makes sure that a network that is bound to one size gets whole slices of that size.
+  private func checkSize(
+    _ height: Int, _ width: Int, _ file: String, _ options: RestorationOptions
+  ) throws(InferenceError) {
+    guard let bound = model.boundSize else { return }
+    let expected = "\(bound.height)x\(bound.width)"
+    if options.tiling != nil {
+      throw .sizeMismatch(file: file, expected: expected, found: "tiles")
+    }
+    guard bound == (height, width) else {
+      throw .sizeMismatch(file: file, expected: expected, found: "\(height)x\(width)")
+    }
+  }
+
+  private func activationBytes(_ height: Int, _ width: Int, isBanded: Bool) -> Int {
     Engine.shared.perform {
-      let x = Tensor([1, side, side, model.inChannels], repeating: 0.5)
+      let x = Tensor([1, height, width, model.inChannels], repeating: 0.5)
       func run() {
         if isBanded, let model = model as? any BandedModel {
-          _ = model.restoredInBands(of: side / 8, x)
+          _ = model.restoredInBands(of: height / 8, x)
         } else {
           _ = model(x)
         }
@@ -132,6 +147,8 @@ public final class VolumeRestorer {
     var constants = 0
     var done = 0
     let plane = plane(input, options)
+    let layout = SliceLayout(plane, of: input.geometry)
+    try checkSize(layout.height, layout.width, file, options)
     for index in 0..<input.volumeCount {
       let voxels = Array(input.voxels[input.range(ofVolume: index)])
       let map = try normalization.map(for: voxels, file: file)

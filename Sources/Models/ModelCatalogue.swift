@@ -8,7 +8,10 @@ public enum ModelCatalogue {
   public static let architectures: [any RestorationModel.Type] = [
     RestoreRWKV.self,
     FSRWKV.self,
-    RestoreRWKV.self, DnCNN.self, NAFNet.self, UNet.self,
+    DnCNN.self,
+    NAFNet.self,
+    UNet.self,
+    TVConvNet.self,
   ]
 
   /// The kind of network with this name.

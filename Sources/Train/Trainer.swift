@@ -82,9 +82,7 @@ public final class Trainer {
     self.configuration = configuration
     self.runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
-    model = try ModelDescription(
-      architecture: configuration.model.arch, preset: configuration.model.preset
-    ).makeModel(using: &generator)
+    model = try configuration.model.description().makeModel(using: &generator)
     if !configuration.model.initialWeights.isEmpty {
       try model.load(Safetensors(contentsOf: configuration.model.initialWeights))
     }
@@ -96,6 +94,7 @@ public final class Trainer {
     loss = RestorationLoss(configuration.loss)
     dataset = try SliceDataset(configuration)
     validation = try Validation(configuration)
+    try Self.check(model, configuration, validation)
     state = TrainingState()
     if resume, FileManager.default.fileExists(atPath: self.runFolder.state) {
       state = try Self.restore(from: self.runFolder, model, optimizer, average)
@@ -202,10 +201,28 @@ public final class Trainer {
 
   private var seconds: Double { secondsBefore - start.timeIntervalSinceNow }
 
+  /// Makes sure that a network that is bound to one size of images sees no other.
+  private static func check(
+    _ model: any RestorationModel, _ configuration: TrainingConfiguration, _ validation: Validation
+  ) throws(TrainingError) {
+    guard let bound = model.boundSize else { return }
+    let size = "\(bound.height)x\(bound.width)"
+    for section in configuration.allTasks
+    where section.crop != bound.height || section.crop != bound.width {
+      throw .invalidValue(
+        key: "data.crop", reason: "is \(section.crop), but the network is bound to \(size)")
+    }
+    for shape in validation.shapes where shape[1] != bound.height || shape[2] != bound.width {
+      throw .invalidValue(
+        key: "model.convolution",
+        reason: "binds the network to \(size), but there is a slice of \(shape[1])x\(shape[2])")
+    }
+  }
+
   private func step(_ rate: Double) throws -> (loss: Double, norm: Double) {
     try Engine.shared.perform { () throws in
       let (noisy, clean) = try dataset.batch(step: state.step, batch: configuration.train.batch)
-      let value = loss(model(noisy), clean)
+      let value = loss(of: model, noisy, clean)
       guard value.scalar.isFinite else {
         throw TrainingError.notFinite(step: state.step, what: "loss")
       }

@@ -30,6 +30,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var arch = "restore-rwkv"
     /// A named configuration of that architecture.
     public var preset = "light"
+    /// Other convolutions than the preset's: `preset`, a kind such as `weighted`, or a kind with options.
+    public var convolution = ConvolutionSelection.ofPreset
     /// The bundle's name.
     public var name = "model"
     /// Weights to start from instead of random ones: a `.safetensors` file; empty for none.

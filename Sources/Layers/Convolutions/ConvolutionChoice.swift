@@ -115,8 +115,8 @@ extension ConvolutionChoice {
         return "a tvconv has a map of fixed size, but \"image_size\": [height, width] is not given"
       }
       guard size.height % site.reduction == 0, size.width % site.reduction == 0 else {
-        return "a tvconv has a map of fixed size, but \(size.height)x\(size.width) is not a multiple "
-          + "of \(site.reduction)"
+        return "a tvconv has a map of fixed size, but \(size.height)x\(size.width) is not a "
+          + "multiple of \(site.reduction)"
       }
       let map = (height: size.height / site.reduction, width: size.width / site.reduction)
       if max(map.height, map.width) > largestMap {

@@ -92,7 +92,8 @@ package final class InvertedResidual: Module {
 
   /// Maps with another layer in the place of the depthwise convolution and its norm, such as a frozen
   /// one that has taken the norm in.
-  package func callAsFunction(_ x: Tensor, replacingDepthwise layer: FrozenTVConvolution) -> Tensor {
+  package func callAsFunction(_ x: Tensor, replacingDepthwise layer: FrozenTVConvolution) -> Tensor
+  {
     output(of: x) { layer($0) }
   }
 

@@ -26,7 +26,8 @@ private func imageRule(channels: Int, axes: Int) -> TensorRule {
 }
 
 extension SubjectConfiguration {
-  fileprivate mutating func text(_ key: String, among known: [String]) throws(ParityError) -> String {
+  fileprivate mutating func text(_ key: String, among known: [String]) throws(ParityError) -> String
+  {
     let value = try value(key)
     guard let text = value.string, known.contains(text) else {
       throw .invalidValue(

@@ -38,6 +38,9 @@ struct BenchCommand: ParsableCommand {
   @Flag(name: .long, help: "Time the blocks of the full Restore-RWKV.")
   var blocks = false
 
+  @Flag(name: .long, help: "Time translation-variant and weighted convolution layers.")
+  var convolutions = false
+
   @Flag(name: .long, help: "Also on one thread.")
   var single = false
 
@@ -78,7 +81,7 @@ struct BenchCommand: ParsableCommand {
     var report = BenchReport()
     for threads in single && all > 1 ? [1, all] : [all] {
       Engine.shared.threads = threads
-      report.parts.append(try ops || blocks ? parts() : models())
+      report.parts.append(try ops || blocks || convolutions ? parts() : models())
     }
     if common.json { Console.shared.result(report) } else { Console.shared.result(report.lines) }
   }
@@ -118,6 +121,10 @@ struct BenchCommand: ParsableCommand {
     }
     if blocks {
       part.measurements += BlockBenchmarks.run(
+        against: part.peak, isTraining: train, progress: shows)
+    }
+    if convolutions {
+      part.measurements += ConvolutionBenchmarks.run(
         against: part.peak, isTraining: train, progress: shows)
     }
     try requireUninterrupted()

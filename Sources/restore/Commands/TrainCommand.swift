@@ -32,7 +32,10 @@ struct TrainCommand: ParsableCommand {
       throw ImagingError.noSuchFile(file: config, reason: "the configuration should be there")
     }
     var configuration = try TrainingConfiguration(contentsOf: config)
-    if printConfig { return Console.shared.result([configuration.json()]) }
+    if printConfig {
+      Console.shared.info(try configuration.model.description().convolutionSummary())
+      return Console.shared.result([configuration.json()])
+    }
     guard let output else {
       throw CommandFailure(
         code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
