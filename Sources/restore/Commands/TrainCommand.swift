@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Models
 import Imaging
 import Train
 
@@ -43,6 +44,9 @@ struct TrainCommand: ParsableCommand {
     }
     try configuration.validate()
     configuration.resolvePaths(relativeTo: config)
+    if configuration.model.arch == TVConvNet.architecture {
+      return try trainFundus(configuration, output)
+    }
     let trainer = try Trainer(configuration, folder: output, resume: resume)
     trainer.warnings.forEach(Console.shared.warning)
     let start = Date()
