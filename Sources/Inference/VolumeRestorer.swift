@@ -112,21 +112,10 @@ public final class VolumeRestorer {
   private func networkShape(_ volume: Volume, _ options: RestorationOptions) -> Shape {
     let layout = SliceLayout(plane(volume, options), of: volume.geometry)
     let tiling = isBanded(options) ? nil : options.tiling
-<<<<<<< HEAD
     return [
       1, min(layout.height, tiling?.height ?? layout.height),
       min(layout.width, tiling?.width ?? layout.width), model.inChannels,
     ]
-=======
-    let pixels = padded(layout.height, tiling?.height) * padded(layout.width, tiling?.width)
-    let bound = model.boundSize
-    let (height, width) = (bound?.height ?? 8 * multiple, bound?.width ?? 8 * multiple)
-    let perPixel =
-      Double(activationBytes(height, width, isBanded: isBanded(options))) / Double(height * width)
-    let weights = 2 * MemoryLayout<Float>.size * model.parameterCount(.stored)
-    return Int(perPixel * Double(pixels)) + weights
-      + 3 * MemoryLayout<Float>.size * volume.voxels.count
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
   }
 
   /// Whether tiles are bands of rows within the network, see ``BandedModel``.
@@ -148,7 +137,6 @@ public final class VolumeRestorer {
     }
   }
 
-<<<<<<< HEAD
   private func scaledActivationBytes(_ shape: Shape, isBanded: Bool) -> Int {
     let multiple = model.sizeMultiple
     let bound = model.boundSize
@@ -161,8 +149,6 @@ public final class VolumeRestorer {
     return Int(perPixel * Double(pixels))
   }
 
-=======
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
   private func activationBytes(_ height: Int, _ width: Int, isBanded: Bool) -> Int {
     Engine.shared.perform {
       let x = Tensor([1, height, width, model.inChannels], repeating: 0.5)

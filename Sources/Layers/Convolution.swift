@@ -72,16 +72,12 @@ public final class Convolution: Module {
   ) -> Tensor {
     if isPointwise {
       let matrix = weight.reshaped(to: [weight.shape[0], weight.shape[1]])
-<<<<<<< HEAD
       var used = x
       for (axis, step) in stride.enumerated() where step > 1 {
         let positions = Array(Swift.stride(from: 0, to: x.shape[axis + 1], by: step))
         used = used.gathered(positions, axis: axis + 1)
       }
       return used.linear(matrix, bias: bias, activation: activation)
-=======
-      return x.linear(matrix, bias: bias, activation: activation)
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
     }
     precondition(
       activation == .none || activation == .relu, "convolution: activation \(activation)")

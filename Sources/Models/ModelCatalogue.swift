@@ -6,17 +6,8 @@ public import Randomness
 public enum ModelCatalogue {
   /// The kinds of networks.
   public static let architectures: [any RestorationModel.Type] = [
-<<<<<<< HEAD
     RestoreRWKV.self, FSRWKV.self, GDKVM.self, StrokePathNetwork.self, DnCNN.self, NAFNet.self,
     UNet.self, TVConvNet.self,
-=======
-    RestoreRWKV.self,
-    FSRWKV.self,
-    DnCNN.self,
-    NAFNet.self,
-    UNet.self,
-    TVConvNet.self,
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
   ]
 
   /// The kind of network with this name.

@@ -232,7 +232,6 @@ public final class Trainer {
     }
   }
 
-<<<<<<< HEAD
   private func step(
     _ rate: Double, _ batch: (noisy: Tensor, clean: Tensor)
   ) throws -> (loss: Double, norm: Double) {
@@ -250,14 +249,6 @@ public final class Trainer {
         }
         sum += Double(value.scalar)
         value.addGradients(to: &gradients)
-=======
-  private func step(_ rate: Double) throws -> (loss: Double, norm: Double) {
-    try Engine.shared.perform { () throws in
-      let (noisy, clean) = try dataset.batch(step: state.step, batch: configuration.train.batch)
-      let value = loss(of: model, noisy, clean)
-      guard value.scalar.isFinite else {
-        throw TrainingError.notFinite(step: state.step, what: "loss")
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
       }
       let norm = optimizer.step(gradients, learningRate: rate)
       guard norm.isFinite else {

@@ -34,11 +34,7 @@ public final class NormedKernel: Sendable {
   ///   - activation: `relu` or `none`, applied last.
   /// - Returns: `[N, spatial'…, out]`.
   public func callAsFunction(_ x: Tensor, activation: Activation = .none) -> Tensor {
-<<<<<<< HEAD
     guard let layer = convolution as? any KernelConvolution, !norm.isTraining,
-=======
-    guard let layer = convolution as? any KernelConvolution, !norm.usesBatchStatistics,
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
       !parameters.contains(where: \.requiresGradient)
     else {
       let y = norm(convolution(x))

@@ -5,11 +5,7 @@ package import TensorCore
 /// What stands in the middle of an inverted residual block, between its two 1×1 convolutions.
 package enum DepthwiseKind: Sendable {
   /// A translation-variant convolution with a map of fixed size.
-<<<<<<< HEAD
-  case translationVariant(TVConvolutionSizes, eps: Float)
-=======
   case translationVariant(TVConvolutionSizes, eps: Float, hasBias: Bool = false)
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
   /// A depthwise 3×3 convolution. If `padsInput`, the block's input is padded by the dilation before the
   /// first 1×1 convolution, so that the border is not zero where the depthwise convolution meets it.
   case depthwise(stride: Int, dilation: Int, padsInput: Bool)
@@ -57,20 +53,12 @@ package final class InvertedResidual: Module {
     expansion = expands ? pointwise(inChannels, hidden) : nil
     let stride: Int
     switch kind {
-<<<<<<< HEAD
-    case .translationVariant(let sizes, let eps):
-      precondition(sizes.channels == hidden, "inverted residual: \(hidden) channels, \(sizes)")
-      stride = sizes.stride
-      inputPadding = 0
-      depthwise = NormedKernel(TVConvolution(sizes, eps: eps, using: &generator), norm(hidden))
-=======
     case .translationVariant(let sizes, let eps, let hasBias):
       precondition(sizes.channels == hidden, "inverted residual: \(hidden) channels, \(sizes)")
       stride = sizes.stride
       inputPadding = 0
       depthwise = NormedKernel(
         TVConvolution(sizes, hasBias: hasBias, eps: eps, using: &generator), norm(hidden))
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
     case .depthwise(let steps, let dilation, let padsInput):
       stride = steps
       inputPadding = padsInput ? dilation : 0

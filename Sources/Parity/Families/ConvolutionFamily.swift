@@ -37,8 +37,6 @@ extension SubjectConfiguration {
     return text
   }
 
-<<<<<<< HEAD
-=======
   /// Makes sure that a number has the only value that is supported, however it is written.
   fileprivate mutating func requireNumber(_ key: String, _ fixed: Double) throws(ParityError) {
     let number = try number(key)
@@ -47,7 +45,6 @@ extension SubjectConfiguration {
     }
   }
 
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
   fileprivate mutating func bool(_ key: String) throws(ParityError) -> Bool {
     guard case .bool(let flag) = try value(key) else {
       throw .invalidValue(key: key, value: "no truth value", rule: "expected true or false")
@@ -198,23 +195,15 @@ private struct InvertedResidualSubject: ParitySubject {
     guard (0.1...64).contains(ratio) else {
       throw .invalidValue(key: "expand_ratio", value: "\(ratio)", rule: "expected 0.1...64")
     }
-<<<<<<< HEAD
-    try configuration.require("bias", .bool(false))
-=======
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
     // Halves to even, as the authors' language rounds.
     let hidden = Int((Double(inChannels) * ratio).rounded(.toNearestOrEven))
     let sizes = try configuration.tvConvolutionSizes(channels: hidden)
     var generator = initialGenerator()
     block = InvertedResidual(
       inChannels: inChannels, outChannels: outChannels, hidden: hidden, expands: ratio != 1,
-<<<<<<< HEAD
-      kind: .translationVariant(sizes, eps: Float(try configuration.number("ln_eps"))),
-=======
       kind: .translationVariant(
         sizes, eps: Float(try configuration.number("ln_eps")),
         hasBias: try configuration.bool("bias")),
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
       normEps: Float(try configuration.number("bn_eps")),
       normMomentum: Float(try configuration.number("bn_momentum")), using: &generator)
     inputs = ["x": .image("B", .size(inChannels), "H", "W")]
@@ -273,11 +262,7 @@ private struct NAFBlockSubject: ParitySubject {
 
   init(_ configuration: inout SubjectConfiguration) throws(ParityError) {
     let channels = try configuration.integer("channels", in: 1...1 << 16)
-<<<<<<< HEAD
-    try configuration.require("dropout", .number("0.0"))
-=======
     try configuration.requireNumber("dropout", 0)
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
     var generator = initialGenerator()
     block = NAFBlock(
       channels: channels, depthwiseExpansion: try configuration.integer("dw_expand", in: 1...64),
@@ -313,11 +298,7 @@ private struct NAFNetSubject: ParitySubject {
     hyperparameters.feedForwardExpansion = try configuration.integer("ffn_expand")
     hyperparameters.convolution = try configuration.convolutionChoice(kernel: 3)
     hyperparameters.layerNormEps = Float(try configuration.number("ln_eps"))
-<<<<<<< HEAD
-    try configuration.require("dropout", .number("0.0"))
-=======
     try configuration.requireNumber("dropout", 0)
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
     var generator = initialGenerator()
     do throws(ModelError) {
       model = try NAFNet(hyperparameters, using: &generator)
@@ -349,11 +330,7 @@ private struct DnCNNSubject: ParitySubject {
     hyperparameters.features = try configuration.integer("features")
     hyperparameters.imageChannels = try configuration.integer("image_channels")
     hyperparameters.kernel = try configuration.integer("kernel_size")
-<<<<<<< HEAD
-    try configuration.require("padding", .number("\(hyperparameters.kernel / 2)"))
-=======
     try configuration.requireNumber("padding", Double(hyperparameters.kernel / 2))
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
     hyperparameters.convolution = try configuration.convolutionChoice(
       kernel: hyperparameters.kernel)
     hyperparameters.normEps = Float(try configuration.number("bn_eps"))

@@ -50,12 +50,9 @@ struct BenchCommand: ParsableCommand {
   @Flag(name: .long, help: "Time the blocks of the full Restore-RWKV.")
   var blocks = false
 
-<<<<<<< HEAD
   @Flag(name: .long, help: "Take the batch as the frames of one clip (gdkvm).")
   var clip = false
 
-=======
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
   @Flag(name: .long, help: "Time translation-variant and weighted convolution layers.")
   var convolutions = false
 

@@ -38,10 +38,7 @@ struct TrainCommand: ParsableCommand {
       throw ImagingError.noSuchFile(file: config, reason: "the configuration should be there")
     }
     var configuration = try TrainingConfiguration(contentsOf: config)
-<<<<<<< HEAD
     if checkpointActivations { configuration.train.checkpointActivations = true }
-=======
->>>>>>> 353db68beeea518d6562fb4dc562da01779307c0
     if printConfig {
       Console.shared.info(try configuration.model.description().convolutionSummary())
       return Console.shared.result([configuration.json()])
