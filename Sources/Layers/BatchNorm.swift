@@ -28,6 +28,7 @@ public final class BatchNorm: Module {
   public let momentum: Float
 
   private let isTraining = Atomic<Bool>(false)
+  private let folded = FoldCache<(scale: Tensor, shift: Tensor)>()
 
   /// A layer for a number of channels.
   public init(channels: Int, eps: Float = 1e-5, momentum: Float = 0.1) {
@@ -62,16 +63,20 @@ public final class BatchNorm: Module {
   /// Depends on parameters alone, so that a convolution before this layer can take it into its kernel
   /// and bias.
   public var affine: (scale: Tensor, shift: Tensor) {
-    let scale =
-      weight.tensor * (runningVariance.tensor + eps).reciprocalSquareRoot()
-    return (scale, bias.tensor - runningMean.tensor * scale)
+    folded.value(of: [weight, bias, runningMean, runningVariance]) {
+      let scale = weight.tensor * (runningVariance.tensor + eps).reciprocalSquareRoot()
+      return (scale, bias.tensor - runningMean.tensor * scale)
+    }
   }
+
+  /// Whether the statistics are those of the batch.
+  package var usesBatchStatistics: Bool { isTraining.load(ordering: .acquiring) }
 
   /// Normalises `[N, …, C]`; in training there must be more than one value for each channel.
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    guard isTraining.load(ordering: .acquiring) else {
+    guard usesBatchStatistics else {
       let (scale, shift) = affine
-      return x * scale + shift
+      return x.channelScaled(by: scale, shift: shift)
     }
     precondition(
       x.shape.rows > 1,

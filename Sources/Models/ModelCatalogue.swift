@@ -6,7 +6,8 @@ public import Randomness
 public enum ModelCatalogue {
   /// The kinds of networks.
   public static let architectures: [any RestorationModel.Type] = [
-    RestoreRWKV.self
+    RestoreRWKV.self,
+    FSRWKV.self,
   ]
 
   /// The kind of network with this name.

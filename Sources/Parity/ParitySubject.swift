@@ -47,6 +47,7 @@ extension ParitySubject {
 enum ParityRegistry {
   static let subjects: [any ParitySubject.Type] =
     RWKVFamily.subjects + MetricFamily.subjects + FillFamily.subjects
+    + FrequencyFamily.subjects + FDConvFamily.subjects
 
   /// The subject of that name, nil if this build does not have it.
   static func subject(named name: String) -> (any ParitySubject.Type)? {

@@ -63,7 +63,8 @@ struct ConfigurationTests {
   func names() {
     #expect(
       throws: ModelError.unknownArchitecture(
-        "restore-rwvk", known: ["restore-rwkv"], nearest: "restore-rwkv")
+        "restore-rwvk", known: ModelCatalogue.architectures.map { $0.architecture },
+        nearest: "restore-rwkv")
     ) { try decode("{\"arch\": \"restore-rwvk\", \"hyperparameters\": {}}") }
     #expect(
       throws: ModelError.unknownPreset(

@@ -3,6 +3,8 @@
 #ifndef RESTORE_KERNELS_H
 #define RESTORE_KERNELS_H
 
+#include "adaptive.h"
+#include "blend.h"
 #include "depthwise.h"
 #include "dispatch.h"
 #include "elementwise.h"
@@ -15,6 +17,9 @@
 #include "pool.h"
 #include "reduce.h"
 #include "resize.h"
+#include "shift.h"
+#include "spectral.h"
+#include "wavelet.h"
 #include "wkv.h"
 
 #endif

@@ -15,6 +15,9 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
   case softmax, logSoftmax
   case feedForward, gatedProjection
   case omniShiftKernel, bidirectionalWKV
+  case waveletAnalysis, waveletSynthesis, fourier, contextShift, adaptiveConvolution
+  case blend, channelAffine
+  case bandModulation, disjointSpectrum, kernelAssembly, sampleConvolution
 
   /// All kinds, with every elementwise and reduction function as a kind of its own.
   public static var allCases: [OperationKind] {
@@ -26,6 +29,8 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
         .matmul, .linear, .convolution, .transposedConvolution, .depthwiseConvolution, .maxPool,
         .averagePool, .resize, .pixelShuffle, .pixelUnshuffle, .layerNorm, .groupNorm, .batchNorm,
         .softmax, .logSoftmax, .feedForward, .gatedProjection, .omniShiftKernel, .bidirectionalWKV,
+        .waveletAnalysis, .waveletSynthesis, .fourier, .contextShift, .adaptiveConvolution, .blend,
+        .channelAffine, .bandModulation, .disjointSpectrum, .kernelAssembly, .sampleConvolution,
       ]
   }
 }
