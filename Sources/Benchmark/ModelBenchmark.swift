@@ -56,6 +56,9 @@ public struct ModelBenchmark {
   /// How inference computes; nil for training and without plans.
   public var execution: ModelExecution? { runner?.execution(for: x.shape) }
 
+  /// Bytes that the plan announces; nil without one.
+  public var planBytes: Int? { runner?.memoryBytes(for: x.shape) }
+
   /// One inference or one training step.
   public func step() {
     Engine.shared.perform {

@@ -82,8 +82,8 @@ public final class VolumeRestorer {
 
   /// How many bytes a restoration takes beyond the program itself.
   ///
-  /// Exact for the network's share where a plan runs it. In bands of rows that share is measured with
-  /// a small image and scaled by the pixels of a slice, as activations grow in proportion to them.
+  /// Exact for the network's share where a plan runs it. Without one that share is measured with a
+  /// small image and scaled by the pixels of a slice, as activations grow in proportion to them.
   ///
   /// - Parameters:
   ///   - volume: What is to be restored.
@@ -93,8 +93,8 @@ public final class VolumeRestorer {
     let shape = networkShape(volume, options)
     let weights = MemoryLayout<Float>.size * model.parameterCount(.stored)
     let network =
-      (isBanded(options) ? nil : runner.memoryBytes(for: shape))
-      ?? weights + scaledActivationBytes(shape, isBanded: isBanded(options))
+      runner.memoryBytes(for: shape, bandRows: bandRows(options))
+      ?? weights + scaledActivationBytes(shape)
     return network + weights + 3 * MemoryLayout<Float>.size * volume.voxels.count
   }
 
@@ -103,24 +103,24 @@ public final class VolumeRestorer {
   /// - Parameters:
   ///   - volume: What is to be restored.
   ///   - options: Plane and tiles count.
-  /// - Returns: Nil in bands of rows, which never go through a plan: each writes its part of a tensor.
-  public func execution(of volume: Volume, _ options: RestorationOptions) -> ModelExecution? {
-    isBanded(options) ? nil : runner.execution(for: networkShape(volume, options))
+  /// - Returns: Planned, or why not.
+  public func execution(of volume: Volume, _ options: RestorationOptions) -> ModelExecution {
+    runner.execution(for: networkShape(volume, options), bandRows: bandRows(options))
   }
 
   /// What the network sees at a time.
   private func networkShape(_ volume: Volume, _ options: RestorationOptions) -> Shape {
     let layout = SliceLayout(plane(volume, options), of: volume.geometry)
-    let tiling = isBanded(options) ? nil : options.tiling
+    let tiling = bandRows(options) == nil ? options.tiling : nil
     return [
       1, min(layout.height, tiling?.height ?? layout.height),
       min(layout.width, tiling?.width ?? layout.width), model.inChannels,
     ]
   }
 
-  /// Whether tiles are bands of rows within the network, see ``BandedModel``.
-  private func isBanded(_ options: RestorationOptions) -> Bool {
-    options.tiling != nil && model is any BandedModel
+  /// Rows of the bands in which a ``BandedModel`` works instead of tiles.
+  private func bandRows(_ options: RestorationOptions) -> Int? {
+    model is any BandedModel ? options.tiling?.height : nil
   }
 
   /// Makes sure that a network that is bound to one size gets whole slices of that size.
@@ -137,31 +137,22 @@ public final class VolumeRestorer {
     }
   }
 
-  private func scaledActivationBytes(_ shape: Shape, isBanded: Bool) -> Int {
+  private func scaledActivationBytes(_ shape: Shape) -> Int {
     let multiple = model.sizeMultiple
     let bound = model.boundSize
     let (height, width) = (bound?.height ?? 8 * multiple, bound?.width ?? 8 * multiple)
     let pixels = shape.dimensions[1...2].reduce(1) { product, length in
       product * ((length + multiple - 1) / multiple * multiple)
     }
-    let perPixel =
-      Double(activationBytes(height, width, isBanded: isBanded)) / Double(height * width)
-    return Int(perPixel * Double(pixels))
+    return Int(Double(activationBytes(height, width)) / Double(height * width) * Double(pixels))
   }
 
-  private func activationBytes(_ height: Int, _ width: Int, isBanded: Bool) -> Int {
+  private func activationBytes(_ height: Int, _ width: Int) -> Int {
     Engine.shared.perform {
       let x = Tensor([1, height, width, model.inChannels], repeating: 0.5)
-      func run() {
-        if isBanded, let model = model as? any BandedModel {
-          _ = model.restoredInBands(of: height / 8, x)
-        } else {
-          _ = model(x)
-        }
-      }
       // The first run packs weights, which the estimate counts by themselves.
-      run()
-      return BufferPool.shared.measuringPeak(run)
+      _ = model(x)
+      return BufferPool.shared.measuringPeak { _ = model(x) }
     }
   }
 
@@ -231,16 +222,14 @@ public final class VolumeRestorer {
     _ pixels: [Float], _ height: Int, _ width: Int, _ number: Int, _ options: RestorationOptions
   ) throws(InferenceError) -> [Float] {
     let restored: [Float]
-    if let tiling = options.tiling, let banded = model as? any BandedModel {
-      restored = run(pixels, height, width, options.averagesFlips) {
-        banded.restoredInBands(of: tiling.height, $0)
-      }
-    } else if let tiling = options.tiling {
+    if let tiling = options.tiling, bandRows(options) == nil {
       restored = tiling.map(pixels, rows: height, columns: width) {
         run($0, $1, $2, options.averagesFlips) { runner($0) }
       }
     } else {
-      restored = run(pixels, height, width, options.averagesFlips) { runner($0) }
+      restored = run(pixels, height, width, options.averagesFlips) {
+        runner($0, bandRows: bandRows(options))
+      }
     }
     guard restored.allSatisfy(\.isFinite) else { throw .outputNotFinite(slice: number) }
     return restored

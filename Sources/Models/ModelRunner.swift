@@ -23,8 +23,13 @@ public final class ModelRunner {
     case eager(PlanError)
   }
 
+  private struct Task: Equatable {
+    let shape: Shape
+    let bandRows: Int?
+  }
+
   /// The latest last.
-  private var ways: [(shape: Shape, way: Way)] = []
+  private var ways: [(task: Task, way: Way)] = []
 
   /// More shapes than the slices and tiles of one volume have.
   private static let capacity = 4
@@ -41,10 +46,12 @@ public final class ModelRunner {
 
   /// How images of a shape are restored; makes the plan if there is none.
   ///
-  /// - Parameter shape: `[N, H, W, inChannels]`.
+  /// - Parameters:
+  ///   - shape: `[N, H, W, inChannels]`.
+  ///   - bandRows: Rows of a band for a ``BandedModel``; nil for all at once, and for other networks.
   /// - Returns: Planned, or why not.
-  public func execution(for shape: Shape) -> ModelExecution {
-    switch way(for: shape) {
+  public func execution(for shape: Shape, bandRows: Int? = nil) -> ModelExecution {
+    switch way(for: Task(shape: shape, bandRows: bandRows)) {
     case .plan: .planned
     case .eager(let error): .eager(error)
     }
@@ -54,29 +61,41 @@ public final class ModelRunner {
   ///
   /// Known without running anything.
   ///
-  /// - Parameter shape: `[N, H, W, inChannels]`.
+  /// - Parameters:
+  ///   - shape: `[N, H, W, inChannels]`.
+  ///   - bandRows: Rows of a band for a ``BandedModel``; nil for all at once, and for other networks.
   /// - Returns: ``InferencePlan/memoryBytes``; nil without a plan.
-  public func memoryBytes(for shape: Shape) -> Int? {
-    guard case .plan(let plan) = way(for: shape) else { return nil }
+  public func memoryBytes(for shape: Shape, bandRows: Int? = nil) -> Int? {
+    guard case .plan(let plan) = way(for: Task(shape: shape, bandRows: bandRows)) else {
+      return nil
+    }
     return plan.memoryBytes
   }
 
   /// Restores images.
   ///
-  /// - Parameter x: `[N, H, W, inChannels]`.
+  /// - Parameters:
+  ///   - x: `[N, H, W, inChannels]`.
+  ///   - bandRows: Rows of a band for a ``BandedModel``; nil for all at once, and for other networks.
   /// - Returns: `[N, H, W, outChannels]`.
-  public func callAsFunction(_ x: Tensor) -> Tensor {
-    guard case .plan(let plan) = way(for: x.shape) else { return model(x) }
+  public func callAsFunction(_ x: Tensor, bandRows: Int? = nil) -> Tensor {
+    let task = Task(shape: x.shape, bandRows: bandRows)
+    guard case .plan(let plan) = way(for: task) else { return eager(x, bandRows) }
     do throws(PlanError) { return try plan(x) } catch {
       // Parameters changed so that the network now looks at values.
-      ways.removeAll { $0.shape == x.shape }
-      ways.append((x.shape, .eager(error)))
-      return model(x)
+      ways.removeAll { $0.task == task }
+      ways.append((task, .eager(error)))
+      return eager(x, bandRows)
     }
   }
 
-  private func way(for shape: Shape) -> Way {
-    if let index = ways.firstIndex(where: { $0.shape == shape }) {
+  private func eager(_ x: Tensor, _ bandRows: Int?) -> Tensor {
+    guard let bandRows, let banded = model as? any BandedModel else { return model(x) }
+    return banded.restoredInBands(of: bandRows, x)
+  }
+
+  private func way(for task: Task) -> Way {
+    if let index = ways.firstIndex(where: { $0.task == task }) {
       let found = ways.remove(at: index)
       ways.append(found)
       return found.way
@@ -84,10 +103,15 @@ public final class ModelRunner {
     // Before the new one is made: there may not be memory for another.
     if ways.count >= Self.capacity { ways.removeFirst() }
     let way: Way
-    do throws(PlanError) {
-      way = .plan(try model.plan(for: shape, precision: precision))
-    } catch { way = .eager(error) }
-    ways.append((shape, way))
+    do throws(PlanError) { way = .plan(try plan(for: task)) } catch { way = .eager(error) }
+    ways.append((task, way))
     return way
+  }
+
+  private func plan(for task: Task) throws(PlanError) -> InferencePlan {
+    guard let rows = task.bandRows, let banded = model as? any BandedModel else {
+      return try model.plan(for: task.shape, precision: precision)
+    }
+    return try banded.planInBands(of: rows, for: task.shape, precision: precision)
   }
 }

@@ -107,14 +107,35 @@ extension RestorationModel {
   public func plan(
     for shape: Shape, precision: Precision = .float32
   ) throws(PlanError) -> InferencePlan {
-    // All of the state: a layer may keep what it made of its parameters.
-    let parameters = state.compactMap { entry -> Tensor? in
+    try InferencePlan(shape, precision: precision, parameters: plannedParameters) { self($0) }
+  }
+
+  /// All of the state: a layer may keep what it made of its parameters.
+  fileprivate var plannedParameters: [Tensor] {
+    state.compactMap { entry in
       switch entry.content {
       case .parameter(let parameter), .buffer(let parameter): parameter.tensor.detached()
       case .derived: nil
       }
     }
-    return try InferencePlan(shape, precision: precision, parameters: parameters) { self($0) }
+  }
+}
+
+extension BandedModel {
+  /// A plan of ``restoredInBands(of:_:)`` for images of one shape.
+  ///
+  /// - Parameters:
+  ///   - rows: Rows of a band, at least 1.
+  ///   - shape: `[N, H, W, inChannels]`, of any height and width.
+  ///   - precision: Of the operations that have a choice.
+  /// - Returns: A plan that runs this network's parameters as they are at each run.
+  /// - Throws: ``PlanError`` if the network looks at values while it computes.
+  public func planInBands(
+    of rows: Int, for shape: Shape, precision: Precision = .float32
+  ) throws(PlanError) -> InferencePlan {
+    try InferencePlan(shape, precision: precision, parameters: plannedParameters) {
+      self.restoredInBands(of: rows, $0)
+    }
   }
 }
 

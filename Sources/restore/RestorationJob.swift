@@ -73,7 +73,7 @@ struct RestorationJob {
         "\(item.input): \(sliceCount) slices, \(Memory.text(UInt64(needed))) of memory")
       return report
     }
-    if case .eager(let reason)? = restorer.execution(of: scan.volume, options) {
+    if case .eager(let reason) = restorer.execution(of: scan.volume, options) {
       warn("\(bundle.card.name) runs without a plan: \(reason)")
     }
     let reference = try reference(for: scan)

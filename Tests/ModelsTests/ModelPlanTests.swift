@@ -47,6 +47,10 @@ struct ModelPlanTests {
       let plain = try InferencePlan(x.shape, rewrites: false) { model($0) }
       #expect(Mismatch(try plain(x), expected, relative: 1e-6) == nil)
       #expect(ModelRunner(model).execution(for: x.shape) == .planned)
+      guard let banded = model as? any BandedModel else { continue }
+      let bands = try banded.planInBands(of: 5, for: x.shape)
+      #expect(Mismatch(try bands(x), expected, relative: 1e-5) == nil)
+      #expect(bands.kinds.count > plan.kinds.count)
     }
   }
 

@@ -132,4 +132,25 @@ struct PlanRewriteTests {
       }
     }
   }
+
+  @Test("a ReLU becomes part of the convolution before it, behind its norm")
+  func convolutionActivation() throws {
+    let (weight, bias) = (Tensor.random([6, 4, 3, 3], seed: 30), Tensor.random([6], seed: 31))
+    let scale = Self.positive(6, seed: 32)
+    try check([2, 8, 8, 4], kinds: [.convolution]) {
+      ($0.convolved(with: weight, bias: bias, padding: [1, 1]) * scale - bias).relu()
+    }
+    let plan = try InferencePlan([1, 8, 8, 4]) {
+      $0.convolved(with: weight, padding: [1, 1]).relu()
+    }
+    var values = [Float](repeating: -0.5, count: 256)
+    values[132] = .nan
+    #expect(try plan(Tensor([1, 8, 8, 4], values)).values.count(where: \.isNaN) == 9 * 6)
+    try check([1, 7, 9, 4], kinds: [.convolution]) {
+      $0.convolved(with: weight, stride: [2, 1]).leakyReLU(slope: 0.2)
+    }
+    try check([1, 7, 9, 4], kinds: [.convolution, .unary(.silu)]) {
+      $0.convolved(with: weight).silu()
+    }
+  }
 }

@@ -85,6 +85,48 @@ struct PlanTests {
     #expect(inPlace.arenaBytes <= 4 << 16 + 4096)
   }
 
+  @Test("parts of a tensor, and tensors joined to one, take no memory of their own")
+  func views() throws {
+    let half = 1 << 15
+    let plan = try InferencePlan([2, half]) { x in
+      let parts = x.split(axis: 0, sizes: [1, 1])
+      return .concatenate([parts[1].softmax(), parts[0].softmax()], axis: 0)
+    }
+    #expect(plan.arenaBytes <= 4 * 4 * half + 4096)
+    let x = Tensor.random([2, half], seed: 12)
+    let softmax = x.softmax()
+    let expected = softmax.sliced(axis: 0, 1..<2).values + softmax.sliced(axis: 0, 0..<1).values
+    #expect(try plan(x).values == expected)
+  }
+
+  /// Doubles, or triples in lower precision.
+  private struct Doubling: NonDifferentiableOperation {
+    var factor: Float = 2
+
+    var kind: OperationKind { .affine }
+    func outputShape(_ inputs: [Shape]) -> Shape { inputs[0] }
+    func forward(_ pass: ForwardPass) {
+      for index in 0..<pass.output.count {
+        pass.output.pointer[index] = factor * pass.inputs[0].pointer[index]
+      }
+    }
+    func lowered(to precision: Precision) -> (any Operation)? {
+      precision == .bfloat16 ? Doubling(factor: 3) : nil
+    }
+  }
+
+  @Test("lower precision replaces the operations that know how, and no others")
+  func precision() throws {
+    for (precision, expected) in [(Precision.float32, 2.5 as Float), (.bfloat16, 3.5)] {
+      let plan = try InferencePlan([3], precision: precision) { x in
+        Tensor.apply(Doubling(), [x]).scaled(by: 1, adding: 0.5)
+      }
+      #expect(try plan(Tensor([3], repeating: 1)).values == [expected, expected, expected])
+      #expect(plan.precision == precision)
+    }
+    #expect(Precision.float32.isSupported)
+  }
+
   @Test("changed parameters are noticed, used directly or folded")
   func changes() throws {
     let network = Network()
@@ -199,12 +241,12 @@ struct RandomPlanTests {
     for step in 0..<30 {
       let (a, b) = (draw(&generator), draw(&generator))
       let next: Tensor
-      switch generator.next() % 11 {
+      switch generator.next() % 12 {
       case 0: next = a.sigmoid()
       case 1: next = (a + b.reshaped(to: a.shape)).hyperbolicTangent()
       case 2: next = a * b.reshaped(to: a.shape)
       case 3: next = a - b.reshaped(to: a.shape)
-      case 4: next = a.reshaped(to: a.shape == [4, 6] ? [8, 3] : [4, 6])
+      case 4: next = a.reshaped(to: a.shape == [4, 16] ? [8, 8] : [4, 16])
       case 5:
         let width = a.shape.channels
         next = a.linear(
@@ -214,19 +256,23 @@ struct RandomPlanTests {
       case 7:
         let halves = a.split(axis: 0, sizes: [a.shape[0] / 2, a.shape[0] / 2])
         next = .concatenate([halves[1], halves[0]], axis: 0)
+      case 11:
+        // Parts at their places in the whole, computed from parts of another whole.
+        let halves = a.split(axis: 0, sizes: [a.shape[0] / 2, a.shape[0] / 2])
+        next = .concatenate([halves[1].sigmoid(), halves[0] - halves[1].softmax()], axis: 0)
       case 8: next = a.scaled(by: 0.7, adding: 0.1)
       case 9: next = a.matmul(transposing: b.reshaped(to: a.shape)).matmul(a) * 0.05
       default: next = Tensor.maximum(a, Tensor.random(a.shape, seed: UInt64(step)))
       }
       tensors.append(next)
     }
-    return [tensors[30], tensors[20], tensors[30].reshaped(to: [24]), tensors[29]]
+    return [tensors[30], tensors[20], tensors[30].reshaped(to: [64]), tensors[29]]
   }
 
   @Test("give what the operations give", arguments: 0..<60)
   func equality(seed: UInt64) throws {
-    let x = Tensor.random([4, 6], seed: seed)
-    let plan = try InferencePlan([[4, 6]]) { Self.compute($0[0], seed: seed) }
+    let x = Tensor.random([4, 16], seed: seed)
+    let plan = try InferencePlan([[4, 16]]) { Self.compute($0[0], seed: seed) }
     for _ in 0..<2 {
       for (found, expected) in zip(try plan([x]), Self.compute(x, seed: seed)) {
         #expect(Mismatch(found, expected, absolute: 1e-6, relative: 1e-5) == nil)

@@ -52,6 +52,9 @@ struct BidirectionalWKV: Operation {
     }
   }
 
+  /// With several recurrences the value is read by the first alone, and the result written by the last.
+  func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool { index == 3 && inputs[0][0] > 1 }
+
   /// Whole vectors, so that what follows in the scratch stays aligned.
   private func aligned(_ count: Int) -> Int { (count + 15) / 16 * 16 }
 

@@ -31,7 +31,7 @@ struct Convolution: Operation {
     return Shape([x[0]] + output + [weight[0]])
   }
 
-  private func shape(_ inputs: [Shape], hasBias: Bool = false) -> ConvolutionShape {
+  func shape(_ inputs: [Shape], hasBias: Bool = false) -> ConvolutionShape {
     ConvolutionShape(
       geometry: geometry, input: inputs[0], output: outputShape(inputs),
       kernel: Array(inputs[1].dimensions.dropFirst(2)), hasBias: hasBias)
@@ -84,8 +84,7 @@ struct Convolution: Operation {
   }
 
   func specialized(for inputs: [Shape]) -> (any Operation)? {
-    SpecializedConvolution(
-      convolution: self, primitive: primitive(inputs, .forward), bias: hasBias ? 2 : nil)
+    InferenceConvolution(convolution: self).specialized(for: inputs)
   }
 
   func backward(_ pass: BackwardPass) {
@@ -103,38 +102,6 @@ struct Convolution: Operation {
       ChannelSum(upstream.shape).run(
         from: upstream.pointer, to: gradient.pointer, scratch: pass.scratch, pass.workers)
     }
-  }
-}
-
-/// A convolution for one shape, with its primitive at hand.
-private struct SpecializedConvolution: NonDifferentiableOperation, @unchecked Sendable {
-  // @unchecked: the primitive is used on the engine thread only.
-  let convolution: Convolution
-  let primitive: ConvolutionPrimitive
-  let bias: Int?
-
-  var kind: OperationKind { convolution.kind }
-
-  func outputShape(_ inputs: [Shape]) -> Shape { convolution.outputShape(inputs) }
-
-  func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int { primitive.scratchCount }
-
-  func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {
-    convolution.preparation(ofInput: index, inputs, pass)
-  }
-
-  func prepare(
-    _ preparation: Preparation, ofInput index: Int, _ inputs: [Shape],
-    from source: UnsafePointer<Float>, into destination: UnsafeMutablePointer<Float>
-  ) {
-    primitive.prepare(source, into: destination)
-  }
-
-  func forward(_ pass: ForwardPass) {
-    guard let weights = pass.prepared[1] else { preconditionFailure("\(kind): no weights") }
-    primitive.forward(
-      pass.inputs[0].pointer, prepared: weights, bias: bias.map { pass.inputs[$0].pointer },
-      into: pass.output.pointer, scratch: pass.scratch)
   }
 }
 

@@ -143,6 +143,8 @@ public final class InferencePlan: @unchecked Sendable {
       if let layout = state.layout {
         state.program = PlanProgram(layout, state.workers)
         state.layout = nil
+        // Weights that were folded into others.
+        BufferPool.shared.trim()
       }
       state.program?.run(inputs, into: outputs)
     }

@@ -34,8 +34,8 @@ struct PlanLayout {
 
   /// Lays out a graph for the engine's present number of threads.
   init(_ graph: PlanGraph) {
-    var blocks = Blocks(graph)
-    let running = graph.steps.indices.filter { !graph.steps[$0].operation.aliasesInput }
+    var blocks = PlanBlocks(graph)
+    let running = graph.steps.indices.filter { !blocks.isDone(graph.steps[$0]) }
     let temporary = running.map { index -> (saved: Int, scratch: Int, forms: [Int?]) in
       let (step, shapes) = (graph.steps[index], graph.shapes(of: graph.steps[index]))
       let saved = blocks.add(step.operation.savedCount(shapes), during: index)
@@ -49,7 +49,10 @@ struct PlanLayout {
       return (saved, scratch, forms)
     }
     let arena = ArenaLayout(blocks.list)
-    func place(_ value: Int) -> Int { arena.offsets[blocks.ofValue(value)] }
+    func place(_ value: Int) -> Int {
+      let (block, offset) = blocks.place(of: value)
+      return arena.offsets[block] + offset
+    }
     instructions = zip(running, temporary).map { index, temporary in
       let (step, shapes) = (graph.steps[index], graph.shapes(of: graph.steps[index]))
       return Instruction(
@@ -92,75 +95,5 @@ struct PlanLayout {
     return (counts.values + [arenaCount]).reduce(0) {
       $0 + BufferPool.capacity(forBytes: $1 * MemoryLayout<Float>.stride)
     }
-  }
-}
-
-/// The arena's blocks: one for each tensor that has memory of its own, and the steps' temporary ones.
-private struct Blocks {
-  private(set) var list: [ArenaLayout.Block] = []
-  private let roots: [Int]
-  private var blockOfRoot: [Int]
-
-  init(_ graph: PlanGraph) {
-    let (roots, lastUse) = Self.roots(of: graph)
-    self.roots = roots
-    blockOfRoot = [Int](repeating: -1, count: graph.shapes.count)
-    func add(_ value: Int, from step: Int) {
-      let root = roots[value]
-      guard blockOfRoot[root] < 0 else { return }
-      blockOfRoot[root] = list.count
-      list.append(
-        ArenaLayout.Block(
-          count: graph.shapes[root].count, lifetime: step...max(step, lastUse[root])))
-    }
-    for value in graph.inputs { add(value, from: -1) }
-    for (index, step) in graph.steps.enumerated() { add(step.output, from: index) }
-  }
-
-  /// The block in which a tensor is.
-  func ofValue(_ value: Int) -> Int { blockOfRoot[roots[value]] }
-
-  /// Adds a block that one step needs.
-  mutating func add(_ count: Int, during step: Int) -> Int {
-    list.append(ArenaLayout.Block(count: count, lifetime: step...step))
-    return list.count - 1
-  }
-
-  /// For each tensor the one whose memory it is: its own, that of a reshaped one, or that of an input
-  /// which the operation that reads it last may overwrite; and for each of those the last step that
-  /// reads it, past the end for results.
-  private static func roots(of graph: PlanGraph) -> (roots: [Int], lastUse: [Int]) {
-    var roots = Array(graph.shapes.indices)
-    var members = roots.map { [$0] }
-    func merge(_ value: Int, into root: Int) {
-      for member in members[value] { roots[member] = root }
-      members[root] += members[value]
-      members[value] = []
-    }
-    for step in graph.steps where step.operation.aliasesInput {
-      if case .value(let source) = step.operands[0] { merge(step.output, into: roots[source]) }
-    }
-    var lastUse = [Int](repeating: -1, count: graph.shapes.count)
-    for (index, step) in graph.steps.enumerated() {
-      for case .value(let value) in step.operands { lastUse[roots[value]] = index }
-    }
-    for output in graph.outputs { lastUse[roots[output]] = graph.steps.count }
-    for (index, step) in graph.steps.enumerated() where !step.operation.aliasesInput {
-      let shapes = graph.shapes(of: step)
-      let sources = step.operands.map { operand -> Int? in
-        if case .value(let value) = operand { roots[value] } else { nil }
-      }
-      let overwritten = sources.indices.first { place in
-        guard let root = sources[place], lastUse[root] == index,
-          graph.shapes[root].count == graph.shapes[step.output].count,
-          sources.count(where: { $0 == root }) == 1
-        else { return false }
-        return step.operation.canOverwrite(input: place, shapes)
-      }
-      guard let overwritten, let root = sources[overwritten] else { continue }
-      lastUse[root] = max(index, lastUse[step.output])
-      merge(step.output, into: root)
-    }
-    return (roots, lastUse)
   }
 }

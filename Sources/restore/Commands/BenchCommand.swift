@@ -169,7 +169,7 @@ struct BenchCommand: ParsableCommand {
     part.model = BenchReport.Model(
       model: model, shape: sizes, mode: train ? "train" : "inference",
       precision: (train || eager ? .float32 : precision).rawValue,
-      isPlanned: benchmark.execution == .planned, timing: timing,
+      isPlanned: benchmark.execution == .planned, planBytes: benchmark.planBytes, timing: timing,
       gflop: 1e-9 * benchmark.operations, gflops: gflops,
       shareOfMultiplyAdd: gflops / part.peak.multiplyAdd, product: bestProduct,
       shareOfProduct: gflops / bestProduct, peakMemoryBytes: memory)
