@@ -6,8 +6,8 @@
 // leaves for the forward walk stays on the stack.
 #include "wkv_layout.h"
 
-// Vectors of a full block. Three of 16 lanes read 48 channels in one go; the narrower levels have
-// half the registers.
+// Vectors of a full block of the backward. Three of 16 lanes read 48 channels in one go; the narrower
+// levels have half the registers.
 enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
 
 // `body(…, lane, vectors, last)` for all blocks of a panel: `vectors` and, except in the last block,
@@ -27,6 +27,16 @@ enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
     }                                                        \
   }
 
+// The same with blocks of one vector, for the forward: what it keeps per token of a chunk then fits
+// into the first-level cache, and tokens far apart, whose lines share few places in that cache, evict
+// each other less.
+#define WKV_SINGLES(panel, body, ...)                                    \
+  for (size_t lane = 0; lane < (panel).lanes; lane += VL) {              \
+    size_t left = (panel).lanes - lane;                                  \
+    if (left >= VL) body(__VA_ARGS__, &(panel), lane, 1, VL);            \
+    else body(__VA_ARGS__, &(panel), lane, 1, left);                     \
+  }
+
 // The panels of an item.
 #define WKV_PANELS(plan, index, panel)                                                    \
   for (size_t at = (index) * (plan)->panels_per_item, end = at + (plan)->panels_per_item; \
@@ -40,6 +50,46 @@ enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
 #define WKV_LOAD(p, i) v_load_n((p) + (i) * VL, WKV_COUNT(i))
 #define WKV_STORE(p, i, x) v_store_n((p) + (i) * VL, x, WKV_COUNT(i))
 
+// Fetches the lines that hold a block's lanes of one token.
+#define WKV_FETCH(p, write) WKV_EACH __builtin_prefetch((p) + i * VL, write)
+
+// Whether the tokens of a chunk lie far apart: often a multiple of a page, so that few of them fit
+// into the cache at a time and must be fetched shortly before they are used.
+K_INLINE bool wkv_is_scattered(const k_wkv_plan *plan) { return plan->group > 1; }
+
+// Tokens between a fetch and the use in a scattered chunk: about the latency of memory.
+enum { WKV_FETCH_TOKENS = 4 };
+
+// From a block's first token to that of the block that is walked next, in floats: the lanes beside it
+// or the first lanes of the chunk that follows.
+K_INLINE size_t wkv_ahead(const wkv_panel *panel, size_t lane, int vectors) {
+  const size_t width = (size_t)vectors * VL;
+  return lane + width < panel->lanes ? width : panel->steps * panel->stride - lane;
+}
+
+// Whether results are written past the caches: the tensors do not fit into them, tokens are
+// contiguous, and every store fills a line.
+K_INLINE bool wkv_is_streamed(const k_wkv_plan *plan, const float *y) {
+  enum { FLOATS = 1 << 20 };
+  return K_LEVEL == 512 && plan->group == 1 && plan->channels % VL == 0 &&
+         plan->token_floats >= FLOATS && (uintptr_t)y % 64 == 0;
+}
+
+K_INLINE void wkv_stream(float *p, vf x) {
+#if K_LEVEL == 512
+  _mm512_stream_ps(p, (__m512)x);
+#else
+  v_store(p, x);
+#endif
+}
+
+// Before other threads may read what was streamed.
+K_INLINE void wkv_end_stream(void) {
+#if K_LEVEL == 512
+  _mm_sfence();
+#endif
+}
+
 // 0, or NaN where x is not finite.
 K_INLINE vf wkv_poison(vf x) { return x * v_set1(0.0f); }
 
@@ -49,8 +99,35 @@ K_INLINE vf wkv_decayed(vf sum, vf decay, vf rest, vf added) {
   return sum * decay + (sum * rest + added);
 }
 
-// A token's weight e from its key and the largest key.
-K_INLINE vf wkv_weight(vf key, vf max) { return v_exp(key - max) + wkv_poison(key); }
+// Steps of a forward scan between corrections, for which the factor is one float: what its rounding
+// leaves of older terms is put right for all of them at once, and what it leaves of the others is
+// below a float's own rounding.
+enum { WKV_CORRECTED = 8 };
+
+K_INLINE vf wkv_correction(vf decay, vf rest) { return rest / decay * v_set1(WKV_CORRECTED); }
+
+// A token's weight e from its key and the largest key, which is not below it. NaN if either is NaN.
+K_INLINE vf wkv_weight(vf key, vf max) {
+#if K_LEVEL == 512
+  // The second operand where one is NaN; and scaling by a power of two keeps a NaN too, so the
+  // selections of v_exp are not needed.
+  vf x = (vf)_mm512_max_ps((__m512)v_set1(-87.3f), (__m512)(key - max));
+  const vf magic = v_set1(12582912.0f);  // 1.5 · 2²³
+  vf n = (x * v_set1(1.44269504088896341f) + magic) - magic;
+  vf r = x - n * v_set1(0.693359375f);
+  r = r - n * v_set1(-2.12194440e-4f);
+  vf p = v_set1(1.9875691500e-4f);
+  p = p * r + v_set1(1.3981999507e-3f);
+  p = p * r + v_set1(8.3334519073e-3f);
+  p = p * r + v_set1(4.1665795894e-2f);
+  p = p * r + v_set1(1.6666665459e-1f);
+  p = p * r + v_set1(5.0000001201e-1f);
+  vf y = (r * r) * p + (r + v_set1(1.0f));
+  return (vf)_mm512_scalef_ps((__m512)y, (__m512)n);
+#else
+  return v_exp(key - max);
+#endif
+}
 
 // MARK: - Safe form: sums scaled by the largest term's exponent
 
