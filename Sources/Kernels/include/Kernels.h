@@ -10,6 +10,7 @@
 #include "elementwise.h"
 #include "gate.h"
 #include "gemm.h"
+#include "gemm_bf16.h"
 #include "move.h"
 #include "norm.h"
 #include "optimizer.h"

@@ -15,9 +15,9 @@ struct FeedForward: Operation {
   private static let tile = 128
 
   var kind: OperationKind { .feedForward }
-  private var gateIndex: Int { hasGateInput ? 4 : 0 }
-  private var scaleIndex: Int? { hasScale ? (hasGateInput ? 5 : 4) : nil }
-  private var residualIndex: Int? {
+  var gateIndex: Int { hasGateInput ? 4 : 0 }
+  var scaleIndex: Int? { hasScale ? (hasGateInput ? 5 : 4) : nil }
+  var residualIndex: Int? {
     hasResidual ? 4 + (hasGateInput ? 1 : 0) + (hasScale ? 1 : 0) : nil
   }
   var backwardReads: BackwardReads {
@@ -25,6 +25,10 @@ struct FeedForward: Operation {
   }
 
   func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { index == residualIndex }
+
+  func lowered(to precision: Precision) -> (any Operation)? {
+    precision == .bfloat16 && precision.isSupported ? BFloat16FeedForward(exact: self) : nil
+  }
 
   func outputShape(_ inputs: [Shape]) -> Shape {
     let x = inputs[0]
