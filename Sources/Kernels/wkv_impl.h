@@ -106,28 +106,8 @@ enum { WKV_CORRECTED = 8 };
 
 K_INLINE vf wkv_correction(vf decay, vf rest) { return rest / decay * v_set1(WKV_CORRECTED); }
 
-// A token's weight e from its key and the largest key, which is not below it. NaN if either is NaN.
-K_INLINE vf wkv_weight(vf key, vf max) {
-#if K_LEVEL == 512
-  // The second operand where one is NaN; and scaling by a power of two keeps a NaN too, so the
-  // selections of v_exp are not needed.
-  vf x = (vf)_mm512_max_ps((__m512)v_set1(-87.3f), (__m512)(key - max));
-  const vf magic = v_set1(12582912.0f);  // 1.5 · 2²³
-  vf n = (x * v_set1(1.44269504088896341f) + magic) - magic;
-  vf r = x - n * v_set1(0.693359375f);
-  r = r - n * v_set1(-2.12194440e-4f);
-  vf p = v_set1(1.9875691500e-4f);
-  p = p * r + v_set1(1.3981999507e-3f);
-  p = p * r + v_set1(8.3334519073e-3f);
-  p = p * r + v_set1(4.1665795894e-2f);
-  p = p * r + v_set1(1.6666665459e-1f);
-  p = p * r + v_set1(5.0000001201e-1f);
-  vf y = (r * r) * p + (r + v_set1(1.0f));
-  return (vf)_mm512_scalef_ps((__m512)y, (__m512)n);
-#else
-  return v_exp(key - max);
-#endif
-}
+// A token's weight e from its key and the largest key, which is NaN where a key is not finite.
+K_INLINE vf wkv_weight(vf key, vf max) { return v_exp(key - max); }
 
 // MARK: - Safe form: sums scaled by the largest term's exponent
 
