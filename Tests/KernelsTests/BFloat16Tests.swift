@@ -44,7 +44,8 @@ struct BFloat16Tests {
   }
 
   @Test(
-    "A product equals the naive one of rounded values", .enabled(if: isSupported), arguments: shapes)
+    "A product equals the naive one of rounded values", .enabled(if: isSupported), arguments: shapes
+  )
   func product(shape: (rows: Int, k: Int, n: Int)) {
     let (rows, k, n) = shape
     let (x, b) = (normals(rows * k, seed: 1), normals(k * n, seed: 2))

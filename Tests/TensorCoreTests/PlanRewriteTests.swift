@@ -97,7 +97,9 @@ struct PlanRewriteTests {
 
   @Test(
     "rows are normalised as the depthwise kernel reads them, in bands of any height",
-    arguments: [[2, 1, 1, 3], [1, 3, 70, 12], [2, 37, 9, 20], [1, 300, 3, 4], [1, 40, 512, 48]])
+    arguments: [
+      [2, 1, 1, 3], [1, 3, 70, 12], [2, 37, 9, 20], [1, 300, 3, 4], [1, 40, 512, 48],
+    ])
   func normShift(_ sizes: [Int]) throws {
     let channels = sizes[3]
     let (weight, bias) = (Self.positive(channels, seed: 18), Tensor.random([channels], seed: 19))
@@ -133,7 +135,8 @@ struct PlanRewriteTests {
       { $0.feedForward(key: key, receptance: receptance, value: value, residual: $0) },
       {
         $0.feedForward(
-          key: key, receptance: receptance, value: value, gate: $0.absolute(), scale: bias, residual: $0)
+          key: key, receptance: receptance, value: value, gate: $0.absolute(), scale: bias,
+          residual: $0)
       },
     ]
     for body in bodies {
