@@ -37,15 +37,7 @@ K_INLINE void gemm_bf16_tile(float *y, size_t y_stride, uint32_t *y_words, size_
                              size_t rows, size_t panels) {
   vf sum[GEMM_ROWS][GEMM_VECTORS];
   const size_t vectors = panels, panel_stride = words * K_GEMM_PANEL;
-  if (y_words == NULL) {
-#pragma unroll
-    for (size_t i = 0; i < rows; i++) {
-#pragma unroll
-      for (size_t j = 0; j < panels; j++) {
-        __builtin_prefetch(y + i * y_stride + j * K_GEMM_PANEL, 1);
-      }
-    }
-  }
+  gemm_fetch(y_words == NULL ? y : NULL, y_stride, e, row, column, rows, panels);
   GEMM_EACH sum[i][j] = (vf){0};
   for (size_t p = 0; p < words; p++) {
     __m512bh b[GEMM_VECTORS];

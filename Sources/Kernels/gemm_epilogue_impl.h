@@ -84,3 +84,27 @@ K_INLINE void gemm_finish(float *y, size_t y_stride, vf sum[GEMM_ROWS][GEMM_VECT
   gemm_complete(sum, y, y_stride, e, row, column, columns, rows, vectors, whole);
   GEMM_EACH gemm_store(y + i * y_stride, sum[i][j], j, whole, columns);
 }
+
+// Fetches what the epilogue of a tile will read and where it will write, while its products are formed.
+K_INLINE void gemm_fetch(const float *y, size_t y_stride, const k_epilogue *e, size_t row,
+                         size_t column, size_t rows, size_t panels) {
+  if (y != NULL) {
+#pragma unroll
+    for (size_t i = 0; i < rows; i++) {
+#pragma unroll
+      for (size_t j = 0; j < panels; j++) {
+        __builtin_prefetch(y + i * y_stride + j * K_GEMM_PANEL, 1);
+      }
+    }
+  }
+  if (e != NULL && e->residual != NULL) {
+    const float *residual = e->residual + row * e->residual_stride + column;
+#pragma unroll
+    for (size_t i = 0; i < rows; i++) {
+#pragma unroll
+      for (size_t j = 0; j < panels; j++) {
+        __builtin_prefetch(residual + i * e->residual_stride + j * K_GEMM_PANEL);
+      }
+    }
+  }
+}

@@ -33,14 +33,7 @@ K_INLINE void gemm_tile(float *y, size_t y_stride, const float *x, size_t x_stri
   vf sum[GEMM_ROWS][GEMM_VECTORS];
   const size_t vectors = panels * GEMM_VECTORS_PER_PANEL;
   const size_t panel_stride = k * K_GEMM_PANEL;
-  // The output is fetched while the products are formed.
-#pragma unroll
-  for (size_t i = 0; i < rows; i++) {
-#pragma unroll
-    for (size_t j = 0; j < panels; j++) {
-      __builtin_prefetch(y + i * y_stride + j * K_GEMM_PANEL, 1);
-    }
-  }
+  gemm_fetch(y, y_stride, e, row, column, rows, panels);
   GEMM_EACH sum[i][j] = (vf){0};
   for (size_t begin = 0; begin < k; begin += GEMM_LINE) {
     // So are the rows of the next tile, one cache line each at a time.
