@@ -133,10 +133,10 @@ K_INLINE void wkv_fast_backward_sums(bool weights, float *e_out, float *scratch,
     before[i] = behind[i] = wkv_no_terms();
   }
   for (size_t t = steps; t-- > 0;) {
-    size_t later = (t - WKV_FETCH_STEPS) * stride;
+    size_t later = (t - WKV_PREFETCH_STEPS) * stride;
     WKV_EACH {
-      WKV_FETCH(k, later, i);
-      if (e_out) WKV_FETCH_TO_WRITE(e_out, later, i);
+      WKV_PREFETCH(k, later, i);
+      if (e_out) WKV_PREFETCH_TO_WRITE(e_out, later, i);
       vf e = WKV_LOAD(k + t * stride, i);
       if (!weights) {
         e = wkv_weight(e, max[i]);
@@ -149,11 +149,11 @@ K_INLINE void wkv_fast_backward_sums(bool weights, float *e_out, float *scratch,
   }
   WKV_EACH d[i] = WKV_LOAD(chunk + values, i);
   for (size_t t = 0; t < steps; t++) {
-    size_t later = (t + WKV_FETCH_STEPS) * stride;
+    size_t later = (t + WKV_PREFETCH_STEPS) * stride;
     WKV_EACH {
-      WKV_FETCH(gy, later, i);
-      WKV_FETCH(y, later, i);
-      WKV_FETCH_TO_WRITE(g_out, later, i);
+      WKV_PREFETCH(gy, later, i);
+      WKV_PREFETCH(y, later, i);
+      WKV_PREFETCH_TO_WRITE(g_out, later, i);
       vf g = WKV_LOAD(gy + t * stride, i) / (d[i] + kept[t][0][i]);
       vf h = g * WKV_LOAD(y + t * stride, i);
       WKV_STORE(g_out + t * stride, i, g);
@@ -327,12 +327,12 @@ K_INLINE void wkv_fast_backward_scan(bool weights, bool adds, float *gk, float *
     sum[i] = wkv_load_terms(chunk + WKV_FAST_GRADIENT * values + i * VL, values, WKV_COUNT(i));
   }
   for (size_t t = steps; t-- > 0;) {
-    size_t later = (t - WKV_FETCH_STEPS) * stride;
+    size_t later = (t - WKV_PREFETCH_STEPS) * stride;
     WKV_EACH {
-      WKV_FETCH(k, later, i);
-      WKV_FETCH(v, later, i);
-      WKV_FETCH(g_in, later, i);
-      WKV_FETCH(y, later, i);
+      WKV_PREFETCH(k, later, i);
+      WKV_PREFETCH(v, later, i);
+      WKV_PREFETCH(g_in, later, i);
+      WKV_PREFETCH(y, later, i);
       vf e = WKV_LOAD(k + t * stride, i), value = WKV_LOAD(v + t * stride, i);
       if (!weights) e = wkv_weight(e, max[i]);
       vf g = WKV_LOAD(g_in + t * stride, i), out = WKV_LOAD(y + t * stride, i);
@@ -349,10 +349,10 @@ K_INLINE void wkv_fast_backward_scan(bool weights, bool adds, float *gk, float *
   }
   WKV_EACH sum[i] = wkv_load_terms(chunk + i * VL, values, WKV_COUNT(i));
   for (size_t t = 0; t < steps; t++) {
-    size_t later = (t + WKV_FETCH_STEPS) * stride;
+    size_t later = (t + WKV_PREFETCH_STEPS) * stride;
     WKV_EACH {
-      WKV_FETCH_TO_WRITE(gk, later, i);
-      WKV_FETCH_TO_WRITE(gv, later, i);
+      WKV_PREFETCH_TO_WRITE(gk, later, i);
+      WKV_PREFETCH_TO_WRITE(gv, later, i);
       vf e = kept[t][2][i], value = kept[t][3][i], g = kept[t][4][i], out = kept[t][5][i];
       gu[i] += wkv_put_gradients(gk + t * stride + i * VL, gv + t * stride + i * VL, adds,
                                  e * (sum[i].g + kept[t][0][i]),

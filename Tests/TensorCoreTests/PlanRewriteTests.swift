@@ -86,13 +86,71 @@ struct PlanRewriteTests {
   func normWeight() throws {
     let kernel = Tensor.random([4, 1, 5, 5], seed: 17)
     let (weight, bias) = (Self.positive(4, seed: 18), Tensor.random([4], seed: 19))
-    try check([1, 8, 8, 4], kinds: [.layerNorm, .depthwiseConvolution]) {
+    try check([1, 8, 8, 4], kinds: [.depthwiseConvolution]) {
       $0.layerNormalized(weight: weight, bias: bias).depthwiseConvolved(with: kernel)
     }
     let tiny = Tensor([4], [1, 1e-6, 0, -1] as [Float])
-    try check([1, 8, 8, 4], kinds: [.layerNorm, .depthwiseConvolution]) {
+    try check([1, 8, 8, 4], kinds: [.depthwiseConvolution]) {
       $0.layerNormalized(weight: tiny, bias: bias).depthwiseConvolved(with: kernel)
     }
+  }
+
+  @Test(
+    "rows are normalised as the depthwise kernel reads them, in bands of any height",
+    arguments: [
+      [2, 1, 1, 3], [1, 3, 70, 12], [2, 37, 9, 20], [1, 300, 3, 4], [1, 40, 512, 48],
+    ])
+  func normShift(_ sizes: [Int]) throws {
+    let channels = sizes[3]
+    let (weight, bias) = (Self.positive(channels, seed: 18), Tensor.random([channels], seed: 19))
+    for size in [3, 5] {
+      let kernel = Tensor.random([channels, 1, size, size], seed: 17)
+      try check(Shape(sizes), kinds: [.depthwiseConvolution]) {
+        $0.layerNormalized(weight: weight, bias: bias).depthwiseConvolved(with: kernel)
+      }
+      try check(Shape(sizes), kinds: [.depthwiseConvolution]) {
+        $0.layerNormalized(weight: nil, bias: nil).depthwiseConvolved(with: kernel)
+      }
+    }
+    // A norm that is read elsewhere too stays.
+    let kernel = Tensor.random([channels, 1, 5, 5], seed: 20)
+    try check(Shape(sizes), kinds: [.layerNorm, .depthwiseConvolution, .binary(.add)]) {
+      let y = $0.layerNormalized(weight: nil, bias: bias)
+      return y.depthwiseConvolved(with: kernel) + y
+    }
+  }
+
+  @Test("a plan in bfloat16 rounds the operands of matrix products, and nothing else")
+  func bfloat16() throws {
+    guard Precision.bfloat16.isSupported else { return }
+    func weight(_ out: Int, _ inputs: Int, seed: UInt64) -> Tensor {
+      .random([out, inputs], .uniform(-0.3..<0.3), seed: seed)
+    }
+    let (key, value) = (weight(48, 12, seed: 1), weight(12, 48, seed: 2))
+    let (receptance, output) = (weight(12, 12, seed: 3), weight(7, 12, seed: 4))
+    let (bias, scale) = (Tensor.random([12], seed: 5), Tensor.random([7], seed: 6))
+    let bodies: [@Sendable (Tensor) -> Tensor] = [
+      { $0.linear(receptance, bias: bias, activation: .sigmoid) },
+      { $0.gatedProjection(gate: $0.absolute(), weight: output, scale: scale) },
+      { $0.feedForward(key: key, receptance: receptance, value: value, residual: $0) },
+      {
+        $0.feedForward(
+          key: key, receptance: receptance, value: value, gate: $0.absolute(), scale: bias,
+          residual: $0)
+      },
+    ]
+    for body in bodies {
+      let x = Tensor.random([1, 9, 31, 12], seed: 7)
+      let exact = body(x)
+      let plan = try InferencePlan(x.shape, precision: .bfloat16, body)
+      let rounded = try plan(x)
+      let largest = exact.values.map(abs).max() ?? 0
+      let difference = zip(rounded.values, exact.values).map { abs($0 - $1) }.max() ?? 0
+      #expect(difference > 1e-5 && difference < 1e-2 * largest)
+    }
+    let same = Tensor.random([1, 4, 4, 12], seed: 8)
+    let plan = try InferencePlan(same.shape, precision: .bfloat16) { $0.sigmoid() }
+    #expect(try plan(same).values == same.sigmoid().values)
   }
 
   @Test("elementwise operations become one pass")

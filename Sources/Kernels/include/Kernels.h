@@ -11,6 +11,7 @@
 #include "gated_delta.h"
 #include "gate.h"
 #include "gemm.h"
+#include "gemm_bf16.h"
 #include "move.h"
 #include "norm.h"
 #include "optimizer.h"

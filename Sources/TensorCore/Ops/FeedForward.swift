@@ -16,9 +16,9 @@ struct FeedForward: Operation {
   private static let tile = 128
 
   var kind: OperationKind { .feedForward }
-  private var gateIndex: Int { hasGateInput ? 4 : 0 }
-  private var scaleIndex: Int? { hasScale ? (hasGateInput ? 5 : 4) : nil }
-  private var residualIndex: Int? {
+  var gateIndex: Int { hasGateInput ? 4 : 0 }
+  var scaleIndex: Int? { hasScale ? (hasGateInput ? 5 : 4) : nil }
+  var residualIndex: Int? {
     hasResidual ? 4 + (hasGateInput ? 1 : 0) + (hasScale ? 1 : 0) : nil
   }
   var backwardReads: BackwardReads {
@@ -31,6 +31,10 @@ struct FeedForward: Operation {
 
   /// The gate σ(g·Wrᵀ), then what it multiplies.
   func keptCount(_ inputs: [Shape]) -> Int { 2 * inputs[0].count }
+
+  func lowered(to precision: Precision) -> (any Operation)? {
+    precision == .bfloat16 && precision.isSupported ? BFloat16FeedForward(exact: self) : nil
+  }
 
   func outputShape(_ inputs: [Shape]) -> Shape {
     let x = inputs[0]

@@ -11,14 +11,18 @@ struct GatedProjection: Operation {
   private static let tile = 128
 
   var kind: OperationKind { .gatedProjection }
-  private var scaleIndex: Int? { hasScale ? 3 : nil }
-  private var residualIndex: Int? { hasResidual ? (hasScale ? 4 : 3) : nil }
+  var scaleIndex: Int? { hasScale ? 3 : nil }
+  var residualIndex: Int? { hasResidual ? (hasScale ? 4 : 3) : nil }
   var backwardReads: BackwardReads { .only(hasScale ? [0, 1, 2, 3] : [0, 1, 2]) }
 
   func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { index == residualIndex }
 
   func addsGradient(toInput index: Int, _ inputs: [Shape]) -> Bool {
     index == 2 || index == scaleIndex
+  }
+
+  func lowered(to precision: Precision) -> (any Operation)? {
+    precision == .bfloat16 && precision.isSupported ? BFloat16GatedProjection(exact: self) : nil
   }
 
   func outputShape(_ inputs: [Shape]) -> Shape {

@@ -26,6 +26,10 @@ struct Linear: Operation {
   var kind: OperationKind { .linear }
   var backwardReads: BackwardReads { .only([0, 1], output: activation != .none) }
 
+  func lowered(to precision: Precision) -> (any Operation)? {
+    precision == .bfloat16 && precision.isSupported ? BFloat16Linear(exact: self) : nil
+  }
+
   func outputShape(_ inputs: [Shape]) -> Shape {
     let (x, weight) = (inputs[0], inputs[1])
     precondition(

@@ -4,6 +4,7 @@
 /// parameters alone is computed while the plan is traced.
 enum PlanRewrites {
   static let all: [any PlanRewrite] = [
-    FoldChannelAffine(), FoldLayerScale(), FoldNormWeight(), FuseActivation(), FuseElementwise(),
+    FoldChannelAffine(), FoldLayerScale(), FoldNormWeight(), FuseNormShift(), FuseActivation(),
+    FuseElementwise(),
   ]
 }
