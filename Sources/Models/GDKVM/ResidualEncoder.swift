@@ -41,7 +41,7 @@ final class BasicBlock: Module {
 /// four times the channels of the others.
 ///
 /// Source: He et al., CVPR 2016, fig. 5 right.
-final class Bottleneck: Module {
+final class EncoderBottleneck: Module {
   private let first: NormalizedConvolution
   private let second: NormalizedConvolution
   private let third: NormalizedConvolution
@@ -122,7 +122,7 @@ public final class ResidualEncoder: Module {
         switch kind {
         case .resnet50:
           blocks.append(
-            Bottleneck(
+            EncoderBottleneck(
               inChannels: channels, innerChannels: inner, stride: stride, eps: eps,
               using: &generator))
         case .resnet18:
@@ -151,7 +151,7 @@ public final class ResidualEncoder: Module {
     return stages.map { blocks in
       for block in blocks {
         switch block {
-        case let block as Bottleneck: x = block(x)
+        case let block as EncoderBottleneck: x = block(x)
         case let block as BasicBlock: x = block(x)
         default: preconditionFailure("residual encoder: block \(type(of: block))")
         }
