@@ -73,7 +73,7 @@ let package = Package(
     .target(
       name: "Models",
       dependencies: ["Layers", "Randomness", "TensorCore"],
-      exclude: ["FSRWKV/README.md", "RestoreRWKV/README.md"],
+      exclude: ["FSRWKV/README.md", "GDKVM/README.md", "RestoreRWKV/README.md"],
       swiftSettings: swiftSettings),
     .target(
       name: "Layers",
@@ -164,6 +164,7 @@ let package = Package(
     .testTarget(
       name: "RestoreCommandTests",
       dependencies: ["Imaging", "Inference", "Layers", "Models", "Randomness"],
+      exclude: ["Fixtures"],
       swiftSettings: swiftSettings),
   ],
   swiftLanguageModes: [.v6]

@@ -63,6 +63,12 @@ public enum OperationBenchmarks {
       ("feed-forward", tokens.map { size in { feedForward(size.0, size.1) } }),
       ("gate and projection", tokens.map { size in { gatedProjection(size.0, size.1) } }),
       ("WKV", images.map { size in { attention(size.0, size.1, size.2) } }),
+      (
+        "gated delta rule",
+        [(GatedDeltaForm.recurrent, false), (.chunked, false), (.chunked, true)].map { form in
+          { gatedDelta(form.0, isBackward: form.1) }
+        }
+      ),
       ("depthwise", images.map { size in { depthwise(size.0, size.1, size.2) } }),
       ("layer norm", tokens.prefix(2).map { size in { norm(size.0, size.1) } }),
       ("convolution", convolutions.map { size in { convolution(size.0, size.1, size.2) } }),
@@ -131,6 +137,28 @@ public enum OperationBenchmarks {
       name: "gate and projection", size: "\(tokens) x \(channels)",
       work: .operations(2 * Double(tokens * channels * channels)),
       subject: Subject { _ = x.gatedProjection(gate: gate, weight: w, scale: scale, residual: x) })
+  }
+
+  /// Eight heads of 1024 tokens, keys of 64 and values of 64 channels.
+  private static func gatedDelta(_ form: GatedDeltaForm, isBackward: Bool) -> Case {
+    let (heads, tokens, channels) = (8, 1024, 64)
+    let shape: Shape = [1, heads, tokens, channels]
+    let (q, k, v) = (random(shape), random(shape, scale: 0.2), random(shape))
+    let (alpha, beta) = (
+      Tensor([1, heads, tokens], repeating: 0.95), Tensor([1, heads, tokens], repeating: 0.5)
+    )
+    func run(_ value: Tensor) -> Tensor {
+      Tensor.gatedDeltaRule(
+        query: q, key: k, value: value, alpha: alpha, beta: beta, form: form
+      ).output
+    }
+    // Reading, erasing and writing the state once a token; backward twice that.
+    let work = 6 * Double(heads * tokens * channels * channels) * (isBackward ? 2 : 1)
+    return Case(
+      name: "gated delta rule, \(form)\(isBackward ? " backward" : "")",
+      size: "\(heads) x \(tokens) x \(channels)", work: .operations(work),
+      subject: isBackward
+        ? backward(upstream: random(shape)) { run(v.tracked()) } : Subject { _ = run(v) })
   }
 
   private static func depthwise(_ side: Int, _ channels: Int, _ isBackward: Bool) -> Case {
@@ -206,9 +234,10 @@ public enum OperationBenchmarks {
     return Case(
       name: "AdamW step", size: "\(count)", work: .bytes(28 * Double(count)),
       subject: Subject {
-        weights.update {
-          step.apply(to: $0, first: moments.0, second: moments.1, gradient: gradient)
-        }
+        step.apply(to: [
+          AdamStep.Group(
+            weights: weights, first: moments.0, second: moments.1, gradient: gradient)
+        ])
       })
   }
 }

@@ -123,17 +123,33 @@ public final class VolumeRestorer {
     model is any BandedModel ? options.tiling?.height : nil
   }
 
-  private func scaledActivationBytes(_ shape: Shape) -> Int {
-    let side = 8 * model.sizeMultiple
-    let pixels = shape.dimensions[1...2].reduce(1) { product, length in
-      product * ((length + model.sizeMultiple - 1) / model.sizeMultiple * model.sizeMultiple)
+  /// Makes sure that a network that is bound to one size gets whole slices of that size.
+  private func checkSize(
+    _ height: Int, _ width: Int, _ file: String, _ options: RestorationOptions
+  ) throws(InferenceError) {
+    guard let bound = model.boundSize else { return }
+    let expected = "\(bound.height)x\(bound.width)"
+    if options.tiling != nil {
+      throw .sizeMismatch(file: file, expected: expected, found: "tiles")
     }
-    return Int(Double(activationBytes(side: side)) / Double(side * side) * Double(pixels))
+    guard bound == (height, width) else {
+      throw .sizeMismatch(file: file, expected: expected, found: "\(height)x\(width)")
+    }
   }
 
-  private func activationBytes(side: Int) -> Int {
+  private func scaledActivationBytes(_ shape: Shape) -> Int {
+    let multiple = model.sizeMultiple
+    let bound = model.boundSize
+    let (height, width) = (bound?.height ?? 8 * multiple, bound?.width ?? 8 * multiple)
+    let pixels = shape.dimensions[1...2].reduce(1) { product, length in
+      product * ((length + multiple - 1) / multiple * multiple)
+    }
+    return Int(Double(activationBytes(height, width)) / Double(height * width) * Double(pixels))
+  }
+
+  private func activationBytes(_ height: Int, _ width: Int) -> Int {
     Engine.shared.perform {
-      let x = Tensor([1, side, side, model.inChannels], repeating: 0.5)
+      let x = Tensor([1, height, width, model.inChannels], repeating: 0.5)
       // The first run packs weights, which the estimate counts by themselves.
       _ = model(x)
       return BufferPool.shared.measuringPeak { _ = model(x) }
@@ -157,6 +173,8 @@ public final class VolumeRestorer {
     var constants = 0
     var done = 0
     let plane = plane(input, options)
+    let layout = SliceLayout(plane, of: input.geometry)
+    try checkSize(layout.height, layout.width, file, options)
     for index in 0..<input.volumeCount {
       let voxels = Array(input.voxels[input.range(ofVolume: index)])
       let map = try normalization.map(for: voxels, file: file)

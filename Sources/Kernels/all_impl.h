@@ -7,6 +7,7 @@
 #include "depthwise_impl.h"
 #include "elementwise_impl.h"
 #include "gate_impl.h"
+#include "gated_delta_impl.h"
 #include "gemm_impl.h"
 #include "gemm_tn_impl.h"
 #include "move_impl.h"
@@ -19,4 +20,5 @@
 #include "shift_impl.h"
 #include "spectral_impl.h"
 #include "wavelet_impl.h"
+#include "tvconv_impl.h"
 #include "wkv_impl.h"

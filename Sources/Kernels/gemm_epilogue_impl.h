@@ -57,6 +57,10 @@ K_INLINE void gemm_complete(vf sum[GEMM_ROWS][GEMM_VECTORS], const float *y, siz
       GEMM_EACH sum[i][j] = v_select(sum[i][j] < zero, zero, sum[i][j]);
       if (e->activation == K_ACT_RELU_SQUARED) GEMM_EACH sum[i][j] = sum[i][j] * sum[i][j];
     }
+    if (e->kept != NULL) {
+      float *kept = e->kept + row * e->kept_stride + column;
+      GEMM_EACH gemm_store(kept + i * e->kept_stride, sum[i][j], j, whole, columns);
+    }
     if (e->multiply != NULL) {
       const float *multiply = e->multiply + row * e->multiply_stride + column;
       GEMM_EACH sum[i][j] =

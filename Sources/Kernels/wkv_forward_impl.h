@@ -25,13 +25,14 @@ K_INLINE void wkv_safe_sums(float *scratch, const float *k, const float *v,
   }
 }
 
-// As above, relative to the largest key of the chunk, which is stored too; or `k` holds weights.
-K_INLINE void wkv_fast_sums(bool weights, float *scratch, const float *k, const float *v,
+// As above, relative to the largest key of the chunk, which is stored too; or `k` holds weights. All
+// numerators are 0 without `values`.
+K_INLINE void wkv_fast_sums(bool weights, bool values, float *scratch, const float *k, const float *v,
                               const k_wkv_plan *plan, const wkv_panel *panel, size_t lane,
                               int vectors, size_t last) {
   float *chunk = scratch + wkv_chunks(plan, 0) + panel->chunk + lane;
   k += panel->tokens + lane;
-  v += panel->tokens + lane;
+  if (values) v += panel->tokens + lane;
   size_t stride = panel->stride, steps = panel->steps;
   vf max[WKV_VECTORS], decay[WKV_VECTORS], rest[WKV_VECTORS], power[WKV_VECTORS];
   vf n_before[WKV_VECTORS], d_before[WKV_VECTORS], n_behind[WKV_VECTORS], d_behind[WKV_VECTORS];
@@ -49,7 +50,7 @@ K_INLINE void wkv_fast_sums(bool weights, float *scratch, const float *k, const 
       poison[i] = v_set1(0);
     }
     for (size_t t = 0; t < steps; t++) {
-      WKV_FETCH(v + t * stride, 0);
+      if (values) WKV_FETCH(v + t * stride, 0);
       WKV_EACH {
         vf key = WKV_LOAD(k + t * stride, i);
         max[i] = v_max(key, max[i]);
@@ -64,14 +65,16 @@ K_INLINE void wkv_fast_sums(bool weights, float *scratch, const float *k, const 
   const size_t ahead = scattered ? WKV_FETCH_TOKENS * stride : wkv_ahead(panel, lane, vectors);
   for (size_t t = 0; t < steps; t++) {
     WKV_FETCH(k + t * stride + ahead, 0);
-    if (weights) WKV_FETCH(v + t * stride + ahead, 0);
+    if (weights && values) WKV_FETCH(v + t * stride + ahead, 0);
     WKV_EACH {
       vf e = WKV_LOAD(k + t * stride, i);
       if (!weights) e = wkv_weight(e, max[i]);
-      vf ev = e * WKV_LOAD(v + t * stride, i);
-      n_before[i] = n_before[i] * decay[i] + ev;
+      if (values) {
+        vf ev = e * WKV_LOAD(v + t * stride, i);
+        n_before[i] = n_before[i] * decay[i] + ev;
+        n_behind[i] += power[i] * ev;
+      }
       d_before[i] = d_before[i] * decay[i] + e;
-      n_behind[i] += power[i] * ev;
       d_behind[i] += power[i] * e;
       power[i] = power[i] * decay[i];
     }
@@ -97,10 +100,14 @@ void K_FN(wkv_sums)(float *scratch, const float *k, const float *v, const k_wkv_
   WKV_PANELS(plan, index, panel) {
     if (plan->form == K_WKV_SAFE) {
       WKV_SINGLES(panel, wkv_safe_sums, scratch, k, v, plan)
+    } else if (plan->form == K_WKV_FAST && v != NULL) {
+      WKV_SINGLES(panel, wkv_fast_sums, false, true, scratch, k, v, plan)
     } else if (plan->form == K_WKV_FAST) {
-      WKV_SINGLES(panel, wkv_fast_sums, false, scratch, k, v, plan)
+      WKV_SINGLES(panel, wkv_fast_sums, false, false, scratch, k, v, plan)
+    } else if (v != NULL) {
+      WKV_SINGLES(panel, wkv_fast_sums, true, true, scratch, k, v, plan)
     } else {
-      WKV_SINGLES(panel, wkv_fast_sums, true, scratch, k, v, plan)
+      WKV_SINGLES(panel, wkv_fast_sums, true, false, scratch, k, v, plan)
     }
   }
 }

@@ -50,6 +50,15 @@ enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
 #define WKV_LOAD(p, i) v_load_n((p) + (i) * VL, WKV_COUNT(i))
 #define WKV_STORE(p, i, x) v_store_n((p) + (i) * VL, x, WKV_COUNT(i))
 
+// Fetches vector i of a token that is reached some steps later, into the second-level cache: in column
+// order tokens lie so far apart that no hardware prefetcher follows, and on the same few sets of the
+// first level. The address may lie outside the array; nothing is read then.
+enum { WKV_PREFETCH_STEPS = 8 };
+#define WKV_PREFETCH(p, offset, i) \
+  __builtin_prefetch((const void *)((uintptr_t)(p) + ((offset) + (i) * VL) * sizeof(float)), 0, 2)
+#define WKV_PREFETCH_TO_WRITE(p, offset, i) \
+  __builtin_prefetch((const void *)((uintptr_t)(p) + ((offset) + (i) * VL) * sizeof(float)), 1, 2)
+
 // Fetches the lines that hold a block's lanes of one token.
 #define WKV_FETCH(p, write) WKV_EACH __builtin_prefetch((p) + i * VL, write)
 

@@ -48,11 +48,11 @@ public final class Convolution: Module {
     weight = .uniform(shape, fanIn: fanIn, using: &generator)
     bias = hasBias ? .uniform([outChannels], fanIn: fanIn, using: &generator) : nil
     isPointwise =
-      kernel.allSatisfy { $0 == 1 } && self.stride.allSatisfy { $0 == 1 }
-      && self.padding.allSatisfy { $0 == 0 } && groups == 1
+      kernel.allSatisfy { $0 == 1 } && self.padding.allSatisfy { $0 == 0 } && groups == 1
   }
 
-  /// Whether the layer is a linear map of the channels, which the matrix kernels do faster.
+  /// Whether the layer is a linear map of the channels (of every `stride`-th position), which the matrix
+  /// kernels do faster.
   private let isPointwise: Bool
 
   /// The weight and the bias.
@@ -62,12 +62,28 @@ public final class Convolution: Module {
 
   /// Convolves `[N, spatial…, in]` to `[N, spatial'…, out]`.
   public func callAsFunction(_ x: Tensor) -> Tensor {
+    convolved(x, weight: weight.tensor, bias: bias?.tensor)
+  }
+
+  /// Convolves with other values than the layer's own, such as folded ones, and applies `relu` or
+  /// nothing to the result.
+  public func convolved(
+    _ x: Tensor, weight: Tensor, bias: Tensor?, activation: Activation = .none
+  ) -> Tensor {
     if isPointwise {
-      let matrix = weight.tensor.reshaped(to: [weight.shape[0], weight.shape[1]])
-      return x.linear(matrix, bias: bias?.tensor)
+      let matrix = weight.reshaped(to: [weight.shape[0], weight.shape[1]])
+      var used = x
+      for (axis, step) in stride.enumerated() where step > 1 {
+        let positions = Array(Swift.stride(from: 0, to: x.shape[axis + 1], by: step))
+        used = used.gathered(positions, axis: axis + 1)
+      }
+      return used.linear(matrix, bias: bias, activation: activation)
     }
-    return x.convolved(
-      with: weight.tensor, bias: bias?.tensor, stride: stride, padding: padding,
-      dilation: dilation, groups: groups)
+    precondition(
+      activation == .none || activation == .relu, "convolution: activation \(activation)")
+    let y = x.convolved(
+      with: weight, bias: bias, stride: stride, padding: padding, dilation: dilation,
+      groups: groups)
+    return activation == .relu ? y.relu() : y
   }
 }

@@ -22,6 +22,9 @@ public protocol RestorationModel: Module {
   /// Heights and widths that ``forward(_:)`` takes are multiples of this.
   var sizeMultiple: Int { get }
 
+  /// The one size of images that ``forward(_:)`` takes, nil for any multiple.
+  var boundSize: (height: Int, width: Int)? { get }
+
   /// Multiply-adds of all convolutions and linear maps for one image, as the paper counts them.
   ///
   /// - Parameters:
@@ -72,6 +75,9 @@ extension BandedModel {
 }
 
 extension RestorationModel {
+  /// Any size.
+  public var boundSize: (height: Int, width: Int)? { nil }
+
   /// Restores images of any height and width.
   ///
   /// Sizes that are no multiples of ``sizeMultiple`` are continued at the bottom and at the right by

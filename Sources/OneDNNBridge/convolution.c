@@ -131,6 +131,22 @@ static bool choose(
   return bridge_check(status, "convolution, backward");
 }
 
+// Floats of scratch beyond what oneDNN asks for.
+//
+// A 1x1 convolution with a stride first copies the pixels that it uses, whole vectors of channels a
+// pixel, into a part of the scratch for each thread; where the channels do not fill the last vector,
+// version 2.6 asks for too little and writes behind the end (seen up to 128 floats).
+static size_t strided_slack(const onednn_conv_shape *s, int threads) {
+  size_t pixels = 1;
+  bool strided = false;
+  for (int axis = 0; axis < s->spatial_rank; axis++) {
+    if (s->kernel[axis] != 1) return 0;
+    strided = strided || s->stride[axis] > 1;
+    pixels *= (size_t)s->out_size[axis];
+  }
+  return strided && s->in_channels % 16 != 0 ? 16 * (size_t)threads * pixels : 0;
+}
+
 // Lets the primitive apply the activation while the result is in registers.
 static bool append_relu(dnnl_primitive_attr_t attributes, float slope) {
   dnnl_post_ops_t post_ops = NULL;
@@ -173,7 +189,7 @@ static bool build(
   dnnl.primitive_desc_query(conv->description, dnnl_query_impl_info_str, 0, &name);
   conv->implementation = name == NULL ? "" : name;
   conv->weight_floats = bridge_floats(dnnl.memory_desc_get_size(packed));
-  conv->scratch_floats = bridge_floats(scratch);
+  conv->scratch_floats = bridge_floats(scratch) + strided_slack(shape, conv->threads);
   conv->reorder_scratch_floats = of_weights ? bridge_floats(reorder_scratch) : 0;
   return true;
 }

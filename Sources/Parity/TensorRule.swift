@@ -8,6 +8,10 @@ struct TensorRule {
     case size(Int)
     /// An axis of any size from 1 on, equal for all axes of the same name.
     case any(String)
+    /// An axis of a multiple of a size, which is equal for all axes that tell the same name's multiple.
+    case scaled(String, by: Int)
+    /// As `any`, but a multiple of a number.
+    case multiple(String, of: Int)
 
     init(integerLiteral value: Int) { self = .size(value) }
     init(stringLiteral value: String) { self = .any(value) }
@@ -42,6 +46,13 @@ struct TensorRule {
       case .any(let name):
         fits = size >= 1 && size == sizes[name, default: size]
         sizes[name] = size
+      case .scaled(let name, let factor):
+        let unit = size / factor
+        fits = unit >= 1 && size % factor == 0 && unit == sizes[name, default: unit]
+        sizes[name] = unit
+      case .multiple(let name, let factor):
+        fits = size >= 1 && size % factor == 0 && size == sizes[name, default: size]
+        sizes[name] = size
       }
     }
     guard fits else { throw .shape(tensor: tensor, expected: description(known), found: shape) }
@@ -52,6 +63,10 @@ struct TensorRule {
       switch axis {
       case .size(let size): "\(size)"
       case .any(let name): sizes[name].map(String.init) ?? name
+      case .scaled(let name, let factor):
+        sizes[name].map { "\($0 * factor)" } ?? "\(factor)·\(name)"
+      case .multiple(let name, let factor):
+        sizes[name].map(String.init) ?? "\(name) (a multiple of \(factor))"
       }
     }
     return "[" + axes.joined(separator: ", ") + "]"

@@ -32,6 +32,8 @@ struct BenchReport: Encodable {
     let precision: String
     /// Whether a plan ran it.
     let isPlanned: Bool
+    /// What the plan announced before it ran, besides the weights.
+    let planBytes: Int?
     let timing: Timing
     /// Counted work of one step, GFLOP.
     let gflop: Double
@@ -95,7 +97,8 @@ extension BenchReport.Model {
       String(
         format: "  %.0f %% of the multiply-add peak, %.0f %% of the best matrix product (%.0f)",
         100 * shareOfMultiplyAdd, 100 * shareOfProduct, product),
-      "  peak memory \(Memory.text(peakMemoryBytes))",
+      "  peak memory \(Memory.text(peakMemoryBytes))"
+        + (planBytes.map { ", the plan's share \(Memory.text(UInt64($0)))" } ?? ""),
     ]
   }
 }

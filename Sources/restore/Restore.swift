@@ -27,9 +27,9 @@ struct Restore: ParsableCommand {
       """,
     version: programVersion,
     subcommands: [
-      RunCommand.self, TrainCommand.self, EvalCommand.self, InfoCommand.self, ModelsCommand.self,
-      ParityCommand.self, SimulateCommand.self, BenchCommand.self, ConvertCommand.self,
-      ReportCommand.self,
+      RunCommand.self, SegmentCommand.self, TrainCommand.self, TrainEchoCommand.self,
+      EvalCommand.self, InfoCommand.self, ModelsCommand.self, ParityCommand.self,
+      SimulateCommand.self, BenchCommand.self, ConvertCommand.self, ReportCommand.self,
     ])
 
   /// Parses the arguments and runs the command; ends the process with a documented exit code.

@@ -8,6 +8,7 @@
 #include "depthwise.h"
 #include "dispatch.h"
 #include "elementwise.h"
+#include "gated_delta.h"
 #include "gate.h"
 #include "gemm.h"
 #include "gemm_bf16.h"
@@ -18,9 +19,11 @@
 #include "pool.h"
 #include "reduce.h"
 #include "resize.h"
+#include "window.h"
 #include "shift.h"
 #include "spectral.h"
 #include "wavelet.h"
+#include "tvconv.h"
 #include "wkv.h"
 
 #endif

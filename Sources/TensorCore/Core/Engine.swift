@@ -17,6 +17,10 @@ public final class Engine: @unchecked Sendable {
   private var thread: Thread?
   private var pool: WorkerPool
   private var recordedKinds: Set<OperationKind>?
+  /// Collects times while ``profiling(_:)`` runs; only touched on the engine thread.
+  var profile: OperationProfile?
+  /// The first pass through a checkpointed part, if one is under way; on the engine thread only.
+  var checkpointedPart: CheckpointedPart?
 
   private init() {
     pool = WorkerPool(threads: ThreadCount.allowed)

@@ -10,11 +10,13 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
   case gather, scatterAdd
   case matmul, linear
   case convolution, transposedConvolution, depthwiseConvolution
+  case translationVariantConvolution
   case maxPool, averagePool, resize, pixelShuffle, pixelUnshuffle
   case layerNorm, groupNorm, batchNorm
   case softmax, logSoftmax
   case feedForward, gatedProjection
   case omniShiftKernel, bidirectionalWKV
+  case gatedDeltaRule, pointSample, foregroundMask, sumReLU
   case waveletAnalysis, waveletSynthesis, fourier, contextShift, adaptiveConvolution
   case blend, channelAffine
   case bandModulation, disjointSpectrum, kernelAssembly, sampleConvolution
@@ -28,11 +30,18 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
         .affine, .reshape, .permute, .slice, .pad, .concatenate, .broadcast, .gather, .scatterAdd,
         .matmul, .linear, .convolution, .transposedConvolution, .depthwiseConvolution, .maxPool,
         .averagePool, .resize, .pixelShuffle, .pixelUnshuffle, .layerNorm, .groupNorm, .batchNorm,
+        .translationVariantConvolution,
         .softmax, .logSoftmax, .feedForward, .gatedProjection, .omniShiftKernel, .bidirectionalWKV,
+        .gatedDeltaRule, .pointSample, .foregroundMask, .sumReLU,
         .waveletAnalysis, .waveletSynthesis, .fourier, .contextShift, .adaptiveConvolution, .blend,
         .channelAffine, .bandModulation, .disjointSpectrum, .kernelAssembly, .sampleConvolution,
       ]
   }
+}
+
+extension OperationKind {
+  /// Kinds that have no gradient: their outputs are piecewise constant, and asking for one stops.
+  public static let withoutGradient: Set<OperationKind> = [.foregroundMask]
 }
 
 /// Functions of one number, applied element by element.

@@ -1,6 +1,6 @@
 import OneDNNBridge
 
-/// Convolution of `[N, ..., I]` over one to three spatial axes, weight `[O, I / groups, k...]`.
+/// Convolution of `[N, ..., I]` over one to three spatial axes by oneDNN, weight `[O, I / groups, k...]`.
 ///
 /// Inputs: x, weight and, if there is one, bias `[O]`.
 struct Convolution: Operation {
@@ -142,6 +142,10 @@ extension Tensor {
     }
     if geometry.isPointwise(weight.shape) {
       return linear(weight.reshaped(to: [weight.shape[0], weight.shape[1]]), bias: bias)
+    }
+    if geometry.isWindow(weight.shape, on: shape) {
+      return Tensor.apply(
+        WindowConvolution(hasBias: bias != nil), [self, weight] + [bias].compactMap(\.self))
     }
     return Tensor.apply(
       Convolution(geometry: geometry, hasBias: bias != nil),

@@ -1,0 +1,89 @@
+public import Models
+public import TensorCore
+
+/// Segments a clip frame by frame in memory that does not depend on its length.
+///
+/// A frame of any size is resampled to the network's (means of areas where it shrinks, linear where it
+/// grows), and the log-odds are resampled back before the most probable structure is chosen, so that
+/// borders are not as coarse as the network's pixels.
+///
+/// ```swift
+/// var segmenter = ClipSegmenter(model, networkSize: [112, 112])
+/// for frame in frames { let labels = segmenter.segment(frame, height: h, width: w) }
+/// ```
+public struct ClipSegmenter {
+  /// The network, in evaluation mode.
+  public let model: GDKVM
+  /// Rows and columns as the network sees them.
+  public let networkSize: [Int]
+
+  private var state: GDKVMState?
+
+  /// A segmenter before its first frame.
+  ///
+  /// - Parameters:
+  ///   - model: A network that does not record gradients.
+  ///   - networkSize: Rows and columns, multiples of ``GDKVM/sizeStep``.
+  public init(_ model: GDKVM, networkSize: [Int]) {
+    precondition(
+      networkSize.count == 2 && networkSize.allSatisfy { $0 > 0 && $0 % GDKVM.sizeStep == 0 },
+      "clip segmenter: network size \(networkSize)")
+    self.model = model
+    self.networkSize = networkSize
+  }
+
+  /// Segments the next frame.
+  ///
+  /// - Parameters:
+  ///   - frame: Intensities from 0 to 1, row by row.
+  ///   - height: Rows, the same for all frames.
+  ///   - width: Columns.
+  ///   - firstMask: Labels 0 … N of the first frame, row by row, if they are known; not used later.
+  /// - Returns: The structure of each pixel, 0 for the background, row by row.
+  public mutating func segment(
+    _ frame: [Float], height: Int, width: Int, firstMask: [UInt8]? = nil
+  ) -> [UInt8] {
+    precondition(
+      frame.count == height * width && height > 0 && width > 0,
+      "clip segmenter: \(frame.count) pixels for \(height) x \(width)")
+    return Engine.shared.perform {
+      let image = Tensor([1, height, width, 1], frame).resampled(to: networkSize)
+      let masks = state == nil ? firstMask.map { oneHot($0, height, width) } : nil
+      let result = model.step(model.encoded(image), state: state, firstMasks: masks)
+      state = result.state
+      let logits = result.frame.logits.resampled(to: [height, width])
+      let classes = logits.shape.channels
+      return logits.withValues { values in
+        (0..<height * width).map { pixel in
+          var best = 0
+          for label in 1..<classes
+          where values[pixel * classes + label] > values[pixel * classes + best] {
+            best = label
+          }
+          return UInt8(best)
+        }
+      }
+    }
+  }
+
+  /// Labels as soft masks of the network's size, `[1, H, W, N]`.
+  private func oneHot(_ labels: [UInt8], _ height: Int, _ width: Int) -> Tensor {
+    let objects = model.configuration.objects
+    precondition(labels.count == height * width, "clip segmenter: first mask of another size")
+    let masks = Tensor([1, height, width, objects]) { values in
+      values.update(repeating: 0)
+      for (pixel, label) in labels.enumerated() where (1...objects).contains(Int(label)) {
+        values[pixel * objects + Int(label) - 1] = 1
+      }
+    }
+    return masks.resampled(to: networkSize)
+  }
+}
+
+extension Tensor {
+  /// Images `[N, H, W, C]` of another size: means of areas along axes that shrink, linear along others.
+  fileprivate func resampled(to sizes: [Int]) -> Tensor {
+    let shrunk = [min(shape[1], sizes[0]), min(shape[2], sizes[1])]
+    return areaAveraged(to: shrunk).resized(to: sizes, mode: .linear(alignCorners: false))
+  }
+}

@@ -1,0 +1,174 @@
+import Foundation
+public import Models
+
+/// Everything that a training run of ``GDKVM`` on clips depends on.
+///
+/// Keys in files are the property names in snake case; absent keys take the defaults given here. The
+/// optimiser is AdamW with a cosine schedule.
+public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
+  /// The bundle's name.
+  public var name = "echo-gdkvm"
+  /// The network's hyperparameters.
+  public var network: GDKVMConfiguration = {
+    var network = GDKVMConfiguration.light
+    network.objects = 3
+    return network
+  }()
+  /// Rows and columns of a frame, multiples of 16.
+  public var size = [112, 112]
+  /// Frames of a training clip.
+  public var frames = 6
+  /// Clips of a step.
+  public var batch = 2
+  /// Simulated hearts to learn from.
+  public var hearts = 160
+  /// Simulated hearts, others, to validate with.
+  public var validationHearts = 16
+  /// Frames of each heart's cycle.
+  public var cycleFrames = 20
+  /// The part of the steps that is given the true mask of the first frame.
+  public var firstMaskPart = 0.5
+  /// Points per frame at which the loss is formed.
+  public var points = 2048
+  /// Weight of the auxiliary losses.
+  public var auxiliaryWeight = 0.01
+  /// Whether every frame is compared with its true mask; false for the first and the last one alone, as
+  /// the authors have it.
+  public var supervisesAllFrames = true
+  /// Steps in all.
+  public var iterations = 1500
+  /// Steps between two validations.
+  public var validateEvery = 250
+  /// The peak learning rate of AdamW.
+  public var learningRate = 1e-3
+  /// Decay of weights.
+  public var weightDecay = 1e-3
+  /// Largest Euclidean norm of all gradients together.
+  public var clip = 3.0
+  /// Steps of linear warm-up before the cosine.
+  public var warmup = 50
+  /// Seeds weights, hearts and draws.
+  public var seed: UInt64 = 0
+
+  /// The defaults.
+  public init() {}
+
+  /// Reads a JSON file.
+  ///
+  /// - Throws: ``EchoTrainingError``.
+  public init(contentsOf path: String) throws {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw EchoTrainingError.unreadable(file: path)
+    }
+    do {
+      self = try JSONDecoder().decode(EchoTrainingConfiguration.self, from: data)
+    } catch {
+      throw EchoTrainingError.invalid(file: path, reason: "\(error)")
+    }
+    try validate(file: path)
+  }
+
+  /// Checks sizes and counts.
+  func validate(file: String) throws {
+    func check(_ holds: Bool, _ reason: String) throws {
+      if !holds { throw EchoTrainingError.invalid(file: file, reason: reason) }
+    }
+    do { try network.validate() } catch {
+      throw EchoTrainingError.invalid(file: file, reason: "\(error)")
+    }
+    try check(network.objects <= 3, "network.objects: at most 3 structures are simulated")
+    try check(
+      size.count == 2 && size.allSatisfy { $0 > 0 && $0 % GDKVM.sizeStep == 0 },
+      "size: two multiples of \(GDKVM.sizeStep) expected")
+    try check(
+      frames >= 2 && frames <= cycleFrames, "frames: expected 2 to cycle_frames (\(cycleFrames))")
+    try check(
+      [batch, hearts, validationHearts, points, iterations, validateEvery].allSatisfy { $0 >= 1 },
+      "batch, hearts, validation_hearts, points, iterations and validate_every are at least 1")
+    try check((0...1).contains(firstMaskPart), "first_mask_part: expected 0 to 1")
+  }
+
+  /// The configuration as JSON.
+  func json() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    return try encoder.encode(self) + Data("\n".utf8)
+  }
+
+  private enum CodingKeys: String, CodingKey, CaseIterable {
+    case name, network, size, frames, batch, hearts, points, iterations, clip, warmup, seed
+    case validationHearts = "validation_hearts"
+    case cycleFrames = "cycle_frames"
+    case firstMaskPart = "first_mask_part"
+    case auxiliaryWeight = "auxiliary_weight"
+    case supervisesAllFrames = "supervises_all_frames"
+    case validateEvery = "validate_every"
+    case learningRate = "learning_rate"
+    case weightDecay = "weight_decay"
+  }
+
+  private struct AnyKey: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+
+  /// Reads the values that are present.
+  public init(from decoder: any Decoder) throws {
+    let known = CodingKeys.allCases.map(\.stringValue)
+    for key in try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue).sorted()
+    where !known.contains(key) {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: [], debugDescription: "unknown key \"\(key)\""))
+    }
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    func read<Value: Decodable>(_ key: CodingKeys, _ value: inout Value) throws {
+      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
+    }
+    try read(.name, &name)
+    try read(.network, &network)
+    try read(.size, &size)
+    try read(.frames, &frames)
+    try read(.batch, &batch)
+    try read(.hearts, &hearts)
+    try read(.validationHearts, &validationHearts)
+    try read(.cycleFrames, &cycleFrames)
+    try read(.firstMaskPart, &firstMaskPart)
+    try read(.points, &points)
+    try read(.auxiliaryWeight, &auxiliaryWeight)
+    try read(.supervisesAllFrames, &supervisesAllFrames)
+    try read(.iterations, &iterations)
+    try read(.validateEvery, &validateEvery)
+    try read(.learningRate, &learningRate)
+    try read(.weightDecay, &weightDecay)
+    try read(.clip, &clip)
+    try read(.warmup, &warmup)
+    try read(.seed, &seed)
+  }
+}
+
+/// Why clips cannot be trained on.
+public enum EchoTrainingError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The configuration cannot be read.
+  case unreadable(file: String)
+  /// The configuration is not right.
+  case invalid(file: String, reason: String)
+  /// The run cannot be continued.
+  case cannotResume(folder: String, reason: String)
+  /// The run folder has a run already.
+  case runExists(folder: String)
+  /// The loss is no number.
+  case diverged(step: Int)
+
+  /// One sentence.
+  public var description: String {
+    switch self {
+    case .unreadable(let file): "cannot read the configuration \(file)"
+    case .invalid(let file, let reason): "invalid configuration \(file): \(reason)"
+    case .cannotResume(let folder, let reason): "cannot continue the run in \(folder): \(reason)"
+    case .runExists(let folder): "\(folder) has a run already; continue it with --resume"
+    case .diverged(let step): "the loss is no number at step \(step); lower learning_rate"
+    }
+  }
+}
