@@ -62,8 +62,8 @@ K_INLINE void gemm_half_products(vf sum[GEMM_ROWS][GEMM_VECTORS], const float *x
 }
 #endif
 
-// One tile: `rows`, `panels` and `half` (the last panel has at most eight columns) are constants at each
-// call.
+// One tile: `rows`, `panels` and `half` (the last panel has at most eight columns) are constants at
+// each call.
 K_INLINE void gemm_tile(float *y, size_t y_stride, const float *x, size_t x_stride,
                         const float *packed, size_t k, const k_epilogue *e, size_t row,
                         size_t column, size_t columns, size_t rows, size_t panels, bool half) {
