@@ -73,7 +73,7 @@ let package = Package(
     .target(
       name: "Models",
       dependencies: ["Layers", "Randomness", "TensorCore"],
-      exclude: ["GDKVM/README.md", "RestoreRWKV/README.md"],
+      exclude: ["FSRWKV/README.md", "GDKVM/README.md", "RestoreRWKV/README.md"],
       swiftSettings: swiftSettings),
     .target(
       name: "Layers",
@@ -84,7 +84,7 @@ let package = Package(
 
     .target(
       name: "TensorCore",
-      dependencies: ["Kernels", "OneDNNBridge", "Randomness"],
+      dependencies: ["Fourier", "Kernels", "OneDNNBridge", "Randomness"],
       swiftSettings: swiftSettings),
     .target(name: "Kernels"),
     .target(name: "OneDNNBridge", dependencies: ["COneDNN"]),

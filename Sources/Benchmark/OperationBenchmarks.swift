@@ -52,7 +52,7 @@ public enum OperationBenchmarks {
     (65536, 384, 96), (16384, 96, 384), (4096, 192, 768), (1024, 384, 1536),
   ]
 
-  private typealias Group = (name: String, cases: [() -> Case])
+  typealias Group = (name: String, cases: [() -> Case])
 
   private static var groups: [Group] {
     let images = [(256, 48, false), (256, 96, false), (256, 48, true), (256, 96, true)]
@@ -73,12 +73,12 @@ public enum OperationBenchmarks {
       ("layer norm", tokens.prefix(2).map { size in { norm(size.0, size.1) } }),
       ("convolution", convolutions.map { size in { convolution(size.0, size.1, size.2) } }),
       ("AdamW", [{ optimizer(28_000_000) }]),
-    ]
+    ] + frequencyGroups
   }
 
   // MARK: - Tensors
 
-  private static func random(_ shape: Shape, scale: Float = 1) -> Tensor {
+  static func random(_ shape: Shape, scale: Float = 1) -> Tensor {
     var generator = SeededGenerator(seed: UInt64(shape.count))
     return Tensor(shape) { buffer in
       for index in buffer.indices { buffer[index] = scale * (generator.nextUniform() - 0.5) }

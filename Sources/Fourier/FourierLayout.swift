@@ -10,6 +10,9 @@ struct FourierLayout: Hashable, Sendable {
   var batch: Int
   var axes: [Int]
   var channels: Int
+  /// The distance between neighbours along the last of the axes: ``channels`` for a dense array, more
+  /// for a slice of a wider one.
+  var pitch: Int
 
   /// The sizes of the axes in the spectrum of a real signal.
   var halfSpectrumAxes: [Int] { axes.dropLast() + axes.suffix(1).map { $0 / 2 + 1 } }
@@ -28,7 +31,7 @@ struct FourierDimensions {
   init(_ kind: FourierKind, _ layout: FourierLayout) {
     let inputAxes = kind == .realInverse ? layout.halfSpectrumAxes : layout.axes
     let outputAxes = kind == .realForward ? layout.halfSpectrumAxes : layout.axes
-    var (inputStride, outputStride) = (layout.channels, layout.channels)
+    var (inputStride, outputStride) = (layout.pitch, layout.pitch)
     for axis in layout.axes.indices.reversed() {
       axes.append(fftw_iodim64(n: layout.axes[axis], is: inputStride, os: outputStride))
       inputStride *= inputAxes[axis]

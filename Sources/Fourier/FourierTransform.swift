@@ -34,6 +34,7 @@ public struct FourierTransform<Scalar: FourierScalar>: Hashable, Sendable {
   /// The normalisation in force.
   public let normalization: FourierNormalization
   private let layout: FourierLayout
+  private var isUnscaled = false
 
   /// Creates a transform over arrays of shape `[batch, axes..., channels]`.
   ///
@@ -51,8 +52,26 @@ public struct FourierTransform<Scalar: FourierScalar>: Hashable, Sendable {
     precondition(
       batch >= 1 && channels >= 1 && axes.allSatisfy { $0 >= 1 },
       "fourier: empty shape, batch \(batch), axes \(axes), channels \(channels)")
-    self.layout = FourierLayout(batch: batch, axes: axes, channels: channels)
+    self.layout = FourierLayout(batch: batch, axes: axes, channels: channels, pitch: channels)
     self.normalization = normalization
+  }
+
+  /// Creates an unscaled transform of some neighbouring channels of an array `[batch, axes..., pitch]`,
+  /// so that several threads can share one array.
+  ///
+  /// - Parameters:
+  ///   - batch: Size of the leading axis, at least 1.
+  ///   - axes: Sizes of the one to three transformed axes, slowest first, each at least 1.
+  ///   - channels: The number of channels to transform, the first of which the buffers point to.
+  ///   - pitch: All channels of the array.
+  package init(batch: Int, axes: [Int], channels: Int, of pitch: Int) {
+    precondition(
+      (1...3).contains(axes.count) && batch >= 1 && channels >= 1 && pitch >= channels
+        && axes.allSatisfy { $0 >= 1 },
+      "fourier: batch \(batch), axes \(axes), channels \(channels) of \(pitch)")
+    self.layout = FourierLayout(batch: batch, axes: axes, channels: channels, pitch: pitch)
+    self.normalization = .forward
+    isUnscaled = true
   }
 
   // MARK: - Sizes
@@ -169,7 +188,8 @@ public struct FourierTransform<Scalar: FourierScalar>: Hashable, Sendable {
   // MARK: - Parts
 
   private var forwardFactor: Scalar {
-    switch normalization {
+    if isUnscaled { return 1 }
+    return switch normalization {
     case .backward: 1
     case .ortho: 1 / Scalar(pointCount).squareRoot()
     case .forward: 1 / Scalar(pointCount)
@@ -177,7 +197,8 @@ public struct FourierTransform<Scalar: FourierScalar>: Hashable, Sendable {
   }
 
   private var inverseFactor: Scalar {
-    switch normalization {
+    if isUnscaled { return 1 }
+    return switch normalization {
     case .backward: 1 / Scalar(pointCount)
     case .ortho: 1 / Scalar(pointCount).squareRoot()
     case .forward: 1

@@ -1,7 +1,9 @@
 // Every family's implementation, in one place so that a new family is one line for all levels.
 #include "simd.h"
 
+#include "adaptive_impl.h"
 #include "binary_impl.h"
+#include "blend_impl.h"
 #include "depthwise_impl.h"
 #include "elementwise_impl.h"
 #include "gate_impl.h"
@@ -15,4 +17,7 @@
 #include "pool_impl.h"
 #include "reduce_impl.h"
 #include "resize_impl.h"
+#include "shift_impl.h"
+#include "spectral_impl.h"
+#include "wavelet_impl.h"
 #include "wkv_impl.h"

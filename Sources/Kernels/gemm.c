@@ -41,8 +41,8 @@ size_t k_feed_forward_scratch_count(size_t c, size_t hidden) {
   return FEED_FORWARD_ROWS * (c + hidden);
 }
 
-void k_feed_forward(float *y, const float *x, const float *residual, const float *scale,
-                    const float *packed_key, const float *packed_receptance,
+void k_feed_forward(float *y, const float *x, const float *gate_x, const float *residual,
+                    const float *scale, const float *packed_key, const float *packed_receptance,
                     const float *packed_value, float *scratch, size_t rows, size_t c,
                     size_t hidden) {
   for (size_t begin = 0; begin < rows; begin += FEED_FORWARD_ROWS) {
@@ -55,7 +55,7 @@ void k_feed_forward(float *y, const float *x, const float *residual, const float
       .residual = residual == NULL ? NULL : residual + begin * c, .residual_stride = c,
     };
     k_gemm(activations, hidden, x + begin * c, c, packed_key, &key, count, hidden, c);
-    k_gemm(receptance, c, x + begin * c, c, packed_receptance, &gate, count, c, c);
+    k_gemm(receptance, c, gate_x + begin * c, c, packed_receptance, &gate, count, c, c);
     k_gemm(y + begin * c, c, activations, hidden, packed_value, &value, count, c, hidden);
   }
 }

@@ -1,6 +1,7 @@
 // One vocabulary of vectors for all levels. Included by isa_*.c after K_LEVEL is set; no include
 // guard, because each level is a translation unit of its own.
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 

@@ -27,10 +27,8 @@ public final class BatchNorm: Module {
   /// The weight of a new batch in the averages.
   public let momentum: Float
 
-  private let training = Atomic<Bool>(false)
-
-  /// Whether the batch's own statistics are used.
-  public var isTraining: Bool { training.load(ordering: .acquiring) }
+  private let isTraining = Atomic<Bool>(false)
+  private let folded = FoldCache<(scale: Tensor, shift: Tensor)>()
 
   /// A layer for a number of channels.
   public init(channels: Int, eps: Float = 1e-5, momentum: Float = 0.1) {
@@ -57,7 +55,7 @@ public final class BatchNorm: Module {
 
   /// Batch statistics in training, running averages otherwise.
   public func modeChanged(isTraining: Bool) {
-    training.store(isTraining, ordering: .releasing)
+    self.isTraining.store(isTraining, ordering: .releasing)
   }
 
   /// What the layer does in evaluation, as `scale · x + shift`, both `[C]`.
@@ -65,16 +63,20 @@ public final class BatchNorm: Module {
   /// Depends on parameters alone, so that a convolution before this layer can take it into its kernel
   /// and bias.
   public var affine: (scale: Tensor, shift: Tensor) {
-    let scale =
-      weight.tensor * (runningVariance.tensor + eps).reciprocalSquareRoot()
-    return (scale, bias.tensor - runningMean.tensor * scale)
+    folded.value(of: [weight, bias, runningMean, runningVariance]) {
+      let scale = weight.tensor * (runningVariance.tensor + eps).reciprocalSquareRoot()
+      return (scale, bias.tensor - runningMean.tensor * scale)
+    }
   }
+
+  /// Whether the statistics are those of the batch.
+  package var usesBatchStatistics: Bool { isTraining.load(ordering: .acquiring) }
 
   /// Normalises `[N, …, C]`; in training there must be more than one value for each channel.
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    guard isTraining else {
+    guard usesBatchStatistics else {
       let (scale, shift) = affine
-      return x * scale + shift
+      return x.channelScaled(by: scale, shift: shift)
     }
     precondition(
       x.shape.rows > 1,

@@ -57,7 +57,8 @@ public final class InstanceNorm: Module {
 
   /// The scale and the shift, if there are any.
   public var members: [Member] {
-    (weight.map { [.parameter("weight", $0)] } ?? []) + (bias.map { [.parameter("bias", $0)] } ?? [])
+    (weight.map { [.parameter("weight", $0)] } ?? [])
+      + (bias.map { [.parameter("bias", $0)] } ?? [])
   }
 
   /// Normalises `[N, …, C]`.

@@ -13,6 +13,9 @@ public enum LayerError: Error, Equatable, Sendable {
 
   /// The tensors do not fit the module; everything that does not fit is listed, in order of name.
   case stateMismatch(missing: [String], surplus: [String], misshapen: [ShapeMismatch])
+
+  /// A layer cannot have the sizes or options that were asked for.
+  case invalidLayer(layer: String, rule: String)
 }
 
 /// A tensor whose shape is not the one that its module has under that name.
@@ -40,6 +43,7 @@ extension LayerError: CustomStringConvertible {
       "cannot read weights (\(path)): \(reason)"
     case .invalidWeights(let path, let rule, let detail):
       "weights file invalid: \(rule.rawValue) (\(path)): \(detail)"
+    case .invalidLayer(let layer, let rule): "\(layer): \(rule)"
     case .stateMismatch(let missing, let surplus, let misshapen):
       (["weights do not fit the model:"]
         + missing.map { "  missing: \($0)" }

@@ -6,7 +6,9 @@ public import Randomness
 public enum ModelCatalogue {
   /// The kinds of networks.
   public static let architectures: [any RestorationModel.Type] = [
-    RestoreRWKV.self, GDKVM.self,
+    RestoreRWKV.self,
+    FSRWKV.self,
+    GDKVM.self,
   ]
 
   /// The kind of network with this name.

@@ -70,6 +70,20 @@ struct SubjectConfiguration {
     }
   }
 
+  /// An object within the configuration, whose keys must all be asked for too.
+  mutating func nested(_ key: String) throws(ParityError) -> SubjectConfiguration {
+    let value = try value(key)
+    guard let members = value.object else {
+      throw .invalidValue(key: key, value: value.text, rule: "expected an object")
+    }
+    return SubjectConfiguration(members)
+  }
+
+  private init(_ members: [String: JSONValue]) {
+    self.members = members
+    unread = Set(members.keys)
+  }
+
   /// The rule by which parameters are generated, nil if the file stores them.
   mutating func weightFill() throws(ParityError) -> WeightFill? {
     guard members["weights"] != nil else { return nil }

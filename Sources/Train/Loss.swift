@@ -12,6 +12,8 @@ public struct RestorationLoss: Sendable, Equatable {
     case l2
     /// Mean of √((x − t)² + ε²).
     case charbonnier(epsilon: Float)
+    /// The loss of FS-RWKV: smooth L1, structural similarity and edges.
+    case translation
   }
 
   /// The norm; its weight is 1.
@@ -35,6 +37,7 @@ public struct RestorationLoss: Sendable, Equatable {
       switch section.name {
       case "l1": .l1
       case "l2": .l2
+      case "translation": .translation
       default: .charbonnier(epsilon: Float(section.epsilon))
       }
     self.init(norm, frequencyWeight: Float(section.frequencyWeight))
@@ -56,6 +59,7 @@ public struct RestorationLoss: Sendable, Equatable {
       case .l2: difference.squared().mean()
       case .charbonnier(let epsilon):
         difference.squared().scaled(by: 1, adding: epsilon * epsilon).squareRoot().mean()
+      case .translation: TranslationLoss()(prediction, target)
       }
     if frequencyWeight > 0 { loss = loss + SpectralLoss()(prediction, target) * frequencyWeight }
     return loss

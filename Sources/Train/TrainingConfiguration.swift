@@ -81,7 +81,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// The loss.
   public struct LossSection: Codable, Sendable, Equatable {
-    /// `l1`, `l2` or `charbonnier`.
+    /// `l1`, `l2`, `charbonnier` or `translation` (that of FS-RWKV).
     public var name = "l1"
     /// Charbonnier's ε, in normalised intensity.
     public var epsilon = 1e-3
@@ -156,8 +156,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require((0...1).contains(schedule.fallFactor), "schedule.fall_factor", "is not in 0...1")
     try require(schedule.warmup >= 0, "schedule.warmup", "is negative")
     try require(
-      ["l1", "l2", "charbonnier"].contains(loss.name), "loss.name",
-      "`\(loss.name)` is not l1, l2 or charbonnier")
+      ["l1", "l2", "charbonnier", "translation"].contains(loss.name), "loss.name",
+      "`\(loss.name)` is not l1, l2, charbonnier or translation")
     try require(loss.frequencyWeight >= 0, "loss.frequency_weight", "is negative")
     try require(loss.epsilon > 0, "loss.epsilon", "is not positive")
     try require(train.iterations > 0, "train.iterations", "is not positive")

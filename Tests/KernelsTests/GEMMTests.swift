@@ -230,12 +230,13 @@ struct GEMMTests {
       return (
         written(rows * c) {
           k_feed_forward(
-            $0, x, residual, scale, packedKey, packedReceptance, packedValue, &scratch, rows, c,
+            $0, x, x, residual, scale, packedKey, packedReceptance, packedValue, &scratch, rows, c,
             hidden)
         },
         written(over: residual) {
           k_feed_forward(
-            $0, x, $0, scale, packedKey, packedReceptance, packedValue, &scratch, rows, c, hidden)
+            $0, x, x, $0, scale, packedKey, packedReceptance, packedValue, &scratch, rows, c, hidden
+          )
         }
       )
     }

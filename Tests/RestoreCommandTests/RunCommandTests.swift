@@ -28,7 +28,8 @@ struct RunCommandTests {
     #expect(provenance["weightsSHA256"] as? String == card["weights_sha256"] as? String)
     for key in [
       "version", "sourceRevision", "arguments", "inputSHA256", "seed", "threads", "backEnd",
-      "inputRange", "outputRange", "nonFiniteVoxels", "warnings", "elapsedSeconds", "peakMemoryBytes",
+      "inputRange", "outputRange", "nonFiniteVoxels", "warnings", "elapsedSeconds",
+      "peakMemoryBytes",
     ] {
       #expect(provenance[key] != nil, "\(key)")
     }

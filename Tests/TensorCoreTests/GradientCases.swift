@@ -46,7 +46,7 @@ struct GradientCase: Sendable, CustomTestStringConvertible {
 
   /// Every case; a new operation adds a line to the table of its family.
   static let all: [GradientCase] =
-    elementwise + mixing + moving + normalizing + reducing + remembering + weaving
+    elementwise + mixing + moving + normalizing + reducing + remembering + transforming + weaving
 
   // MARK: - Operations that move elements
 

@@ -3,6 +3,8 @@
 #ifndef RESTORE_KERNELS_H
 #define RESTORE_KERNELS_H
 
+#include "adaptive.h"
+#include "blend.h"
 #include "depthwise.h"
 #include "dispatch.h"
 #include "elementwise.h"
@@ -16,6 +18,9 @@
 #include "pool.h"
 #include "reduce.h"
 #include "resize.h"
+#include "shift.h"
+#include "spectral.h"
+#include "wavelet.h"
 #include "wkv.h"
 
 #endif

@@ -10,7 +10,7 @@ enum GDKVMFamily {
 }
 
 /// Initial weights; those of the file replace them.
-func initialGenerator() -> SeededGenerator { SeededGenerator(seed: 0) }
+func gdkvmGenerator() -> SeededGenerator { SeededGenerator(seed: 0) }
 
 /// The operands of a subject by name, all of which its rules demand.
 struct Operands {
@@ -76,7 +76,7 @@ private final class GDKVMSubject: ParitySubject {
     try configuration.require("first_mask", .string("zero"))
     c.batchNormEps = Float(try configuration.number("bn_eps"))
     c.layerNormEps = Float(try configuration.number("ln_eps"))
-    var generator = initialGenerator()
+    var generator = gdkvmGenerator()
     do {
       model = try GDKVM(c, using: &generator)
     } catch {

@@ -15,6 +15,9 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
   case softmax, logSoftmax
   case feedForward, gatedProjection
   case omniShiftKernel, bidirectionalWKV
+  case waveletAnalysis, waveletSynthesis, fourier, contextShift, adaptiveConvolution
+  case blend, channelAffine
+  case bandModulation, disjointSpectrum, kernelAssembly, sampleConvolution
   case gatedDeltaRule, pointSample, foregroundMask, sumReLU
 
   /// All kinds, with every elementwise and reduction function as a kind of its own.
@@ -27,6 +30,8 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
         .matmul, .linear, .convolution, .transposedConvolution, .depthwiseConvolution, .maxPool,
         .averagePool, .resize, .pixelShuffle, .pixelUnshuffle, .layerNorm, .groupNorm, .batchNorm,
         .softmax, .logSoftmax, .feedForward, .gatedProjection, .omniShiftKernel, .bidirectionalWKV,
+        .waveletAnalysis, .waveletSynthesis, .fourier, .contextShift, .adaptiveConvolution, .blend,
+        .channelAffine, .bandModulation, .disjointSpectrum, .kernelAssembly, .sampleConvolution,
         .gatedDeltaRule, .pointSample, .foregroundMask, .sumReLU,
       ]
   }

@@ -1,12 +1,13 @@
 import Kernels
 
-/// The channel mixing of RWKV-like blocks: `y = residual + scale · σ(x·Wrᵀ) · (max(x·Wkᵀ, 0)² · Wvᵀ)`.
+/// The channel mixing of RWKV-like blocks: `y = residual + scale · σ(g·Wrᵀ) · (max(x·Wkᵀ, 0)² · Wvᵀ)`.
 ///
-/// Inputs x `[…, C]`, key `[H, C]`, receptance `[C, C]`, value `[C, H]`, then scale `[C]` and
-/// residual `[…, C]` where present. The `[…, H]` hidden tensor exists a tile of rows at a time and
+/// Inputs x `[…, C]`, key `[H, C]`, receptance `[C, C]`, value `[C, H]`, then, where present, the gate's
+/// own input g `[…, C]` (x otherwise), scale `[C]` and residual `[…, C]`. The `[…, H]` hidden tensor exists a tile of rows at a time and
 /// never leaves the cache; backward computes it again instead of storing it, which costs a third more
 /// arithmetic and saves the traffic of several such tensors.
 struct FeedForward: Operation {
+  var hasGateInput = false
   let hasScale: Bool
   let hasResidual: Bool
 
@@ -14,9 +15,14 @@ struct FeedForward: Operation {
   private static let tile = 128
 
   var kind: OperationKind { .feedForward }
-  private var scaleIndex: Int? { hasScale ? 4 : nil }
-  private var residualIndex: Int? { hasResidual ? (hasScale ? 5 : 4) : nil }
-  var backwardReads: BackwardReads { .only(hasScale ? [0, 1, 2, 3, 4] : [0, 1, 2, 3]) }
+  private var gateIndex: Int { hasGateInput ? 4 : 0 }
+  private var scaleIndex: Int? { hasScale ? (hasGateInput ? 5 : 4) : nil }
+  private var residualIndex: Int? {
+    hasResidual ? 4 + (hasGateInput ? 1 : 0) + (hasScale ? 1 : 0) : nil
+  }
+  var backwardReads: BackwardReads {
+    .only(Set([0, 1, 2, 3, gateIndex] + [scaleIndex].compactMap(\.self)))
+  }
 
   func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { index == residualIndex }
 
@@ -29,6 +35,8 @@ struct FeedForward: Operation {
       feed-forward: \(x) with key \(inputs[1]), receptance \(inputs[2]), value \(inputs[3]); \
       expected [H, \(c)], [\(c), \(c)], [\(c), H]
       """)
+    precondition(
+      inputs[gateIndex] == x, "feed-forward: \(x), input of the gate \(inputs[gateIndex]) differ")
     if let scaleIndex {
       precondition(
         inputs[scaleIndex] == [c],
@@ -68,6 +76,7 @@ struct FeedForward: Operation {
   func forward(_ pass: ForwardPass) {
     let (c, hidden) = (pass.inputs[0].shape.channels, pass.inputs[1].shape[0])
     let (x, y) = (pass.inputs[0].pointer, pass.output.pointer)
+    let gate = pass.inputs[gateIndex].pointer
     let scale = scaleIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
     let residual = residualIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
     let (key, receptance, value) = (pass.prepared[1], pass.prepared[2], pass.prepared[3])
@@ -76,8 +85,8 @@ struct FeedForward: Operation {
     pass.workers.run(chunks: (rows + Self.tile - 1) / Self.tile) { index, worker in
       let first = index * Self.tile
       k_feed_forward(
-        y + first * c, x + first * c, residual.map { $0 + first * c }, scale, key, receptance,
-        value,
+        y + first * c, x + first * c, gate + first * c, residual.map { $0 + first * c }, scale, key,
+        receptance, value,
         scratch + worker * scratchCount, min(Self.tile, rows - first), c, hidden)
     }
   }
@@ -97,7 +106,7 @@ struct FeedForward: Operation {
     let sums = pass.scratch
     let tiles = sums + parts * partCount
     let tileCount = Self.tile * (2 * hidden + 3 * c)
-    let rule = TileRule(pass, c: c, hidden: hidden, hasScale: hasScale)
+    let rule = TileRule(pass, c: c, hidden: hidden, gateIndex: gateIndex, scaleIndex: scaleIndex)
     pass.workers.run(chunks: parts) { part, worker in
       let sums = sums + part * partCount
       sums.update(repeating: 0, count: partCount)
@@ -136,14 +145,18 @@ private struct TileRule {
   let c: Int
   let hidden: Int
   let x: UnsafePointer<Float>
+  let gate: UnsafePointer<Float>
   let dy: UnsafePointer<Float>
   let scale: UnsafePointer<Float>?
   let dx: UnsafeMutablePointer<Float>?
+  /// That of the gate's own input; nil where the gate reads x.
+  let dGate: UnsafeMutablePointer<Float>?
+  let isGateShared: Bool
   let key: (forward: UnsafePointer<Float>, backward: UnsafePointer<Float>)
   let receptance: (forward: UnsafePointer<Float>, backward: UnsafePointer<Float>)
   let value: (forward: UnsafePointer<Float>, backward: UnsafePointer<Float>)
 
-  init(_ pass: BackwardPass, c: Int, hidden: Int, hasScale: Bool) {
+  init(_ pass: BackwardPass, c: Int, hidden: Int, gateIndex: Int, scaleIndex: Int?) {
     func panels(_ index: Int) -> (UnsafePointer<Float>, UnsafePointer<Float>) {
       guard let packed = pass.prepared[index] else {
         preconditionFailure("feed-forward: weight \(index) was not packed")
@@ -154,8 +167,11 @@ private struct TileRule {
     self.c = c
     self.hidden = hidden
     x = UnsafePointer(pass.input(0).pointer)
+    gate = UnsafePointer(pass.input(gateIndex).pointer)
+    isGateShared = gateIndex == 0
+    dGate = isGateShared ? nil : pass.inputGradients[gateIndex]?.pointer
     dy = UnsafePointer(pass.outputGradient.pointer)
-    scale = hasScale ? UnsafePointer(pass.input(4).pointer) : nil
+    scale = scaleIndex.map { UnsafePointer(pass.input($0).pointer) }
     dx = pass.inputGradients[0]?.pointer
     key = panels(1)
     receptance = panels(2)
@@ -167,6 +183,7 @@ private struct TileRule {
   ) {
     let count = rows.count
     let (x, dy) = (x + rows.lowerBound * c, dy + rows.lowerBound * c)
+    let gate = gate + rows.lowerBound * c
     let h = tile
     let dh = h + count * hidden
     let v = dh + count * hidden
@@ -177,7 +194,7 @@ private struct TileRule {
     k_gemm(v, c, h, hidden, value.forward, nil, count, c, hidden)
     var sigmoid = k_epilogue()
     sigmoid.activation = K_ACT_SIGMOID
-    k_gemm(s, c, x, c, receptance.forward, &sigmoid, count, c, c)
+    k_gemm(s, c, gate, c, receptance.forward, &sigmoid, count, c, c)
 
     let (dKey, dValue) = (sums, sums + c * hidden)
     let dReceptance = dValue + c * hidden
@@ -186,9 +203,13 @@ private struct TileRule {
     k_gemm(dh, hidden, v, c, value.backward, nil, count, hidden, c)
     k_relu_squared_backward_from_output(dh, dh, h, count * hidden)
     k_gemm_tn(dKey, dh, hidden, x, c, true, count, hidden, c)
-    k_gemm_tn(dReceptance, s, c, x, c, true, count, c, c)
+    k_gemm_tn(dReceptance, s, c, gate, c, true, count, c, c)
+    if let dGate {
+      k_gemm(dGate + rows.lowerBound * c, c, s, c, receptance.backward, nil, count, c, c)
+    }
     guard let dx = dx.map({ $0 + rows.lowerBound * c }) else { return }
     k_gemm(dx, c, dh, hidden, key.backward, nil, count, c, hidden)
+    guard isGateShared else { return }
     var accumulate = k_epilogue()
     accumulate.accumulate = true
     k_gemm(dx, c, s, c, receptance.backward, &accumulate, count, c, c)
@@ -198,20 +219,23 @@ private struct TileRule {
 extension Tensor {
   /// The channel mixing of RWKV-like blocks, with the hidden tensor kept in cache.
   ///
-  /// `residual + scale · σ(x · receptanceᵀ) · (max(x · keyᵀ, 0)² · valueᵀ)`
+  /// `residual + scale · σ(gate · receptanceᵀ) · (max(x · keyᵀ, 0)² · valueᵀ)`
   ///
   /// - Parameters:
   ///   - key: `[H, C]`, where this tensor is `[…, C]`.
   ///   - receptance: `[C, C]`.
   ///   - value: `[C, H]`.
+  ///   - gate: What the receptance is computed from, a tensor of this one's shape; nil for this one.
   ///   - scale: `[C]`, or nil for 1.
   ///   - residual: A tensor of this one's shape, or nil for 0.
   /// - Returns: `[…, C]`.
   public func feedForward(
-    key: Tensor, receptance: Tensor, value: Tensor, scale: Tensor? = nil, residual: Tensor? = nil
+    key: Tensor, receptance: Tensor, value: Tensor, gate: Tensor? = nil, scale: Tensor? = nil,
+    residual: Tensor? = nil
   ) -> Tensor {
     Tensor.apply(
-      FeedForward(hasScale: scale != nil, hasResidual: residual != nil),
-      [self, key, receptance, value] + [scale, residual].compactMap(\.self))
+      FeedForward(
+        hasGateInput: gate != nil, hasScale: scale != nil, hasResidual: residual != nil),
+      [self, key, receptance, value] + [gate, scale, residual].compactMap(\.self))
   }
 }

@@ -1,0 +1,30 @@
+#include "include/spectral.h"
+
+#include "dispatch_internal.h"
+
+K_DISPATCHED(spectrum_scale)
+K_DISPATCHED(spectrum_scale_backward)
+K_DISPATCHED(assemble_kernel_forward)
+K_DISPATCHED(assemble_kernel_backward)
+
+void k_spectrum_scale(float *d, const float *w, const float *attention, const int32_t *group,
+                      float alpha, bool accumulate, size_t begin, size_t end) {
+  K_CALL(spectrum_scale)(d, w, attention, group, alpha, accumulate, begin, end);
+}
+
+void k_spectrum_scale_backward(float *dw, float *dattention, const float *dd, const float *w,
+                               const float *attention, const int32_t *group, float alpha,
+                               size_t begin, size_t end) {
+  K_CALL(spectrum_scale_backward)(dw, dattention, dd, w, attention, group, alpha, begin, end);
+}
+
+void k_assemble_kernel_forward(float *y, const float *a, const k_kernel_factors *factors,
+                               float *scratch, size_t begin, size_t end, size_t in, size_t k) {
+  K_CALL(assemble_kernel_forward)(y, a, factors, scratch, begin, end, in, k);
+}
+
+void k_assemble_kernel_backward(const k_kernel_gradients *gradients, const float *dy,
+                                const float *a, const k_kernel_factors *factors, float *scratch,
+                                size_t begin, size_t end, size_t in, size_t k) {
+  K_CALL(assemble_kernel_backward)(gradients, dy, a, factors, scratch, begin, end, in, k);
+}

@@ -1,0 +1,143 @@
+#include "include/spectral.h"
+
+K_IMPLEMENTS(spectrum_scale);
+K_IMPLEMENTS(spectrum_scale_backward);
+K_IMPLEMENTS(assemble_kernel_forward);
+K_IMPLEMENTS(assemble_kernel_backward);
+
+void K_FN(spectrum_scale)(float *d, const float *w, const float *attention, const int32_t *group,
+                          float alpha, bool accumulate, size_t begin, size_t end) {
+  for (size_t i = begin; i < end; i++) {
+    const float scale = alpha * attention[group[i]];
+    const float real = scale * w[2 * i], imaginary = scale * w[2 * i + 1];
+    d[2 * i] = accumulate ? d[2 * i] + real : real;
+    d[2 * i + 1] = accumulate ? d[2 * i + 1] + imaginary : imaginary;
+  }
+}
+
+void K_FN(spectrum_scale_backward)(float *dw, float *dattention, const float *dd, const float *w,
+                                   const float *attention, const int32_t *group, float alpha,
+                                   size_t begin, size_t end) {
+  for (size_t i = begin; i < end; i++) {
+    const float real = dd[2 * i], imaginary = dd[2 * i + 1];
+    if (dw != NULL) {
+      const float scale = alpha * attention[group[i]];
+      dw[2 * i] += scale * real;
+      dw[2 * i + 1] += scale * imaginary;
+    }
+    if (dattention != NULL) {
+      dattention[group[i]] += alpha * (w[2 * i] * real + w[2 * i + 1] * imaginary);
+    }
+  }
+}
+
+// The local attention of one filter and tap for all input channels, `h: [in]`.
+K_INLINE void kernel_local(float *h, const k_kernel_factors *f, size_t row, size_t in) {
+  const float *taps = f->local + row * f->taps;
+  for (size_t i = 0; i < in; i += VL) {
+    vf sum = {0};
+    for (size_t t = 0; t < f->taps; t++) {
+      sum = sum + taps[t] * v_load_n(f->descriptor + i + t, in - i);
+    }
+    const vf value = f->is_tanh ? v_set1(1) + v_tanh(sum) : f->multiplier * v_sigmoid(sum);
+    v_store_n(h + i, value, in - i);
+  }
+}
+
+void K_FN(assemble_kernel_forward)(float *y, const float *a, const k_kernel_factors *f,
+                                   float *scratch, size_t begin, size_t end, size_t in, size_t k) {
+  for (size_t o = begin; o < end; o++) {
+    for (size_t ky = 0; ky < k; ky++) {
+      for (size_t kx = 0; kx < k; kx++) {
+        float *h = scratch + kx * in;
+        const float common = (f->filter == NULL ? 1 : f->filter[o]) *
+                             (f->spatial == NULL ? 1 : f->spatial[ky * k + kx]);
+        if (f->local != NULL) kernel_local(h, f, (o * k + ky) * k + kx, in);
+        for (size_t i = 0; i < in; i += VL) {
+          vf scale = v_set1(common);
+          if (f->local != NULL) scale = scale * v_load_n(h + i, in - i);
+          if (f->channel != NULL) scale = scale * v_load_n(f->channel + i, in - i);
+          v_store_n(h + i, scale, in - i);
+        }
+      }
+      const float *row = a + (o * k + ky) * in * k;
+      float *out = y + o * in * k * k + ky * k;
+      for (size_t i = 0; i < in; i++) {
+        for (size_t kx = 0; kx < k; kx++) {
+          out[i * k * k + kx] = row[i * k + kx] * scratch[kx * in + i];
+        }
+      }
+    }
+  }
+}
+
+void K_FN(assemble_kernel_backward)(const k_kernel_gradients *g, const float *dy, const float *a,
+                                    const k_kernel_factors *f, float *scratch, size_t begin,
+                                    size_t end, size_t in, size_t k) {
+  float *products = scratch + k * in;
+  for (size_t o = begin; o < end; o++) {
+    const float filter = f->filter == NULL ? 1 : f->filter[o];
+    float filter_sum = 0;
+    for (size_t ky = 0; ky < k; ky++) {
+      for (size_t kx = 0; kx < k; kx++) {
+        if (f->local != NULL) kernel_local(scratch + kx * in, f, (o * k + ky) * k + kx, in);
+      }
+      const float *row = a + (o * k + ky) * in * k;
+      const float *upstream = dy + o * in * k * k + ky * k;
+      float *da = g->a + (o * k + ky) * in * k;
+      for (size_t i = 0; i < in; i++) {
+        const float channel = (f->channel == NULL ? 1 : f->channel[i]) * filter;
+        for (size_t kx = 0; kx < k; kx++) {
+          const float spatial = f->spatial == NULL ? 1 : f->spatial[ky * k + kx];
+          const float local = f->local == NULL ? 1 : scratch[kx * in + i];
+          const float dk = upstream[i * k * k + kx];
+          da[i * k + kx] = dk * local * channel * spatial;
+          products[kx * in + i] = dk * row[i * k + kx];
+        }
+      }
+      for (size_t kx = 0; kx < k; kx++) {
+        const float *h = scratch + kx * in;
+        float *p = products + kx * in;
+        const float spatial = f->spatial == NULL ? 1 : f->spatial[ky * k + kx];
+        const float common = filter * spatial;
+        vf total = {0};
+        for (size_t i = 0; i < in; i += VL) {
+          const size_t lanes = in - i;
+          const vf product = v_load_n(p + i, lanes);
+          const vf local = f->local == NULL ? v_set1(1) : v_load_n(h + i, lanes);
+          const vf channel = f->channel == NULL ? v_set1(1) : v_load_n(f->channel + i, lanes);
+          // Lanes beyond the end have a product of 0.
+          total = total + product * local * channel;
+          if (f->channel != NULL) {
+            v_store_n(g->channel + i, v_load_n(g->channel + i, lanes) + common * product * local,
+                      lanes);
+          }
+          if (f->local != NULL) {
+            // Of m·σ: h·(1 − h/m); of 1 + tanh: h·(2 − h).
+            const vf slope = f->is_tanh ? local * (v_set1(2) - local)
+                                        : local * (v_set1(1) - local * (1 / f->multiplier));
+            v_store_n(p + i, common * product * channel * slope, lanes);
+          }
+        }
+        const float sum = v_sum(total);
+        filter_sum += sum * spatial;
+        if (f->spatial != NULL) g->spatial[ky * k + kx] += sum * filter;
+        if (f->local == NULL) continue;
+        const size_t e = (o * k + ky) * k + kx;
+        for (size_t t = 0; t < f->taps; t++) {
+          const float tap = f->local[e * f->taps + t];
+          vf dtap = {0};
+          for (size_t i = 0; i < in; i += VL) {
+            const size_t lanes = in - i;
+            const vf dlogit = v_load_n(p + i, lanes);
+            dtap = dtap + dlogit * v_load_n(f->descriptor + i + t, lanes);
+            float *dz = g->descriptor + i + t;
+            v_store_n(dz, v_load_n(dz, lanes) + tap * dlogit, lanes);
+          }
+          g->local[e * f->taps + t] += v_sum(dtap);
+        }
+      }
+    }
+    if (f->filter != NULL) g->filter[o] = filter_sum;
+  }
+}
