@@ -164,6 +164,7 @@ let package = Package(
     .testTarget(
       name: "RestoreCommandTests",
       dependencies: ["Imaging", "Inference", "Layers", "Models", "Randomness"],
+      exclude: ["Fixtures"],
       swiftSettings: swiftSettings),
   ],
   swiftLanguageModes: [.v6]

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from restore_rwkv import Block, RestoreRWKV, to_tokens
+from weights import load
 from wkv import wkv
 
 Tensors = dict[str, Tensor]
@@ -61,9 +61,7 @@ def run(subject: str, config: dict, mode: str, tensors: Tensors) -> Iterator[tup
 
 
 def check(path: Path) -> bool:
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    tensors, metadata = load(path)
     tolerance, config = json.loads(metadata["tolerance"]), json.loads(metadata["config"])
     results = dict(run(metadata["subject"], config, metadata["mode"], tensors))
     worst, passed = 0.0, True

@@ -6,7 +6,6 @@ built, weights and image are read without further packages: nothing is in this s
 """
 
 import json
-import struct
 import sys
 from pathlib import Path
 
@@ -14,23 +13,7 @@ import numpy as np
 import torch
 
 from restore_rwkv import RestoreRWKV
-
-
-def load(path: Path) -> dict[str, torch.Tensor]:
-    """The float32 tensors of a safetensors file."""
-    data = bytearray(path.read_bytes())
-    (length,) = struct.unpack_from("<Q", data)
-    header = json.loads(data[8 : 8 + length])
-    tensors = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = entry["data_offsets"]
-        values = torch.frombuffer(
-            data, dtype=torch.float32, count=(end - begin) // 4, offset=8 + length + begin
-        )
-        tensors[name] = values.reshape(entry["shape"])
-    return tensors
+from weights import load
 
 
 def main() -> None:
@@ -40,7 +23,7 @@ def main() -> None:
     parameters.pop("ln_eps")
     network = RestoreRWKV(**parameters)
     missing, unexpected = network.load_state_dict(
-        load(Path(bundle) / "weights.safetensors"), strict=False
+        load(Path(bundle) / "weights.safetensors")[0], strict=False
     )
     assert not unexpected and all("reparam" in name for name in missing), (missing, unexpected)
     network.fold()

@@ -6,8 +6,8 @@
 //   D_t = the same without v;   y_t = N_t / D_t
 //
 // Sums are kept as (a, d, o) = (a e^o, d e^o) with a running maximum o, one sum for the tokens on
-// each side of t. Work is split over batch x blocks of channels; a block's channels are the lanes
-// of the vector loops.
+// each side of t; forward uses a linear recurrence without maxima where that is safe. Work is split
+// over batch x blocks of channels; a block's channels are the lanes of the vector loops.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -15,270 +15,44 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace {
 
-// Eight channels. Wider vectors gain nothing here: the blocks below use several of these side by
-// side, and eight divides the channel counts better.
+namespace narrow {
 constexpr int kLanes = 8;
-typedef float Floats __attribute__((vector_size(4 * kLanes)));
-typedef int Ints __attribute__((vector_size(4 * kLanes)));
+#include "wkv_lanes.h"
+}  // namespace narrow
 
-inline Floats max(Floats x, Floats y) { return x > y ? x : y; }
-inline Floats min(Floats x, Floats y) { return x < y ? x : y; }
+namespace wide {
+constexpr int kLanes = 16;
+#include "wkv_lanes.h"
+}  // namespace wide
 
-// e^x for x <= 0, relative error below 2e-7; arguments below -87 give e^-87.
-inline Floats exp_negative(Floats x) {
-  x = max(x, Floats{} - 87.0f);
-  const float rounding = 12582912.0f;  // 1.5 * 2^23: adding it rounds to the nearest integer
-  const Floats n = (x * 1.44269504f + rounding) - rounding;
-  const Floats r = (x - n * 0.693145752f) - n * 1.42860677e-6f;
-  Floats p = r * (1.0f / 720) + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const Ints bits = (__builtin_convertvector(n, Ints) + 127) << 23;
-  return p * reinterpret_cast<const Floats&>(bits);
-}
-
-// One of the two factors of a running maximum is always 1: `keep` for what is there and `add` for
-// what comes in, `gap` being the difference of their exponents.
-struct Factors {
-  Floats keep, add;
-  explicit Factors(Floats gap) {
-    const Floats e = exp_negative(gap > 0 ? -gap : gap), one = Floats{} + 1.0f;
-    keep = gap > 0 ? one : e;
-    add = gap > 0 ? e : one;
-  }
-};
-
-// The tokens on one side.
-struct Side {
-  Floats a = {}, d = {}, o = Floats{} - 1e38f;
-
-  // Moves one token away and takes (k, v) in.
-  void step(Floats k, Floats v, Floats w) {
-    const Floats older = o - w;
-    const Factors f(older - k);
-    a = f.keep * a + f.add * v;
-    d = f.keep * d + f.add;
-    o = max(older, k);
-  }
-};
-
-// The same with the derivatives of a and d for w.
-struct SideWithSlope : Side {
-  Floats da = {}, dd = {};
-
-  void step(Floats k, Floats v, Floats w) {
-    const Floats keep = exp_negative(min(o - w - k, Floats{}));
-    da = keep * (da - a);
-    dd = keep * (dd - d);
-    Side::step(k, v, w);
-  }
-};
-
-// N x kLanes channels of one batch element; lanes past the last channel read zeros and are not
-// written back.
-template <int N>
-struct Block {
-  Floats w[N], u[N];
-  int64_t stride;  // channels of the tensor
-  int64_t count;   // channels of this block
-
-  Block(const float* w_all, const float* u_all, int64_t channels, int64_t first)
-      : stride(channels), count(std::min<int64_t>(N * kLanes, channels - first)) {
-    for (int n = 0; n < N; ++n) w[n] = load_at(w_all + first, n), u[n] = load_at(u_all + first, n);
-  }
-
-  Floats load(const float* x, int64_t token, int n) const { return load_at(x + token * stride, n); }
-
-  void store(float* x, int64_t token, int n, Floats value) const {
-    const size_t lanes = valid(n);
-    if (lanes == kLanes) {
-      std::memcpy(x + token * stride + n * kLanes, &value, sizeof value);
-    } else if (lanes > 0) {
-      std::memcpy(x + token * stride + n * kLanes, &value, lanes * sizeof(float));
-    }
-  }
-
- private:
-  size_t valid(int n) const {
-    return static_cast<size_t>(std::clamp<int64_t>(count - n * kLanes, 0, kLanes));
-  }
-
-  Floats load_at(const float* x, int n) const {
-    Floats value = {};
-    const size_t lanes = valid(n);
-    if (lanes == kLanes) {
-      std::memcpy(&value, x + n * kLanes, sizeof value);
-    } else if (lanes > 0) {
-      std::memcpy(&value, x + n * kLanes, lanes * sizeof(float));
-    }
-    return value;
-  }
-};
-
-// Chunks are small enough for the cache: the future sums of a chunk are recomputed from the one
-// kept at its end instead of being written to memory for all tokens.
-constexpr int64_t kChunk = 128;
-
-template <int N>
-void forward_block(
-    const Block<N>& block, float* y, const float* k, const float* v, int64_t tokens) {
-  using Sides = std::array<Side, N>;
-  const int64_t chunks = (tokens + kChunk - 1) / kChunk;
-  std::vector<Sides> ends(static_cast<size_t>(chunks)), inside(static_cast<size_t>(kChunk));
-  const auto take = [&](Sides& sides, int64_t t) {
-    for (int n = 0; n < N; ++n) {
-      sides[n].step(block.load(k, t, n), block.load(v, t, n), block.w[n]);
-    }
-  };
-
-  Sides future;
-  for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) {
-    ends[chunk] = future;
-    if (chunk == 0) break;
-    for (int64_t t = std::min(tokens, (chunk + 1) * kChunk) - 1; t >= chunk * kChunk; --t) {
-      take(future, t);
-    }
-  }
-
-  Sides past;
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const int64_t begin = chunk * kChunk, end = std::min(tokens, begin + kChunk);
-    future = ends[chunk];
-    for (int64_t t = end - 1; t >= begin; --t) {
-      inside[t - begin] = future;
-      take(future, t);
-    }
-    for (int64_t t = begin; t < end; ++t) {
-      for (int n = 0; n < N; ++n) {
-        const Floats kt = block.load(k, t, n), vt = block.load(v, t, n), self = block.u[n] + kt;
-        const Side &before = past[n], &after = inside[t - begin][n];
-        const Floats top = max(max(before.o, after.o), self);
-        const Floats p = exp_negative(before.o - top), f = exp_negative(after.o - top);
-        const Floats s = exp_negative(self - top);
-        block.store(
-            y, t, n, (p * before.a + f * after.a + s * vt) / (p * before.d + f * after.d + s));
-        past[n].step(kt, vt, block.w[n]);
-      }
-    }
-  }
-}
-
-// Gradients: with g_t = gy_t / D_t, gv_i and gk_i are the same kind of two-sided sum over g_t and
-// g_t y_t, scaled by e^{-M_t}, where M_t is the exponent that D_t was scaled with. One vector of
-// channels at a time.
-void backward_lanes(
-    const Block<1>& block, float* gk, float* gv, float* gw, float* gu, const float* gy,
-    const float* k, const float* v, int64_t tokens) {
-  struct Token {
-    Floats g, h, m;
-  };
-  const Floats w = block.w[0], u = block.u[0];
-  std::vector<SideWithSlope> future(static_cast<size_t>(tokens));
-  std::vector<Token> seen(static_cast<size_t>(tokens));
-
-  for (int64_t t = tokens - 1; t > 0; --t) {
-    future[t - 1] = future[t];
-    future[t - 1].step(block.load(k, t, 0), block.load(v, t, 0), w);
-  }
-
-  // In these sums a is the sum of g, d that of g y.
-  const auto take = [&](Side& side, const Token& token) {
-    const Floats older = side.o - w;
-    const Factors f(older + token.m);
-    side.a = f.keep * side.a + f.add * token.g;
-    side.d = f.keep * side.d + f.add * token.h;
-    side.o = max(older, -token.m);
-  };
-
-  // Ascending: y and its derivatives, then what the tokens before i add to the gradients at i.
-  SideWithSlope past;
-  Side before;
-  Floats gw_sum = {}, gu_sum = {};
-  for (int64_t t = 0; t < tokens; ++t) {
-    const Floats kt = block.load(k, t, 0), vt = block.load(v, t, 0), self = u + kt;
-    const SideWithSlope& after = future[t];
-    const Floats top = max(max(past.o, after.o), self);
-    const Floats p = exp_negative(past.o - top), f = exp_negative(after.o - top);
-    const Floats s = exp_negative(self - top);
-    const Floats denominator = p * past.d + f * after.d + s;
-    const Floats y = (p * past.a + f * after.a + s * vt) / denominator;
-    const Floats g = block.load(gy, t, 0) / denominator, own = g * s * (vt - y);
-    gu_sum += own;
-    gw_sum += g * (p * (past.da - y * past.dd) + f * (after.da - y * after.dd));
-    const Floats b = exp_negative(min(kt + before.o, Floats{}));
-    block.store(gv, t, 0, g * s + b * before.a);
-    block.store(gk, t, 0, own + b * (before.a * vt - before.d));
-    seen[t] = {g, g * y, top};
-    take(before, seen[t]);
-    past.step(kt, vt, w);
-  }
-
-  // Descending: what the tokens after i add.
-  Side later;
-  for (int64_t t = tokens - 1; t >= 0; --t) {
-    const Floats kt = block.load(k, t, 0), vt = block.load(v, t, 0);
-    const Floats b = exp_negative(min(kt + later.o, Floats{}));
-    block.store(gv, t, 0, block.load(gv, t, 0) + b * later.a);
-    block.store(gk, t, 0, block.load(gk, t, 0) + b * (later.a * vt - later.d));
-    take(later, seen[t]);
-  }
-  block.store(gw, 0, 0, gw_sum);
-  block.store(gu, 0, 0, gu_sum);
-}
-
-// Calls `body.operator()<N>(batch, first channel)` for every block, in parallel.
-template <int N, typename Body>
-void for_each_block(int64_t batches, int64_t channels, const Body& body) {
-  const int64_t width = N * kLanes, blocks = (channels + width - 1) / width;
-  at::parallel_for(0, batches * blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t job = begin; job < end; ++job) body(job / blocks, job % blocks * width);
-  });
-}
-
-// The number of vectors in a block that keeps all threads busy: 48 channels on two threads are
-// two blocks of 24, not 32 + 16.
-int block_vectors(int64_t batches, int64_t channels) {
-  const int64_t threads = at::get_num_threads();
-  int best = 1;
-  int64_t best_cost = INT64_MAX;
-  for (int n = 1; n <= 4; ++n) {
-    const int64_t width = n * kLanes, jobs = batches * ((channels + width - 1) / width);
-    const int64_t cost = (jobs + threads - 1) / threads * width;
-    if (cost <= best_cost) best = n, best_cost = cost;
-  }
-  return best;
+// Sixteen channels at once, unless narrower vectors share the work out better over the threads (48
+// channels on two threads are two blocks of 24, not 32 + 16).
+bool uses_wide(int64_t batches, int64_t channels, int most) {
+#ifdef __AVX512F__
+  return wide::block_vectors(batches, channels, most).second <=
+      narrow::block_vectors(batches, channels, most).second;
+#else
+  return false;
+#endif
 }
 
 at::Tensor forward(
     const at::Tensor& w, const at::Tensor& u, const at::Tensor& k_in, const at::Tensor& v_in) {
   const at::Tensor k = k_in.contiguous(), v = v_in.contiguous();
   at::Tensor y = at::empty_like(k);
-  const int64_t tokens = k.size(1), channels = k.size(2);
-  const float *wp = w.data_ptr<float>(), *up = u.data_ptr<float>();
-  const float *kp = k.data_ptr<float>(), *vp = v.data_ptr<float>();
-  float* yp = y.data_ptr<float>();
-  const auto run = [&]<int N>(std::integral_constant<int, N>) {
-    for_each_block<N>(k.size(0), channels, [&](int64_t batch, int64_t first) {
-      const int64_t at = batch * tokens * channels + first;
-      forward_block(Block<N>(wp, up, channels, first), yp + at, kp + at, vp + at, tokens);
-    });
-  };
-  switch (block_vectors(k.size(0), channels)) {
-    case 1: run(std::integral_constant<int, 1>()); break;
-    case 2: run(std::integral_constant<int, 2>()); break;
-    case 3: run(std::integral_constant<int, 3>()); break;
-    default: run(std::integral_constant<int, 4>()); break;
-  }
+  const auto kernel = uses_wide(k.size(0), k.size(2), 4) ? wide::forward : narrow::forward;
+  kernel(
+      y.data_ptr<float>(), w.data_ptr<float>(), u.data_ptr<float>(), k.data_ptr<float>(),
+      v.data_ptr<float>(), k.size(0), k.size(1), k.size(2));
   return y;
 }
 
@@ -286,19 +60,14 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> backward(
     const at::Tensor& gy_in, const at::Tensor& w, const at::Tensor& u, const at::Tensor& k_in,
     const at::Tensor& v_in) {
   const at::Tensor gy = gy_in.contiguous(), k = k_in.contiguous(), v = v_in.contiguous();
-  const int64_t batches = k.size(0), tokens = k.size(1), channels = k.size(2);
+  const int64_t batches = k.size(0), channels = k.size(2);
   at::Tensor gk = at::empty_like(k), gv = at::empty_like(v);
   at::Tensor gw = at::empty({batches, channels}, w.options()), gu = at::empty_like(gw);
-  const float *wp = w.data_ptr<float>(), *up = u.data_ptr<float>(), *gyp = gy.data_ptr<float>();
-  const float *kp = k.data_ptr<float>(), *vp = v.data_ptr<float>();
-  float *gkp = gk.data_ptr<float>(), *gvp = gv.data_ptr<float>();
-  float *gwp = gw.data_ptr<float>(), *gup = gu.data_ptr<float>();
-  for_each_block<1>(batches, channels, [&](int64_t batch, int64_t first) {
-    const int64_t at = batch * tokens * channels + first, row = batch * channels + first;
-    backward_lanes(
-        Block<1>(wp, up, channels, first), gkp + at, gvp + at, gwp + row, gup + row, gyp + at,
-        kp + at, vp + at, tokens);
-  });
+  const auto kernel = uses_wide(batches, channels, 1) ? wide::backward : narrow::backward;
+  kernel(
+      gk.data_ptr<float>(), gv.data_ptr<float>(), gw.data_ptr<float>(), gu.data_ptr<float>(),
+      gy.data_ptr<float>(), w.data_ptr<float>(), u.data_ptr<float>(), k.data_ptr<float>(),
+      v.data_ptr<float>(), batches, k.size(1), channels);
   return {gw.sum(0), gu.sum(0), gk, gv};
 }
 

@@ -12,7 +12,9 @@ NAME = "restore_peer_wkv"
 def _load() -> None:
     """Loads the operator; builds it for the CPU at hand if that was not done yet."""
     built = Path(__file__).with_name("build") / f"{NAME}.so"
-    if built.exists() and built.stat().st_mtime > SOURCE.stat().st_mtime:
+    sources = (SOURCE, SOURCE.with_name("wkv_lanes.h"))
+    changed = max(source.stat().st_mtime for source in sources)
+    if built.exists() and built.stat().st_mtime > changed:
         torch.ops.load_library(built)
         return
     # Imported only here: it takes longer than everything else.

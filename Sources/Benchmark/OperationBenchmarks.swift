@@ -234,9 +234,10 @@ public enum OperationBenchmarks {
     return Case(
       name: "AdamW step", size: "\(count)", work: .bytes(28 * Double(count)),
       subject: Subject {
-        weights.update {
-          step.apply(to: $0, first: moments.0, second: moments.1, gradient: gradient)
-        }
+        step.apply(to: [
+          AdamStep.Group(
+            weights: weights, first: moments.0, second: moments.1, gradient: gradient)
+        ])
       })
   }
 }

@@ -6,6 +6,8 @@ public enum InferenceError: Error, Equatable, Sendable {
   case bundleInvalid(bundle: String, reason: String)
   /// An image whose channels are not those of the model.
   case channelMismatch(file: String, model: String, expected: Int, found: Int)
+  /// Slices of another size than the one to which the model is bound, or tiles of them.
+  case sizeMismatch(file: String, expected: String, found: String)
   /// The request needs more memory than it may take; bytes.
   case needsMemory(what: String, needed: Int, limit: Int)
   /// The network's output holds infinities or NaN.
@@ -21,6 +23,7 @@ extension InferenceError: CustomStringConvertible {
     case .bundleNotFound(let name, _): "no such model (\(name))"
     case .bundleInvalid(let bundle, _): "model bundle invalid (\(bundle))"
     case .channelMismatch(let file, _, _, _): "channel count does not match the model (\(file))"
+    case .sizeMismatch(let file, _, _): "image size does not match the model (\(file))"
     case .needsMemory(let what, let needed, _):
       "needs \(Self.text(needed)) (\(what))"
     case .outputNotFinite(let slice): "output is not finite (slice \(slice))"
@@ -35,6 +38,8 @@ extension InferenceError: CustomStringConvertible {
     case .bundleInvalid(_, let reason): reason
     case .channelMismatch(_, let model, let expected, let found):
       "model \"\(model)\" expects \(expected) channels, \(found) given"
+    case .sizeMismatch(_, let expected, let found):
+      "the model has kernels for each position of slices of \(expected), found \(found)"
     case .needsMemory(_, _, let limit): "the limit is \(Self.text(limit))"
     case .outputNotFinite: "the network produced infinities or NaN for this input"
     case .cancelled: "a signal asked the program to stop"
@@ -47,6 +52,8 @@ extension InferenceError: CustomStringConvertible {
     case .bundleNotFound: "`restore models list` shows the models that are installed"
     case .bundleInvalid: "copy the bundle again; `restore models verify` checks it"
     case .channelMismatch: "`restore models show` tells what the model takes"
+    case .sizeMismatch:
+      "register and resample the image to the model's grid, or use a model without tvconv layers"
     case .needsMemory: "raise --max-memory, or use --tile to work in smaller pieces"
     case .outputNotFinite: "check the input's intensities with `restore info`"
     case .cancelled: "run the same command again with --skip-existing"
@@ -59,6 +66,7 @@ extension InferenceError: CustomStringConvertible {
     case .bundleNotFound: "model-not-found"
     case .bundleInvalid: "bundle-invalid"
     case .channelMismatch: "channel-mismatch"
+    case .sizeMismatch: "size-mismatch"
     case .needsMemory: "needs-memory"
     case .outputNotFinite: "not-finite"
     case .cancelled: "cancelled"
@@ -71,6 +79,7 @@ extension InferenceError: CustomStringConvertible {
     case .bundleNotFound: 66
     case .bundleInvalid: 78
     case .channelMismatch: 65
+    case .sizeMismatch: 65
     case .needsMemory: 71
     case .outputNotFinite: 70
     case .cancelled: 130

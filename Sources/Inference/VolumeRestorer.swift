@@ -2,7 +2,7 @@ import Foundation
 public import Imaging
 import Layers
 public import Models
-import TensorCore
+public import TensorCore
 
 /// How a volume is taken apart and put together again.
 public struct RestorationOptions: Sendable {
@@ -24,9 +24,10 @@ public struct RestorationOptions: Sendable {
 /// Restores volumes slice by slice with a network.
 ///
 /// The only place where millimetres and anatomical planes become tensor axes. Intensities are
-/// normalised per volume as the bundle says, and mapped back exactly.
+/// normalised per volume as the bundle says, and mapped back exactly. All slices (or tiles) of one size
+/// go through one inference plan; ``execution(of:_:)`` tells where that is not possible.
 public final class VolumeRestorer {
-  private let model: any RestorationModel
+  private let runner: ModelRunner
   private let normalization: IntensityNormalization
   private let defaultPlane: AnatomicalPlane?
 
@@ -40,10 +41,14 @@ public final class VolumeRestorer {
 
   /// A restorer with a bundle's network.
   ///
-  /// - Parameter bundle: Its weights are loaded and checked.
+  /// - Parameters:
+  ///   - bundle: Its weights are loaded and checked.
+  ///   - precision: Of the operations that have a choice.
   /// - Throws: ``InferenceError/bundleInvalid(bundle:reason:)``.
-  public init(_ bundle: ModelBundle) throws(InferenceError) {
-    model = try bundle.loadModel()
+  public init(
+    _ bundle: ModelBundle, precision: Precision = .float32
+  ) throws(InferenceError) {
+    runner = ModelRunner(try bundle.loadModel(), precision: precision)
     normalization = bundle.card.normalization
     defaultPlane = bundle.card.plane
   }
@@ -53,8 +58,12 @@ public final class VolumeRestorer {
   /// - Parameters:
   ///   - model: A network that records no gradients.
   ///   - normalization: How intensities are brought to its range.
-  public init(_ model: any RestorationModel, normalization: IntensityNormalization) {
-    self.model = model
+  ///   - precision: Of the operations that have a choice.
+  public init(
+    _ model: any RestorationModel, normalization: IntensityNormalization,
+    precision: Precision = .float32
+  ) {
+    runner = ModelRunner(model, precision: precision)
     self.normalization = normalization
     defaultPlane = nil
   }
@@ -69,49 +78,81 @@ public final class VolumeRestorer {
     volume.volumeCount * SliceLayout(plane(volume, options), of: volume.geometry).count
   }
 
-  /// About how many bytes a restoration takes beyond the program itself.
+  private var model: any RestorationModel { runner.model }
+
+  /// How many bytes a restoration takes beyond the program itself.
   ///
-  /// The network's share is measured with a small image and scaled by the pixels of a slice (or
-  /// tile): activations grow in proportion to them.
+  /// Exact for the network's share where a plan runs it. Without one that share is measured with a
+  /// small image and scaled by the pixels of a slice, as activations grow in proportion to them.
   ///
   /// - Parameters:
   ///   - volume: What is to be restored.
   ///   - options: Plane and tiles count.
   /// - Returns: Bytes.
   public func memoryEstimate(for volume: Volume, _ options: RestorationOptions) -> Int {
+    let shape = networkShape(volume, options)
+    let weights = MemoryLayout<Float>.size * model.parameterCount(.stored)
+    let network =
+      runner.memoryBytes(for: shape, bandRows: bandRows(options))
+      ?? weights + scaledActivationBytes(shape)
+    return network + weights + 3 * MemoryLayout<Float>.size * volume.voxels.count
+  }
+
+  /// How the network computes the slices of a volume.
+  ///
+  /// - Parameters:
+  ///   - volume: What is to be restored.
+  ///   - options: Plane and tiles count.
+  /// - Returns: Planned, or why not.
+  public func execution(of volume: Volume, _ options: RestorationOptions) -> ModelExecution {
+    runner.execution(for: networkShape(volume, options), bandRows: bandRows(options))
+  }
+
+  /// What the network sees at a time.
+  private func networkShape(_ volume: Volume, _ options: RestorationOptions) -> Shape {
     let layout = SliceLayout(plane(volume, options), of: volume.geometry)
-    let multiple = model.sizeMultiple
-    func padded(_ length: Int, _ tile: Int?) -> Int {
-      (min(length, tile ?? length) + multiple - 1) / multiple * multiple
+    let tiling = bandRows(options) == nil ? options.tiling : nil
+    return [
+      1, min(layout.height, tiling?.height ?? layout.height),
+      min(layout.width, tiling?.width ?? layout.width), model.inChannels,
+    ]
+  }
+
+  /// Rows of the bands in which a ``BandedModel`` works instead of tiles.
+  private func bandRows(_ options: RestorationOptions) -> Int? {
+    model is any BandedModel ? options.tiling?.height : nil
+  }
+
+  /// Makes sure that a network that is bound to one size gets whole slices of that size.
+  private func checkSize(
+    _ height: Int, _ width: Int, _ file: String, _ options: RestorationOptions
+  ) throws(InferenceError) {
+    guard let bound = model.boundSize else { return }
+    let expected = "\(bound.height)x\(bound.width)"
+    if options.tiling != nil {
+      throw .sizeMismatch(file: file, expected: expected, found: "tiles")
     }
-    let tiling = isBanded(options) ? nil : options.tiling
-    let pixels = padded(layout.height, tiling?.height) * padded(layout.width, tiling?.width)
-    let side = 8 * multiple
-    let perPixel =
-      Double(activationBytes(side: side, isBanded: isBanded(options))) / Double(side * side)
-    let weights = 2 * MemoryLayout<Float>.size * model.parameterCount(.stored)
-    return Int(perPixel * Double(pixels)) + weights
-      + 3 * MemoryLayout<Float>.size * volume.voxels.count
+    guard bound == (height, width) else {
+      throw .sizeMismatch(file: file, expected: expected, found: "\(height)x\(width)")
+    }
   }
 
-  /// Whether tiles are bands of rows within the network, see ``BandedModel``.
-  private func isBanded(_ options: RestorationOptions) -> Bool {
-    options.tiling != nil && model is any BandedModel
+  private func scaledActivationBytes(_ shape: Shape) -> Int {
+    let multiple = model.sizeMultiple
+    let bound = model.boundSize
+    let (height, width) = (bound?.height ?? 8 * multiple, bound?.width ?? 8 * multiple)
+    let pixels = shape.dimensions[1...2].reduce(1) { product, length in
+      product * ((length + multiple - 1) / multiple * multiple)
+    }
+    return Int(Double(activationBytes(height, width)) / Double(height * width) * Double(pixels))
   }
 
-  private func activationBytes(side: Int, isBanded: Bool) -> Int {
+  private func activationBytes(_ height: Int, _ width: Int) -> Int {
     Engine.shared.perform {
-      let x = Tensor([1, side, side, model.inChannels], repeating: 0.5)
-      func run() {
-        if isBanded, let model = model as? any BandedModel {
-          _ = model.restoredInBands(of: side / 8, x)
-        } else {
-          _ = model(x)
-        }
-      }
+      let x = Tensor([1, height, width, model.inChannels], repeating: 0.5)
       // The first run packs weights, which the estimate counts by themselves.
-      run()
-      return BufferPool.shared.measuringPeak(run)
+      _ = model(x)
+      return BufferPool.shared.measuringPeak { _ = model(x) }
     }
   }
 
@@ -132,6 +173,8 @@ public final class VolumeRestorer {
     var constants = 0
     var done = 0
     let plane = plane(input, options)
+    let layout = SliceLayout(plane, of: input.geometry)
+    try checkSize(layout.height, layout.width, file, options)
     for index in 0..<input.volumeCount {
       let voxels = Array(input.voxels[input.range(ofVolume: index)])
       let map = try normalization.map(for: voxels, file: file)
@@ -179,16 +222,14 @@ public final class VolumeRestorer {
     _ pixels: [Float], _ height: Int, _ width: Int, _ number: Int, _ options: RestorationOptions
   ) throws(InferenceError) -> [Float] {
     let restored: [Float]
-    if let tiling = options.tiling, let banded = model as? any BandedModel {
-      restored = run(pixels, height, width, options.averagesFlips) {
-        banded.restoredInBands(of: tiling.height, $0)
-      }
-    } else if let tiling = options.tiling {
+    if let tiling = options.tiling, bandRows(options) == nil {
       restored = tiling.map(pixels, rows: height, columns: width) {
-        run($0, $1, $2, options.averagesFlips) { model($0) }
+        run($0, $1, $2, options.averagesFlips) { runner($0) }
       }
     } else {
-      restored = run(pixels, height, width, options.averagesFlips) { model($0) }
+      restored = run(pixels, height, width, options.averagesFlips) {
+        runner($0, bandRows: bandRows(options))
+      }
     }
     guard restored.allSatisfy(\.isFinite) else { throw .outputNotFinite(slice: number) }
     return restored

@@ -20,4 +20,5 @@
 #include "shift_impl.h"
 #include "spectral_impl.h"
 #include "wavelet_impl.h"
+#include "tvconv_impl.h"
 #include "wkv_impl.h"

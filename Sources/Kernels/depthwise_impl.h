@@ -10,11 +10,15 @@ enum {
   DEPTHWISE_KERNEL_MAX = 7,
 };
 
+K_INLINE vf depthwise_load(const float *p, bool tail, size_t lanes) {
+  return tail ? v_load_tail(p, lanes) : v_load(p);
+}
+
 // One strip of one vector of channels: `size` (kernel) and `edge` are constants at each call.
-// `lanes` is VL or the channels that are left. Only an edge strip reaches outside the image or has
-// fewer than DEPTHWISE_STRIP pixels.
+// `lanes` is VL or, in a tail, the channels that are left. Only an edge strip reaches outside the image
+// or has fewer than DEPTHWISE_STRIP pixels.
 K_INLINE void depthwise_strip(float *y, const float *x, const float *taps, size_t size, bool edge,
-                              size_t row, size_t column, size_t pixels, size_t lanes,
+                              bool tail, size_t row, size_t column, size_t pixels, size_t lanes,
                               size_t height, size_t width, size_t c) {
   const size_t half = size / 2;
   vf sum[DEPTHWISE_STRIP];
@@ -33,14 +37,14 @@ K_INLINE void depthwise_strip(float *y, const float *x, const float *taps, size_
   for (size_t i = first; i < last; i++) {
     vf tap[DEPTHWISE_KERNEL_MAX];
 #pragma unroll
-    for (size_t j = 0; j < size; j++) tap[j] = v_load_n(taps + (i * size + j) * c, lanes);
+    for (size_t j = 0; j < size; j++) tap[j] = depthwise_load(taps + (i * size + j) * c, tail, lanes);
     const float *in = x + (row + i - half) * width * c;
 #pragma unroll
     for (size_t q = 0; q < DEPTHWISE_STRIP + size - 1; q++) {
       // Left of the image the unsigned column wraps round and is not below the width either.
       const size_t at = column + q - half;
       if (edge && at >= width) continue;
-      const vf value = v_load_n(in + at * c, lanes);
+      const vf value = depthwise_load(in + at * c, tail, lanes);
 #pragma unroll
       for (size_t j = 0; j < size; j++) {
         if (q >= j && q - j < DEPTHWISE_STRIP) sum[q - j] = sum[q - j] + value * tap[j];
@@ -50,9 +54,22 @@ K_INLINE void depthwise_strip(float *y, const float *x, const float *taps, size_
   float *out = y + (row * width + column) * c;
 #pragma unroll
   for (size_t p = 0; p < DEPTHWISE_STRIP; p++) {
-    if (!edge || p < pixels) v_store_n(out + p * c, sum[p], lanes);
+    if (edge && p >= pixels) continue;
+    if (tail) v_store_tail(out + p * c, sum[p], lanes);
+    else v_store(out + p * c, sum[p]);
   }
 }
+
+#define DEPTHWISE_ANY(size, inside, tail, lanes)                                                   \
+  {                                                                                              \
+    if (inside) {                                                                                \
+      depthwise_strip(y + ch, x + ch, taps + ch, size, false, tail, row, column, pixels, lanes,  \
+                      height, width, c);                                                         \
+    } else {                                                                                     \
+      depthwise_strip(y + ch, x + ch, taps + ch, size, true, tail, row, column, pixels, lanes,   \
+                      height, width, c);                                                         \
+    }                                                                                            \
+  }
 
 // All rows of one strip, then the next strip, so that a strip's input rows stay in the first-level
 // cache while they are needed.
@@ -70,19 +87,8 @@ K_INLINE void depthwise_strip(float *y, const float *x, const float *taps, size_
         column >= (size) / 2 && column + DEPTHWISE_STRIP + (size) / 2 <= width;                  \
       for (size_t row = row_begin; row < row_end; row++) {                                       \
         size_t ch = 0;                                                                           \
-        for (; ch + VL <= c; ch += VL) {                                                         \
-          if (inside) {                                                                          \
-            depthwise_strip(y + ch, x + ch, taps + ch, size, false, row, column, pixels, VL,     \
-                            height, width, c);                                                   \
-          } else {                                                                               \
-            depthwise_strip(y + ch, x + ch, taps + ch, size, true, row, column, pixels, VL,      \
-                            height, width, c);                                                   \
-          }                                                                                      \
-        }                                                                                        \
-        if (ch < c) {                                                                            \
-          depthwise_strip(y + ch, x + ch, taps + ch, size, true, row, column, pixels, c - ch,    \
-                          height, width, c);                                                     \
-        }                                                                                        \
+        for (; ch + VL <= c; ch += VL) DEPTHWISE_ANY(size, inside, false, VL)                    \
+        if (ch < c) DEPTHWISE_ANY(size, inside, true, c - ch)                                    \
       }                                                                                          \
     }                                                                                            \
   }
@@ -90,6 +96,7 @@ DEPTHWISE_FORWARD(3)
 DEPTHWISE_FORWARD(5)
 DEPTHWISE_FORWARD(7)
 #undef DEPTHWISE_FORWARD
+#undef DEPTHWISE_ANY
 
 // Any odd kernel: pixel by pixel.
 static void K_FN(depthwise_forward_plain)(float *y, const float *x, const float *taps, size_t size,

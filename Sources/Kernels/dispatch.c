@@ -31,6 +31,15 @@ bool k_select_isa_for_process(k_isa isa) {
   return true;
 }
 
+bool k_has_bf16(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return k_active_isa() == K_ISA_AVX512 && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 const char *k_isa_name(k_isa isa) {
   switch (isa) {
     case K_ISA_AVX512: return "avx512";

@@ -20,8 +20,12 @@ K_VERSIONS(void, sigmoid_backward_from_output,
 K_VERSIONS(void, relu_backward_from_output,
            (float *dx, const float *dy, const float *y, size_t n))
 K_VERSIONS(void, sum_parts,
-           (float *y, const float *parts, int accumulate, size_t begin, size_t end, size_t count,
-            size_t n))
+           (float *y, const float *parts, bool accumulate, size_t begin, size_t end, size_t count,
+            size_t stride))
+K_VERSIONS(void, scaled_weight_gradient,
+           (float *dw, float *dscale, float *parts, const float *w, const float *scale,
+            bool adds_weight, bool adds_scale, size_t begin, size_t end, size_t count, size_t n,
+            size_t k))
 
 void k_gate_backward(float *dv, float *dlogit, float *dscale, const float *dy, const float *scale,
                      const float *s, const float *v, size_t rows, size_t c) {
@@ -59,7 +63,14 @@ void k_relu_backward_from_output(float *dx, const float *dy, const float *y, siz
   K_CALL(relu_backward_from_output)(dx, dy, y, n);
 }
 
-void k_sum_parts(float *y, const float *parts, int accumulate, size_t begin, size_t end, size_t count,
-                 size_t n) {
-  K_CALL(sum_parts)(y, parts, accumulate, begin, end, count, n);
+void k_sum_parts(float *y, const float *parts, bool accumulate, size_t begin, size_t end,
+                 size_t count, size_t stride) {
+  K_CALL(sum_parts)(y, parts, accumulate, begin, end, count, stride);
+}
+
+void k_scaled_weight_gradient(float *dw, float *dscale, float *parts, const float *w,
+                              const float *scale, bool adds_weight, bool adds_scale, size_t begin,
+                              size_t end, size_t count, size_t n, size_t k) {
+  K_CALL(scaled_weight_gradient)(dw, dscale, parts, w, scale, adds_weight, adds_scale, begin, end,
+                                 count, n, k);
 }

@@ -70,14 +70,37 @@ void K_FN(relu_backward_from_output)(float *dx, const float *dy, const float *y,
   for (size_t i = 0; i < n; i++) dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
 }
 
-void K_FN(sum_parts)(float *y, const float *parts, int accumulate, size_t begin, size_t end,
-                     size_t count, size_t n) {
-  if (!accumulate) {
-    for (size_t i = begin; i < end; i++) y[i] = 0.0f;
+void K_FN(sum_parts)(float *y, const float *parts, bool accumulate, size_t begin, size_t end,
+                     size_t count, size_t stride) {
+  for (size_t i = begin; i < end; i += VL) {
+    const size_t left = end - i;
+    vf sum = accumulate ? v_load_n(y + i, left) : (vf){0};
+    for (size_t part = 0; part < count; part++) {
+      sum = sum + v_load_n(parts + part * stride + i, left);
+    }
+    v_store_n(y + i, sum, left);
   }
-  for (size_t part = 0; part < count; part++) {
-    const float *x = parts + part * n;
-#pragma clang loop vectorize(assume_safety)
-    for (size_t i = begin; i < end; i++) y[i] += x[i];
+}
+
+void K_FN(scaled_weight_gradient)(float *dw, float *dscale, float *parts, const float *w,
+                                  const float *scale, bool adds_weight, bool adds_scale,
+                                  size_t begin, size_t end, size_t count, size_t n, size_t k) {
+  for (size_t row = begin; row < end; row++) {
+    vf dot = {0};
+    const vf factor = v_set1(scale != NULL ? scale[row] : 1.0f);
+    for (size_t j = 0; j < k; j += VL) {
+      const size_t left = k - j, at = row * k + j;
+      vf g = v_load_n(parts + at, left);
+      for (size_t part = 1; part < count; part++) {
+        g = g + v_load_n(parts + part * n * k + at, left);
+      }
+      v_store_n(parts + at, g, left);
+      dot = dot + g * v_load_n(w + at, left);
+      if (dw == NULL) continue;
+      vf scaled = g * factor;
+      if (adds_weight) scaled = v_load_n(dw + at, left) + scaled;
+      v_store_n(dw + at, scaled, left);
+    }
+    if (dscale != NULL) dscale[row] = (adds_scale ? dscale[row] : 0) + v_sum(dot);
   }
 }

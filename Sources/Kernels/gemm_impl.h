@@ -24,82 +24,7 @@ enum {
   GEMM_LINE = 16,  // floats in a cache line
 };
 
-// The activations that need more registers than a full tile leaves: on a copy of the tile in
-// memory.
-static __attribute__((noinline)) void K_FN(gemm_activate)(float *tile, k_activation activation,
-                                                          size_t count) {
-  for (size_t i = 0; i < count; i += VL) {
-    vf v = v_load(tile + i);
-    switch (activation) {
-      case K_ACT_SIGMOID: v = v_sigmoid(v); break;
-      case K_ACT_SILU: v = v * v_sigmoid(v); break;
-      case K_ACT_GELU: v = v * v_normal_cdf(v); break;
-      default: break;
-    }
-    v_store(tile + i, v);
-  }
-}
-
-// VL lanes at p, or the lanes of vector j of a tile that ends after `columns`.
-K_INLINE vf gemm_load(const float *p, size_t j, bool whole, size_t columns) {
-  if (whole) return v_load(p + j * VL);
-  const size_t left = columns > j * VL ? columns - j * VL : 0;
-  return v_load_tail(p + j * VL, left < VL ? left : VL);
-}
-
-K_INLINE void gemm_store(float *p, vf v, size_t j, bool whole, size_t columns) {
-  if (whole) {
-    v_store(p + j * VL, v);
-  } else {
-    const size_t left = columns > j * VL ? columns - j * VL : 0;
-    v_store_tail(p + j * VL, v, left < VL ? left : VL);
-  }
-}
-
-#define GEMM_EACH                                     \
-  _Pragma("unroll") for (size_t i = 0; i < rows; i++) \
-    _Pragma("unroll") for (size_t j = 0; j < vectors; j++)
-
-// Everything that is asked of a finished tile, in registers, and the store. `row` and `column` are
-// the tile's place in the matrices of the epilogue, y points to the tile itself.
-K_INLINE void gemm_finish(float *y, size_t y_stride, vf sum[GEMM_ROWS][GEMM_VECTORS],
-                          const k_epilogue *e, size_t row, size_t column, size_t columns,
-                          size_t rows, size_t vectors, bool whole) {
-  if (e != NULL) {
-    const vf zero = {0};
-    if (e->bias != NULL) {
-      const float *bias = e->bias + column;
-      GEMM_EACH sum[i][j] = sum[i][j] + gemm_load(bias, j, whole, columns);
-    }
-    if (e->activation >= K_ACT_SIGMOID) {
-      float tile[GEMM_ROWS * GEMM_VECTORS * VL] __attribute__((aligned(64)));
-      GEMM_EACH v_store(tile + (i * vectors + j) * VL, sum[i][j]);
-      K_FN(gemm_activate)(tile, e->activation, rows * vectors * VL);
-      GEMM_EACH sum[i][j] = v_load(tile + (i * vectors + j) * VL);
-    } else if (e->activation != K_ACT_NONE) {
-      GEMM_EACH sum[i][j] = v_select(sum[i][j] < zero, zero, sum[i][j]);
-      if (e->activation == K_ACT_RELU_SQUARED) GEMM_EACH sum[i][j] = sum[i][j] * sum[i][j];
-    }
-    if (e->multiply != NULL) {
-      const float *multiply = e->multiply + row * e->multiply_stride + column;
-      GEMM_EACH sum[i][j] =
-        sum[i][j] * gemm_load(multiply + i * e->multiply_stride, j, whole, columns);
-    }
-    if (e->scale != NULL) {
-      const float *scale = e->scale + column;
-      GEMM_EACH sum[i][j] = sum[i][j] * gemm_load(scale, j, whole, columns);
-    }
-    if (e->residual != NULL) {
-      const float *residual = e->residual + row * e->residual_stride + column;
-      GEMM_EACH sum[i][j] =
-        sum[i][j] + gemm_load(residual + i * e->residual_stride, j, whole, columns);
-    }
-    if (e->accumulate) {
-      GEMM_EACH sum[i][j] = sum[i][j] + gemm_load(y + i * y_stride, j, whole, columns);
-    }
-  }
-  GEMM_EACH gemm_store(y + i * y_stride, sum[i][j], j, whole, columns);
-}
+#include "gemm_epilogue_impl.h"
 
 // One tile: `rows` and `panels` are constants at each call.
 K_INLINE void gemm_tile(float *y, size_t y_stride, const float *x, size_t x_stride,
@@ -108,14 +33,7 @@ K_INLINE void gemm_tile(float *y, size_t y_stride, const float *x, size_t x_stri
   vf sum[GEMM_ROWS][GEMM_VECTORS];
   const size_t vectors = panels * GEMM_VECTORS_PER_PANEL;
   const size_t panel_stride = k * K_GEMM_PANEL;
-  // The output is fetched while the products are formed.
-#pragma unroll
-  for (size_t i = 0; i < rows; i++) {
-#pragma unroll
-    for (size_t j = 0; j < panels; j++) {
-      __builtin_prefetch(y + i * y_stride + j * K_GEMM_PANEL, 1);
-    }
-  }
+  gemm_fetch(y, y_stride, e, row, column, rows, panels);
   GEMM_EACH sum[i][j] = (vf){0};
   for (size_t begin = 0; begin < k; begin += GEMM_LINE) {
     // So are the rows of the next tile, one cache line each at a time.

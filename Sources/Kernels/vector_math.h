@@ -16,14 +16,23 @@ K_INLINE vf v_exp_within(vf x) {
   p = p * r + v_set1(1.6666665459e-1f);
   p = p * r + v_set1(5.0000001201e-1f);
   vf y = (p * r) * r + r + v_set1(1.0f);
+#if K_LEVEL == 512
+  return (vf)_mm512_scalef_ps((__m512)y, (__m512)n);  // the same bits, and NaN stays NaN
+#else
   vi exponent = ((vi)shifted - (vi)magic) << 23;
   return (vf)((vi)y + exponent);
+#endif
 }
 
 // eˣ with relative error 7e-8 in [-87, 88.3]; below −87.3 the result is 0 to within 1.2e-38, above
 // 88.3 it saturates near 2.2e38. NaN stays NaN.
 K_INLINE vf v_exp(vf x) {
   const vf high = v_set1(88.3f), low = v_set1(-87.3f);
+#if K_LEVEL == 512
+  // Both instructions return the second operand if either is NaN.
+  __m512 within = _mm512_max_ps((__m512)low, _mm512_min_ps((__m512)high, (__m512)x));
+  return v_exp_within((vf)within);
+#endif
   vf clamped = v_select(x > high, high, x);
   clamped = v_select(clamped < low, low, clamped);
   // The payload bits of a NaN would be shifted into sign and exponent, hence the last selection.
@@ -42,7 +51,18 @@ K_INLINE vf v_exp_full(vf x) {
   return v_select(x == x, y, x);
 }
 
-K_INLINE vf v_sigmoid(vf x) { return v_set1(1.0f) / (v_set1(1.0f) + v_exp(-x)); }
+// 1 / x within an ulp or so, for x of at least 1: an estimate and a Newton step where there is an
+// instruction for the former, at a third of a division's cost.
+K_INLINE vf v_reciprocal(vf x) {
+#if K_LEVEL == 512
+  vf y = (vf)_mm512_rcp14_ps((__m512)x);
+  return y * (v_set1(2.0f) - x * y);
+#else
+  return v_set1(1.0f) / x;
+#endif
+}
+
+K_INLINE vf v_sigmoid(vf x) { return v_reciprocal(v_set1(1.0f) + v_exp(-x)); }
 
 // Natural logarithm: x = 2^e · (1 + f) with 1 + f in [√½, √2), log(1 + f) = f − f²/2 + f³·P(f).
 // Relative error below 2e-7; log 0 = −∞, negative arguments give NaN; subnormal arguments are

@@ -101,18 +101,18 @@ void k_wkv_forward_scan(float *y, float *e, const float *scratch, const float *k
   K_CALL(wkv_forward_scan)(y, e, scratch, k, v, plan, index);
 }
 
-void k_wkv_backward_sums(float *scratch, const float *k, const float *v, const float *y,
+void k_wkv_backward_sums(float *e, float *scratch, const float *k, const float *v, const float *y,
                          const float *gy, const k_wkv_plan *plan, size_t index) {
-  K_CALL(wkv_backward_sums)(scratch, k, v, y, gy, plan, index);
+  K_CALL(wkv_backward_sums)(e, scratch, k, v, y, gy, plan, index);
 }
 
 void k_wkv_backward_carry(float *scratch, const k_wkv_plan *plan, size_t index) {
   K_CALL(wkv_backward_carry)(scratch, plan, index);
 }
 
-void k_wkv_backward_scan(float *gk, float *gv, float *scratch, const float *k, const float *v,
-                         const float *y, const k_wkv_plan *plan, size_t index) {
-  K_CALL(wkv_backward_scan)(gk, gv, scratch, k, v, y, plan, index);
+void k_wkv_backward_scan(float *gk, float *gv, bool adds, float *scratch, const float *k,
+                         const float *v, const float *y, const k_wkv_plan *plan, size_t index) {
+  K_CALL(wkv_backward_scan)(gk, gv, adds, scratch, k, v, y, plan, index);
 }
 
 void k_wkv_backward_finish(float *gw, float *gu, const float *scratch, const k_wkv_plan *plan) {

@@ -106,7 +106,7 @@ K_INLINE void wkv_safe_backward_sums(float *scratch, const float *k, const float
   }
 }
 
-K_INLINE void wkv_fast_backward_sums(bool weights, float *scratch, const float *k,
+K_INLINE void wkv_fast_backward_sums(bool weights, float *e_out, float *scratch, const float *k,
                                        const float *y, const float *gy, const k_wkv_plan *plan,
                                        const wkv_panel *panel, size_t lane, int vectors,
                                        size_t last) {
@@ -116,6 +116,7 @@ K_INLINE void wkv_fast_backward_sums(bool weights, float *scratch, const float *
   k += panel->tokens + lane;
   y += panel->tokens + lane;
   gy += panel->tokens + lane;
+  if (e_out) e_out += panel->tokens + lane;
   size_t stride = panel->stride, steps = panel->steps, values = plan->chunk_stride;
   vf max[WKV_VECTORS], decay[WKV_VECTORS], rest[WKV_VECTORS], bonus[WKV_VECTORS];
   vf d[WKV_VECTORS], power[WKV_VECTORS];
@@ -132,9 +133,15 @@ K_INLINE void wkv_fast_backward_sums(bool weights, float *scratch, const float *
     before[i] = behind[i] = wkv_no_terms();
   }
   for (size_t t = steps; t-- > 0;) {
+    size_t later = (t - WKV_PREFETCH_STEPS) * stride;
     WKV_EACH {
+      WKV_PREFETCH(k, later, i);
+      if (e_out) WKV_PREFETCH_TO_WRITE(e_out, later, i);
       vf e = WKV_LOAD(k + t * stride, i);
-      if (!weights) e = wkv_weight(e, max[i]);
+      if (!weights) {
+        e = wkv_weight(e, max[i]);
+        if (e_out) WKV_STORE(e_out + t * stride, i, e);
+      }
       kept[t][0][i] = d[i] + bonus[i] * e;
       kept[t][1][i] = e;
       d[i] = wkv_decayed(d[i], decay[i], rest[i], e);
@@ -142,7 +149,11 @@ K_INLINE void wkv_fast_backward_sums(bool weights, float *scratch, const float *
   }
   WKV_EACH d[i] = WKV_LOAD(chunk + values, i);
   for (size_t t = 0; t < steps; t++) {
+    size_t later = (t + WKV_PREFETCH_STEPS) * stride;
     WKV_EACH {
+      WKV_PREFETCH(gy, later, i);
+      WKV_PREFETCH(y, later, i);
+      WKV_PREFETCH_TO_WRITE(g_out, later, i);
       vf g = WKV_LOAD(gy + t * stride, i) / (d[i] + kept[t][0][i]);
       vf h = g * WKV_LOAD(y + t * stride, i);
       WKV_STORE(g_out + t * stride, i, g);
@@ -163,15 +174,16 @@ K_INLINE void wkv_fast_backward_sums(bool weights, float *scratch, const float *
 }
 
 K_IMPLEMENTS(wkv_backward_sums);
-void K_FN(wkv_backward_sums)(float *scratch, const float *k, const float *v, const float *y,
-                             const float *gy, const k_wkv_plan *plan, size_t index) {
+void K_FN(wkv_backward_sums)(float *e, float *scratch, const float *k, const float *v,
+                             const float *y, const float *gy, const k_wkv_plan *plan,
+                             size_t index) {
   WKV_PANELS(plan, index, panel) {
     if (plan->form == K_WKV_SAFE) {
       WKV_BLOCKS(panel, wkv_safe_backward_sums, scratch, k, v, y, gy, plan)
     } else if (plan->form == K_WKV_FAST) {
-      WKV_BLOCKS(panel, wkv_fast_backward_sums, false, scratch, k, y, gy, plan)
+      WKV_BLOCKS(panel, wkv_fast_backward_sums, false, e, scratch, k, y, gy, plan)
     } else {
-      WKV_BLOCKS(panel, wkv_fast_backward_sums, true, scratch, k, y, gy, plan)
+      WKV_BLOCKS(panel, wkv_fast_backward_sums, true, NULL, scratch, k, y, gy, plan)
     }
   }
 }
@@ -233,20 +245,21 @@ void K_FN(wkv_backward_carry)(float *scratch, const k_wkv_plan *plan, size_t ind
 
 // MARK: - Scan
 
-// Adds a token's gradients: G and H with the factor e^k, `own` its own term e^{u + k}·g_i. Returns its
-// share in gu.
-K_INLINE vf wkv_add_gradients(float *gk, float *gv, vf sum_g, vf sum_h, vf own, vf value, vf out,
-                              size_t count) {
-  vf own_share = own * (value - out);
-  v_store_n(gv, v_load_n(gv, count) + (sum_g + own), count);
-  v_store_n(gk, v_load_n(gk, count) + (value * sum_g - sum_h + own_share), count);
+// Writes a token's gradients: G and H with the factor e^k, `own` its own term e^{u + k}·g_i. Returns
+// its share in gu.
+K_INLINE vf wkv_put_gradients(float *gk, float *gv, bool adds, vf sum_g, vf sum_h, vf own,
+                              vf value, vf out, size_t count) {
+  vf own_share = own * (value - out), key = value * sum_g - sum_h + own_share;
+  if (adds) key += v_load_n(gk, count);
+  v_store_n(gv, sum_g + own, count);
+  v_store_n(gk, key, count);
   return own_share;
 }
 
-K_INLINE void wkv_safe_backward_scan(float *gk, float *gv, float *scratch, const float *k,
-                                     const float *v, const float *y, const k_wkv_plan *plan,
-                                     const wkv_panel *panel, size_t lane, int vectors,
-                                     size_t last) {
+K_INLINE void wkv_safe_backward_scan(float *gk, float *gv, bool adds, float *scratch,
+                                     const float *k, const float *v, const float *y,
+                                     const k_wkv_plan *plan, const wkv_panel *panel, size_t lane,
+                                     int vectors, size_t last) {
   const float *chunk = scratch + wkv_gradient_chunks(plan, 0) + panel->chunk + lane;
   const float *g_in = scratch + wkv_g(plan) + panel->tokens + lane;
   const float *exponent_in = scratch + wkv_g_exponent(plan) + panel->tokens + lane;
@@ -276,7 +289,7 @@ K_INLINE void wkv_safe_backward_scan(float *gk, float *gv, float *scratch, const
       vf from_before = v_exp((key + sum.exponent.key) - w * sum.exponent.age);
       vf from_behind = v_exp((key + behind[t].exponent.key) - w * behind[t].exponent.age);
       vf from_own = v_exp((key - exponent) + u);
-      gu += wkv_add_gradients(gk + t * stride + i * VL, gv + t * stride + i * VL,
+      gu += wkv_put_gradients(gk + t * stride + i * VL, gv + t * stride + i * VL, adds,
                               sum.n * from_before + behind[t].n * from_behind,
                               sum.d * from_before + behind[t].d * from_behind, from_own * g,
                               value, out, WKV_COUNT(i));
@@ -286,10 +299,11 @@ K_INLINE void wkv_safe_backward_scan(float *gk, float *gv, float *scratch, const
   }
 }
 
-K_INLINE void wkv_fast_backward_scan(bool weights, float *gk, float *gv, float *scratch,
-                                       const float *k, const float *v, const float *y,
-                                       const k_wkv_plan *plan, const wkv_panel *panel,
-                                       size_t lane, int vectors, size_t last) {
+K_INLINE void wkv_fast_backward_scan(bool weights, bool adds, float *gk, float *gv,
+                                     float *scratch, const float *k, const float *v,
+                                     const float *y, const k_wkv_plan *plan,
+                                     const wkv_panel *panel, size_t lane, int vectors,
+                                     size_t last) {
   const float *chunk = scratch + wkv_gradient_chunks(plan, 0) + panel->chunk + lane;
   const float *g_in = scratch + wkv_g(plan) + panel->tokens + lane;
   k += panel->tokens + lane;
@@ -301,7 +315,9 @@ K_INLINE void wkv_fast_backward_scan(bool weights, float *gk, float *gv, float *
   vf max[WKV_VECTORS], decay[WKV_VECTORS], rest[WKV_VECTORS], bonus[WKV_VECTORS];
   vf gw[WKV_VECTORS], gu[WKV_VECTORS];
   wkv_terms sum[WKV_VECTORS];
-  wkv_terms behind[WKV_PART][WKV_VECTORS];
+  // Per token: G and H of what lies behind; e, v, g, y, which in column order would come from far away
+  // once more.
+  vf kept[WKV_PART][6][WKV_VECTORS];
   WKV_EACH {
     decay[i] = WKV_LOAD(scratch + wkv_table(plan, WKV_DECAY) + lane, i);
     rest[i] = WKV_LOAD(scratch + wkv_table(plan, WKV_DECAY_REST) + lane, i);
@@ -311,22 +327,38 @@ K_INLINE void wkv_fast_backward_scan(bool weights, float *gk, float *gv, float *
     sum[i] = wkv_load_terms(chunk + WKV_FAST_GRADIENT * values + i * VL, values, WKV_COUNT(i));
   }
   for (size_t t = steps; t-- > 0;) {
+    size_t later = (t - WKV_PREFETCH_STEPS) * stride;
     WKV_EACH {
-      behind[t][i] = sum[i];
-      vf g = WKV_LOAD(g_in + t * stride, i), h = g * WKV_LOAD(y + t * stride, i);
-      sum[i] = wkv_stepped_terms(sum[i], g, h, decay[i], rest[i]);
+      WKV_PREFETCH(k, later, i);
+      WKV_PREFETCH(v, later, i);
+      WKV_PREFETCH(g_in, later, i);
+      WKV_PREFETCH(y, later, i);
+      vf e = WKV_LOAD(k + t * stride, i), value = WKV_LOAD(v + t * stride, i);
+      if (!weights) e = wkv_weight(e, max[i]);
+      vf g = WKV_LOAD(g_in + t * stride, i), out = WKV_LOAD(y + t * stride, i);
+      kept[t][0][i] = sum[i].g;
+      kept[t][1][i] = sum[i].h;
+      kept[t][2][i] = e;
+      kept[t][3][i] = value;
+      kept[t][4][i] = g;
+      kept[t][5][i] = out;
+      // The derivatives of what lies behind are used here and now; those of the rest below.
+      gw[i] += e * (value * sum[i].dg - sum[i].dh);
+      sum[i] = wkv_stepped_terms(sum[i], g, g * out, decay[i], rest[i]);
     }
   }
   WKV_EACH sum[i] = wkv_load_terms(chunk + i * VL, values, WKV_COUNT(i));
   for (size_t t = 0; t < steps; t++) {
+    size_t later = (t + WKV_PREFETCH_STEPS) * stride;
     WKV_EACH {
-      vf g = WKV_LOAD(g_in + t * stride, i), out = WKV_LOAD(y + t * stride, i);
-      vf e = WKV_LOAD(k + t * stride, i), value = WKV_LOAD(v + t * stride, i);
-      if (!weights) e = wkv_weight(e, max[i]);
-      gu[i] += wkv_add_gradients(gk + t * stride + i * VL, gv + t * stride + i * VL,
-                                 e * (sum[i].g + behind[t][i].g), e * (sum[i].h + behind[t][i].h),
-                                 e * bonus[i] * g, value, out, WKV_COUNT(i));
-      gw[i] += e * (value * (sum[i].dg + behind[t][i].dg) - (sum[i].dh + behind[t][i].dh));
+      WKV_PREFETCH_TO_WRITE(gk, later, i);
+      WKV_PREFETCH_TO_WRITE(gv, later, i);
+      vf e = kept[t][2][i], value = kept[t][3][i], g = kept[t][4][i], out = kept[t][5][i];
+      gu[i] += wkv_put_gradients(gk + t * stride + i * VL, gv + t * stride + i * VL, adds,
+                                 e * (sum[i].g + kept[t][0][i]),
+                                 e * (sum[i].h + kept[t][1][i]), e * bonus[i] * g, value, out,
+                                 WKV_COUNT(i));
+      gw[i] += e * (value * sum[i].dg - sum[i].dh);
       sum[i] = wkv_stepped_terms(sum[i], g, g * out, decay[i], rest[i]);
     }
   }
@@ -337,16 +369,18 @@ K_INLINE void wkv_fast_backward_scan(bool weights, float *gk, float *gv, float *
 }
 
 K_IMPLEMENTS(wkv_backward_scan);
-void K_FN(wkv_backward_scan)(float *gk, float *gv, float *scratch, const float *k,
+void K_FN(wkv_backward_scan)(float *gk, float *gv, bool adds, float *scratch, const float *k,
                              const float *v, const float *y, const k_wkv_plan *plan,
                              size_t index) {
   WKV_PANELS(plan, index, panel) {
     if (plan->form == K_WKV_SAFE) {
-      WKV_BLOCKS(panel, wkv_safe_backward_scan, gk, gv, scratch, k, v, y, plan)
+      WKV_BLOCKS(panel, wkv_safe_backward_scan, gk, gv, adds, scratch, k, v, y, plan)
     } else if (plan->form == K_WKV_FAST) {
-      WKV_BLOCKS(panel, wkv_fast_backward_scan, false, gk, gv, scratch, k, v, y, plan)
+      WKV_BLOCKS(panel, wkv_fast_backward_scan, false, adds, gk, gv, scratch, k, v, y, plan)
+    } else if (adds) {
+      WKV_BLOCKS(panel, wkv_fast_backward_scan, true, true, gk, gv, scratch, k, v, y, plan)
     } else {
-      WKV_BLOCKS(panel, wkv_fast_backward_scan, true, gk, gv, scratch, k, v, y, plan)
+      WKV_BLOCKS(panel, wkv_fast_backward_scan, true, false, gk, gv, scratch, k, v, y, plan)
     }
   }
 }

@@ -25,39 +25,65 @@ K_INLINE void wkv_safe_sums(float *scratch, const float *k, const float *v,
   }
 }
 
-// As above, relative to the largest key of the chunk, which is stored too; or `k` holds weights.
-K_INLINE void wkv_fast_sums(bool weights, float *scratch, const float *k, const float *v,
+// As above, relative to the largest key of the chunk, which is stored too; or `k` holds weights. All
+// numerators are 0 without `values`.
+K_INLINE void wkv_fast_sums(bool weights, bool values, float *scratch, const float *k, const float *v,
                               const k_wkv_plan *plan, const wkv_panel *panel, size_t lane,
                               int vectors, size_t last) {
   float *chunk = scratch + wkv_chunks(plan, 0) + panel->chunk + lane;
   k += panel->tokens + lane;
-  v += panel->tokens + lane;
+  if (values) v += panel->tokens + lane;
   size_t stride = panel->stride, steps = panel->steps;
   vf max[WKV_VECTORS], decay[WKV_VECTORS], rest[WKV_VECTORS], power[WKV_VECTORS];
   vf n_before[WKV_VECTORS], d_before[WKV_VECTORS], n_behind[WKV_VECTORS], d_behind[WKV_VECTORS];
   WKV_EACH {
     decay[i] = WKV_LOAD(scratch + wkv_table(plan, WKV_DECAY) + lane, i);
-    rest[i] = WKV_LOAD(scratch + wkv_table(plan, WKV_DECAY_REST) + lane, i);
+    rest[i] = wkv_correction(
+      decay[i], WKV_LOAD(scratch + wkv_table(plan, WKV_DECAY_REST) + lane, i));
     power[i] = v_set1(1);
     n_before[i] = d_before[i] = n_behind[i] = d_behind[i] = v_set1(0);
   }
   if (!weights) {
-    WKV_EACH max[i] = WKV_LOAD(k, i);
-    for (size_t t = 1; t < steps; t++) {
-      WKV_EACH max[i] = v_max(WKV_LOAD(k + t * stride, i), max[i]);
+    vf poison[WKV_VECTORS];
+    WKV_EACH {
+      max[i] = WKV_LOAD(k, i);
+      poison[i] = v_set1(0);
     }
+    for (size_t t = 0; t < steps; t++) {
+      if (values) WKV_FETCH(v + t * stride, 0);
+      WKV_EACH {
+        vf key = WKV_LOAD(k + t * stride, i);
+        max[i] = v_max(key, max[i]);
+        poison[i] = poison[i] + wkv_poison(key);
+      }
+    }
+    // NaN if any key of the chunk is not finite: so are then all weights.
+    WKV_EACH max[i] = max[i] + poison[i];
     WKV_EACH WKV_STORE(chunk + WKV_FAST_MAX * plan->chunk_stride, i, max[i]);
   }
+  const bool scattered = wkv_is_scattered(plan);
+  const size_t ahead = scattered ? WKV_FETCH_TOKENS * stride : wkv_ahead(panel, lane, vectors);
   for (size_t t = 0; t < steps; t++) {
+    WKV_FETCH(k + t * stride + ahead, 0);
+    if (weights && values) WKV_FETCH(v + t * stride + ahead, 0);
     WKV_EACH {
       vf e = WKV_LOAD(k + t * stride, i);
       if (!weights) e = wkv_weight(e, max[i]);
-      vf ev = e * WKV_LOAD(v + t * stride, i);
-      n_before[i] = wkv_decayed(n_before[i], decay[i], rest[i], ev);
-      d_before[i] = wkv_decayed(d_before[i], decay[i], rest[i], e);
-      n_behind[i] += power[i] * ev;
+      if (values) {
+        vf ev = e * WKV_LOAD(v + t * stride, i);
+        n_before[i] = n_before[i] * decay[i] + ev;
+        n_behind[i] += power[i] * ev;
+      }
+      d_before[i] = d_before[i] * decay[i] + e;
       d_behind[i] += power[i] * e;
-      power[i] = wkv_decayed(power[i], decay[i], rest[i], v_set1(0));
+      power[i] = power[i] * decay[i];
+    }
+    if (t % WKV_CORRECTED == WKV_CORRECTED - 1) {
+      WKV_EACH {
+        n_before[i] = n_before[i] * rest[i] + n_before[i];
+        d_before[i] = d_before[i] * rest[i] + d_before[i];
+        power[i] = power[i] * rest[i] + power[i];
+      }
     }
   }
   WKV_EACH {
@@ -73,11 +99,15 @@ void K_FN(wkv_sums)(float *scratch, const float *k, const float *v, const k_wkv_
                     size_t index) {
   WKV_PANELS(plan, index, panel) {
     if (plan->form == K_WKV_SAFE) {
-      WKV_BLOCKS(panel, wkv_safe_sums, scratch, k, v, plan)
+      WKV_SINGLES(panel, wkv_safe_sums, scratch, k, v, plan)
+    } else if (plan->form == K_WKV_FAST && v != NULL) {
+      WKV_SINGLES(panel, wkv_fast_sums, false, true, scratch, k, v, plan)
     } else if (plan->form == K_WKV_FAST) {
-      WKV_BLOCKS(panel, wkv_fast_sums, false, scratch, k, v, plan)
+      WKV_SINGLES(panel, wkv_fast_sums, false, false, scratch, k, v, plan)
+    } else if (v != NULL) {
+      WKV_SINGLES(panel, wkv_fast_sums, true, true, scratch, k, v, plan)
     } else {
-      WKV_BLOCKS(panel, wkv_fast_sums, true, scratch, k, v, plan)
+      WKV_SINGLES(panel, wkv_fast_sums, true, false, scratch, k, v, plan)
     }
   }
 }
@@ -130,7 +160,7 @@ K_INLINE void wkv_to_common_max(float *scratch, const k_wkv_plan *plan, size_t b
   const float *own_max = values + WKV_FAST_MAX * stride;
   vf max = v_load_n(own_max + wkv_chunk_at(plan, batch, 0), count);
   for (size_t i = 1; i < chunks; i++) {
-    max = v_max(v_load_n(own_max + wkv_chunk_at(plan, batch, i), count), max);
+    max = v_max_nan(v_load_n(own_max + wkv_chunk_at(plan, batch, i), count), max);
   }
   for (size_t i = 0; i < chunks; i++) {
     float *chunk = values + wkv_chunk_at(plan, batch, i);
@@ -219,7 +249,7 @@ K_INLINE void wkv_safe_scan(float *y, const float *scratch, const float *k, cons
   }
 }
 
-K_INLINE void wkv_fast_scan(bool weights, float *y, float *e_out, const float *scratch,
+K_INLINE void wkv_fast_scan(bool weights, bool streamed, float *y, float *e_out, const float *scratch,
                               const float *k, const float *v, const k_wkv_plan *plan,
                               const wkv_panel *panel, size_t lane, int vectors, size_t last) {
   const float *chunk = scratch + wkv_chunks(plan, 0) + panel->chunk + lane;
@@ -231,29 +261,46 @@ K_INLINE void wkv_fast_scan(bool weights, float *y, float *e_out, const float *s
   vf max[WKV_VECTORS], decay[WKV_VECTORS], rest[WKV_VECTORS], bonus[WKV_VECTORS];
   vf n[WKV_VECTORS], d[WKV_VECTORS];
   // Per token: numerator and denominator without what lies before it; e·v and e.
-  vf kept[WKV_PART][4][WKV_VECTORS];
+  vf kept[WKV_PART][4][1];
   WKV_EACH {
     decay[i] = WKV_LOAD(scratch + wkv_table(plan, WKV_DECAY) + lane, i);
-    rest[i] = WKV_LOAD(scratch + wkv_table(plan, WKV_DECAY_REST) + lane, i);
+    rest[i] = wkv_correction(
+      decay[i], WKV_LOAD(scratch + wkv_table(plan, WKV_DECAY_REST) + lane, i));
     bonus[i] = WKV_LOAD(scratch + wkv_table(plan, WKV_BONUS) + lane, i);
     if (!weights) max[i] = WKV_LOAD(scratch + wkv_max_table(plan, panel->batch) + lane, i);
     n[i] = WKV_LOAD(chunk + 2 * plan->chunk_stride, i);
     d[i] = WKV_LOAD(chunk + 3 * plan->chunk_stride, i);
   }
+  const bool scattered = wkv_is_scattered(plan);
+  const size_t near = WKV_FETCH_TOKENS * stride, ahead = wkv_ahead(panel, lane, vectors);
   for (size_t t = steps; t-- > 0;) {
+    if (scattered) {
+      WKV_FETCH(k + t * stride - near, 0);
+      WKV_FETCH(v + t * stride - near, 0);
+    } else if (!streamed) {
+      WKV_FETCH(y + t * stride, 1);
+    }
+    if (!weights && !streamed && e_out) WKV_FETCH(e_out + t * stride - near, 1);
     WKV_EACH {
       vf e = WKV_LOAD(k + t * stride, i);
       if (!weights) {
         e = wkv_weight(e, max[i]);
-        if (e_out) WKV_STORE(e_out + t * stride, i, e);
+        if (e_out && streamed) wkv_stream(e_out + t * stride + i * VL, e);
+        else if (e_out) WKV_STORE(e_out + t * stride, i, e);
       }
       vf ev = e * WKV_LOAD(v + t * stride, i);
       kept[t][0][i] = n[i] + bonus[i] * ev;
       kept[t][1][i] = d[i] + bonus[i] * e;
       kept[t][2][i] = ev;
       kept[t][3][i] = e;
-      n[i] = wkv_decayed(n[i], decay[i], rest[i], ev);
-      d[i] = wkv_decayed(d[i], decay[i], rest[i], e);
+      n[i] = n[i] * decay[i] + ev;
+      d[i] = d[i] * decay[i] + e;
+    }
+    if ((steps - t) % WKV_CORRECTED == 0) {
+      WKV_EACH {
+        n[i] = n[i] * rest[i] + n[i];
+        d[i] = d[i] * rest[i] + d[i];
+      }
     }
   }
   WKV_EACH {
@@ -261,10 +308,25 @@ K_INLINE void wkv_fast_scan(bool weights, float *y, float *e_out, const float *s
     d[i] = WKV_LOAD(chunk + plan->chunk_stride, i);
   }
   for (size_t t = 0; t < steps; t++) {
+    if (scattered) {
+      WKV_FETCH(y + t * stride + near, 1);
+    } else {
+      const size_t next = (steps - 1 - t) * stride + ahead;
+      WKV_FETCH(k + next, 0);
+      WKV_FETCH(v + next, 0);
+    }
     WKV_EACH {
-      WKV_STORE(y + t * stride, i, (n[i] + kept[t][0][i]) / (d[i] + kept[t][1][i]));
-      n[i] = wkv_decayed(n[i], decay[i], rest[i], kept[t][2][i]);
-      d[i] = wkv_decayed(d[i], decay[i], rest[i], kept[t][3][i]);
+      vf result = (n[i] + kept[t][0][i]) / (d[i] + kept[t][1][i]);
+      if (streamed) wkv_stream(y + t * stride + i * VL, result);
+      else WKV_STORE(y + t * stride, i, result);
+      n[i] = n[i] * decay[i] + kept[t][2][i];
+      d[i] = d[i] * decay[i] + kept[t][3][i];
+    }
+    if (t % WKV_CORRECTED == WKV_CORRECTED - 1) {
+      WKV_EACH {
+        n[i] = n[i] * rest[i] + n[i];
+        d[i] = d[i] * rest[i] + d[i];
+      }
     }
   }
 }
@@ -272,13 +334,18 @@ K_INLINE void wkv_fast_scan(bool weights, float *y, float *e_out, const float *s
 K_IMPLEMENTS(wkv_forward_scan);
 void K_FN(wkv_forward_scan)(float *y, float *e, const float *scratch, const float *k,
                             const float *v, const k_wkv_plan *plan, size_t index) {
+  // The last tokens first: they are those that the chunk sums have left in the cache.
+  index = plan->items - 1 - index;
   WKV_PANELS(plan, index, panel) {
     if (plan->form == K_WKV_SAFE) {
-      WKV_BLOCKS(panel, wkv_safe_scan, y, scratch, k, v, plan)
-    } else if (plan->form == K_WKV_FAST) {
-      WKV_BLOCKS(panel, wkv_fast_scan, false, y, e, scratch, k, v, plan)
+      WKV_SINGLES(panel, wkv_safe_scan, y, scratch, k, v, plan)
+    } else if (plan->form == K_WKV_FROM_WEIGHTS) {
+      WKV_SINGLES(panel, wkv_fast_scan, true, false, y, NULL, scratch, k, v, plan)
+    } else if (wkv_is_streamed(plan, y) && (uintptr_t)e % 64 == 0) {
+      WKV_SINGLES(panel, wkv_fast_scan, false, true, y, e, scratch, k, v, plan)
     } else {
-      WKV_BLOCKS(panel, wkv_fast_scan, true, y, NULL, scratch, k, v, plan)
+      WKV_SINGLES(panel, wkv_fast_scan, false, false, y, e, scratch, k, v, plan)
     }
   }
+  wkv_end_stream();
 }

@@ -6,8 +6,8 @@
 // leaves for the forward walk stays on the stack.
 #include "wkv_layout.h"
 
-// Vectors of a full block. Three of 16 lanes read 48 channels in one go; the narrower levels have
-// half the registers.
+// Vectors of a full block of the backward. Three of 16 lanes read 48 channels in one go; the narrower
+// levels have half the registers.
 enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
 
 // `body(…, lane, vectors, last)` for all blocks of a panel: `vectors` and, except in the last block,
@@ -27,6 +27,16 @@ enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
     }                                                        \
   }
 
+// The same with blocks of one vector, for the forward: what it keeps per token of a chunk then fits
+// into the first-level cache, and tokens far apart, whose lines share few places in that cache, evict
+// each other less.
+#define WKV_SINGLES(panel, body, ...)                                    \
+  for (size_t lane = 0; lane < (panel).lanes; lane += VL) {              \
+    size_t left = (panel).lanes - lane;                                  \
+    if (left >= VL) body(__VA_ARGS__, &(panel), lane, 1, VL);            \
+    else body(__VA_ARGS__, &(panel), lane, 1, left);                     \
+  }
+
 // The panels of an item.
 #define WKV_PANELS(plan, index, panel)                                                    \
   for (size_t at = (index) * (plan)->panels_per_item, end = at + (plan)->panels_per_item; \
@@ -40,6 +50,55 @@ enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
 #define WKV_LOAD(p, i) v_load_n((p) + (i) * VL, WKV_COUNT(i))
 #define WKV_STORE(p, i, x) v_store_n((p) + (i) * VL, x, WKV_COUNT(i))
 
+// Fetches vector i of a token that is reached some steps later, into the second-level cache: in column
+// order tokens lie so far apart that no hardware prefetcher follows, and on the same few sets of the
+// first level. The address may lie outside the array; nothing is read then.
+enum { WKV_PREFETCH_STEPS = 8 };
+#define WKV_PREFETCH(p, offset, i) \
+  __builtin_prefetch((const void *)((uintptr_t)(p) + ((offset) + (i) * VL) * sizeof(float)), 0, 2)
+#define WKV_PREFETCH_TO_WRITE(p, offset, i) \
+  __builtin_prefetch((const void *)((uintptr_t)(p) + ((offset) + (i) * VL) * sizeof(float)), 1, 2)
+
+// Fetches the lines that hold a block's lanes of one token.
+#define WKV_FETCH(p, write) WKV_EACH __builtin_prefetch((p) + i * VL, write)
+
+// Whether the tokens of a chunk lie far apart: often a multiple of a page, so that few of them fit
+// into the cache at a time and must be fetched shortly before they are used.
+K_INLINE bool wkv_is_scattered(const k_wkv_plan *plan) { return plan->group > 1; }
+
+// Tokens between a fetch and the use in a scattered chunk: about the latency of memory.
+enum { WKV_FETCH_TOKENS = 4 };
+
+// From a block's first token to that of the block that is walked next, in floats: the lanes beside it
+// or the first lanes of the chunk that follows.
+K_INLINE size_t wkv_ahead(const wkv_panel *panel, size_t lane, int vectors) {
+  const size_t width = (size_t)vectors * VL;
+  return lane + width < panel->lanes ? width : panel->steps * panel->stride - lane;
+}
+
+// Whether results are written past the caches: the tensors do not fit into them, tokens are
+// contiguous, and every store fills a line.
+K_INLINE bool wkv_is_streamed(const k_wkv_plan *plan, const float *y) {
+  enum { FLOATS = 1 << 20 };
+  return K_LEVEL == 512 && plan->group == 1 && plan->channels % VL == 0 &&
+         plan->token_floats >= FLOATS && (uintptr_t)y % 64 == 0;
+}
+
+K_INLINE void wkv_stream(float *p, vf x) {
+#if K_LEVEL == 512
+  _mm512_stream_ps(p, (__m512)x);
+#else
+  v_store(p, x);
+#endif
+}
+
+// Before other threads may read what was streamed.
+K_INLINE void wkv_end_stream(void) {
+#if K_LEVEL == 512
+  _mm_sfence();
+#endif
+}
+
 // 0, or NaN where x is not finite.
 K_INLINE vf wkv_poison(vf x) { return x * v_set1(0.0f); }
 
@@ -49,8 +108,15 @@ K_INLINE vf wkv_decayed(vf sum, vf decay, vf rest, vf added) {
   return sum * decay + (sum * rest + added);
 }
 
-// A token's weight e from its key and the largest key.
-K_INLINE vf wkv_weight(vf key, vf max) { return v_exp(key - max) + wkv_poison(key); }
+// Steps of a forward scan between corrections, for which the factor is one float: what its rounding
+// leaves of older terms is put right for all of them at once, and what it leaves of the others is
+// below a float's own rounding.
+enum { WKV_CORRECTED = 8 };
+
+K_INLINE vf wkv_correction(vf decay, vf rest) { return rest / decay * v_set1(WKV_CORRECTED); }
+
+// A token's weight e from its key and the largest key, which is NaN where a key is not finite.
+K_INLINE vf wkv_weight(vf key, vf max) { return v_exp(key - max); }
 
 // MARK: - Safe form: sums scaled by the largest term's exponent
 

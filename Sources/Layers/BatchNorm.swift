@@ -27,7 +27,10 @@ public final class BatchNorm: Module {
   /// The weight of a new batch in the averages.
   public let momentum: Float
 
-  private let isTraining = Atomic<Bool>(false)
+  private let training = Atomic<Bool>(false)
+
+  /// Whether the batch's own statistics are used.
+  public var isTraining: Bool { training.load(ordering: .acquiring) }
   private let folded = FoldCache<(scale: Tensor, shift: Tensor)>()
 
   /// A layer for a number of channels.
@@ -55,7 +58,7 @@ public final class BatchNorm: Module {
 
   /// Batch statistics in training, running averages otherwise.
   public func modeChanged(isTraining: Bool) {
-    self.isTraining.store(isTraining, ordering: .releasing)
+    training.store(isTraining, ordering: .releasing)
   }
 
   /// What the layer does in evaluation, as `scale · x + shift`, both `[C]`.
@@ -69,12 +72,9 @@ public final class BatchNorm: Module {
     }
   }
 
-  /// Whether the statistics are those of the batch.
-  package var usesBatchStatistics: Bool { isTraining.load(ordering: .acquiring) }
-
   /// Normalises `[N, …, C]`; in training there must be more than one value for each channel.
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    guard usesBatchStatistics else {
+    guard isTraining else {
       let (scale, shift) = affine
       return x.channelScaled(by: scale, shift: shift)
     }

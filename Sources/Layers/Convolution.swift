@@ -67,7 +67,7 @@ public final class Convolution: Module {
 
   /// Convolves with other values than the layer's own, such as folded ones, and applies `relu` or
   /// nothing to the result.
-  func convolved(
+  public func convolved(
     _ x: Tensor, weight: Tensor, bias: Tensor?, activation: Activation = .none
   ) -> Tensor {
     if isPointwise {

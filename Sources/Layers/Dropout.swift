@@ -2,13 +2,15 @@ public import Randomness
 import Synchronization
 public import TensorCore
 
-/// Sets elements to 0 at random in training and scales the others by 1/(1 − p); does nothing in
+/// Sets elements, or whole channels of an item, to 0 at random in training and scales the others by 1/(1 − p); does nothing in
 /// evaluation, the initial mode.
 ///
 /// Source: Srivastava et al., *Dropout*, JMLR 15, 2014.
 public final class Dropout: Module {
   /// The probability of an element to become 0, in `0..<1`.
   public let probability: Float
+  /// Whether the channels of an item become 0 as a whole.
+  public let dropsChannels: Bool
 
   private let generator: Mutex<SeededGenerator>
   private let isTraining = Atomic<Bool>(false)
@@ -17,10 +19,14 @@ public final class Dropout: Module {
   ///
   /// - Parameters:
   ///   - probability: In `0..<1`.
+  ///   - dropsChannels: Whether the channels of an item become 0 as a whole (2D and 3D dropout).
   ///   - generator: Gives the seed of the masks.
-  public init(probability: Float, using generator: inout SeededGenerator) {
+  public init(
+    probability: Float, dropsChannels: Bool = false, using generator: inout SeededGenerator
+  ) {
     precondition((0..<1).contains(probability), "dropout: probability \(probability)")
     self.probability = probability
+    self.dropsChannels = dropsChannels
     self.generator = Mutex(SeededGenerator(seed: generator.next()))
   }
 
@@ -36,7 +42,9 @@ public final class Dropout: Module {
   public func callAsFunction(_ x: Tensor) -> Tensor {
     guard probability > 0, isTraining.load(ordering: .acquiring) else { return x }
     let (probability, scale) = (probability, 1 / (1 - probability))
-    let mask = Tensor(x.shape) { values in
+    var sizes = x.shape.dimensions
+    if dropsChannels { for axis in 1..<max(1, sizes.count - 1) { sizes[axis] = 1 } }
+    let mask = Tensor(Shape(sizes)) { values in
       generator.withLock { generator in
         for index in values.indices {
           values[index] = generator.nextUniform() < probability ? 0 : scale

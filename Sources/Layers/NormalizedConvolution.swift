@@ -49,7 +49,7 @@ public final class NormalizedConvolution: Sendable {
   /// - Returns: `[N, H', W', out]`.
   public func callAsFunction(_ x: Tensor, activation: Activation = .none) -> Tensor {
     let parameters = [convolution.weight, norm.weight, norm.bias]
-    if norm.usesBatchStatistics || parameters.contains(where: \.requiresGradient) {
+    if norm.isTraining || parameters.contains(where: \.requiresGradient) {
       let y = norm(convolution(x))
       return activation == .relu ? y.relu() : y
     }

@@ -6,9 +6,8 @@ public import Randomness
 public enum ModelCatalogue {
   /// The kinds of networks.
   public static let architectures: [any RestorationModel.Type] = [
-    RestoreRWKV.self,
-    FSRWKV.self,
-    GDKVM.self,
+    RestoreRWKV.self, FSRWKV.self, GDKVM.self, StrokePathNetwork.self, DnCNN.self, NAFNet.self,
+    UNet.self, TVConvNet.self,
   ]
 
   /// The kind of network with this name.
@@ -42,6 +41,11 @@ public struct ModelDescription: Codable, Sendable {
   public init<Model: RestorationModel>(_ model: Model) {
     architecture = Model.self
     configuration = model.configuration
+  }
+
+  init(architecture: any RestorationModel.Type, configuration: any ModelConfiguration) {
+    self.architecture = architecture
+    self.configuration = configuration
   }
 
   /// The description of a preset.

@@ -22,6 +22,9 @@ public protocol RestorationModel: Module {
   /// Heights and widths that ``forward(_:)`` takes are multiples of this.
   var sizeMultiple: Int { get }
 
+  /// The one size of images that ``forward(_:)`` takes, nil for any multiple.
+  var boundSize: (height: Int, width: Int)? { get }
+
   /// Multiply-adds of all convolutions and linear maps for one image, as the paper counts them.
   ///
   /// - Parameters:
@@ -72,6 +75,9 @@ extension BandedModel {
 }
 
 extension RestorationModel {
+  /// Any size.
+  public var boundSize: (height: Int, width: Int)? { nil }
+
   /// Restores images of any height and width.
   ///
   /// Sizes that are no multiples of ``sizeMultiple`` are continued at the bottom and at the right by
@@ -86,6 +92,49 @@ extension RestorationModel {
     return Engine.shared.perform {
       forward(x.reflected(toMultipleOf: sizeMultiple))
         .cropped(height: x.shape[1], width: x.shape[2])
+    }
+  }
+}
+
+extension RestorationModel {
+  /// A plan of ``callAsFunction(_:)`` for images of one shape.
+  ///
+  /// - Parameters:
+  ///   - shape: `[N, H, W, inChannels]`, of any height and width.
+  ///   - precision: Of the operations that have a choice.
+  /// - Returns: A plan that runs this network's parameters as they are at each run.
+  /// - Throws: ``PlanError`` if the network looks at values while it computes.
+  public func plan(
+    for shape: Shape, precision: Precision = .float32
+  ) throws(PlanError) -> InferencePlan {
+    try InferencePlan(shape, precision: precision, parameters: plannedParameters) { self($0) }
+  }
+
+  /// All of the state: a layer may keep what it made of its parameters.
+  fileprivate var plannedParameters: [Tensor] {
+    state.compactMap { entry in
+      switch entry.content {
+      case .parameter(let parameter), .buffer(let parameter): parameter.tensor.detached()
+      case .derived: nil
+      }
+    }
+  }
+}
+
+extension BandedModel {
+  /// A plan of ``restoredInBands(of:_:)`` for images of one shape.
+  ///
+  /// - Parameters:
+  ///   - rows: Rows of a band, at least 1.
+  ///   - shape: `[N, H, W, inChannels]`, of any height and width.
+  ///   - precision: Of the operations that have a choice.
+  /// - Returns: A plan that runs this network's parameters as they are at each run.
+  /// - Throws: ``PlanError`` if the network looks at values while it computes.
+  public func planInBands(
+    of rows: Int, for shape: Shape, precision: Precision = .float32
+  ) throws(PlanError) -> InferencePlan {
+    try InferencePlan(shape, precision: precision, parameters: plannedParameters) {
+      self.restoredInBands(of: rows, $0)
     }
   }
 }

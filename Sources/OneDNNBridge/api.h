@@ -24,8 +24,10 @@
 // clang-format off
 #define API_COMMON(X) \
   X(engine_create) X(engine_destroy) X(memory_create) X(memory_desc_get_size) X(memory_destroy) \
-  X(memory_set_data_handle) X(primitive_attr_create) X(primitive_attr_destroy) \
-  X(primitive_attr_set_fpmath_mode) X(primitive_attr_set_scratchpad_mode) X(primitive_create) \
+  X(memory_set_data_handle) X(post_ops_append_eltwise) X(post_ops_create) X(post_ops_destroy) \
+  X(primitive_attr_create) X(primitive_attr_destroy) \
+  X(primitive_attr_set_fpmath_mode) X(primitive_attr_set_post_ops) \
+  X(primitive_attr_set_scratchpad_mode) X(primitive_create) \
   X(primitive_desc_destroy) X(primitive_desc_query) X(primitive_desc_query_md) \
   X(primitive_destroy) X(primitive_execute) X(reorder_primitive_desc_create) \
   X(set_max_cpu_isa) X(stream_create) X(stream_destroy) X(stream_wait) X(version)
@@ -149,6 +151,15 @@ static inline dnnl_status_t api_conv_backward_weights(
       w->before, w->after);
   if (status != dnnl_success) return status;
   return dnnl.primitive_desc_create(result, &operation, attributes, engine, forward);
+#endif
+}
+
+// Appends `y > 0 ? y : slope · y` to what is done to a result.
+static inline dnnl_status_t api_append_relu(dnnl_post_ops_t post_ops, float slope) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl.post_ops_append_eltwise(post_ops, dnnl_eltwise_relu, slope, 0);
+#else
+  return dnnl.post_ops_append_eltwise(post_ops, 1, dnnl_eltwise_relu, slope, 0);
 #endif
 }
 

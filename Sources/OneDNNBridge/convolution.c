@@ -147,12 +147,24 @@ static size_t strided_slack(const onednn_conv_shape *s, int threads) {
   return strided && s->in_channels % 16 != 0 ? 16 * (size_t)threads * pixels : 0;
 }
 
+// Lets the primitive apply the activation while the result is in registers.
+static bool append_relu(dnnl_primitive_attr_t attributes, float slope) {
+  dnnl_post_ops_t post_ops = NULL;
+  if (!bridge_check(dnnl.post_ops_create(&post_ops), "convolution: activation")) return false;
+  dnnl_status_t status = api_append_relu(post_ops, slope);
+  if (status == dnnl_success) status = dnnl.primitive_attr_set_post_ops(attributes, post_ops);
+  dnnl.post_ops_destroy(post_ops);
+  return bridge_check(status, "convolution: activation");
+}
+
 static bool build(
     onednn_conv *conv, const onednn_conv_shape *shape, layouts *l,
     dnnl_primitive_attr_t *attributes) {
   if (bridge_engine() == NULL) return false;
   bridge_use_threads(conv->threads);
-  if (!describe(l, shape) || !bridge_attributes(attributes)
+  if (!describe(l, shape) || !bridge_attributes(attributes)) return false;
+  const bool has_relu = shape->has_relu && conv->kind == ONEDNN_FORWARD;
+  if ((has_relu && !append_relu(*attributes, shape->relu_slope))
       || !choose(conv, shape, l, *attributes)) {
     return false;
   }

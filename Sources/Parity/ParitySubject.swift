@@ -47,7 +47,10 @@ extension ParitySubject {
 enum ParityRegistry {
   static let subjects: [any ParitySubject.Type] =
     RWKVFamily.subjects + MetricFamily.subjects + FillFamily.subjects
-    + FrequencyFamily.subjects + FDConvFamily.subjects + GDKVMFamily.subjects
+    + StrokeFamily.subjects + SegmentationMetricFamily.subjects
+    + GDKVMFamily.subjects
+    + FrequencyFamily.subjects + FDConvFamily.subjects
+    + ConvolutionFamily.subjects
 
   /// The subject of that name, nil if this build does not have it.
   static func subject(named name: String) -> (any ParitySubject.Type)? {

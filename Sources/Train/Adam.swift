@@ -34,8 +34,10 @@ public final class Adam: Optimizer {
   ///   was changed.
   public func step(_ gradients: Gradients, learningRate: Double) -> Double {
     Engine.shared.perform {
-      let found = parameters.map { $0.parameter.gradient(in: gradients) }
-      let norm = found.reduce(0) { $0 + ($1?.sumOfSquares ?? 0) }.squareRoot()
+      let found = parameters.indices.compactMap { index in
+        parameters[index].parameter.gradient(in: gradients).map { (index: index, gradient: $0) }
+      }
+      let norm = Tensor.sumOfSquares(of: found.map(\.gradient)).squareRoot()
       guard norm.isFinite else { return norm }
       steps += 1
       let step = AdamStep(
@@ -43,12 +45,13 @@ public final class Adam: Optimizer {
         epsilon: section.eps, weightDecay: section.weightDecay,
         isDecoupled: section.name == "adamw", number: steps,
         gradientScale: section.clip > 0 && norm > section.clip ? section.clip / norm : 1)
-      for (index, gradient) in found.enumerated() {
-        guard let gradient else { continue }
-        let (first, second) = moments[index]
-        parameters[index].parameter.update {
-          step.apply(to: $0, first: first, second: second, gradient: gradient)
-        }
+      Parameter.update(found.map { parameters[$0.index].parameter }) { weights in
+        step.apply(
+          to: zip(weights, found).map { weights, found in
+            let (first, second) = moments[found.index]
+            return AdamStep.Group(
+              weights: weights, first: first, second: second, gradient: found.gradient)
+          })
       }
       return norm
     }

@@ -41,9 +41,9 @@ extension Trainer {
         + ", slice by slice.",
       limitations: "Not for diagnosis or treatment. Not tested on images unlike the training data.",
       metrics: metrics, weightsSHA256: digest,
-      references: [
-        "Yang et al., Restore-RWKV, arXiv 2407.11087, IEEE JBHI 30(1), 2026."
-      ], license: "Apache-2.0")
+      references: model is RestoreRWKV
+        ? ["Yang et al., Restore-RWKV, arXiv 2407.11087, IEEE JBHI 30(1), 2026."] : [],
+      license: "Apache-2.0")
     try runFolder.write(card.json(), to: folder + "/model.json")
     return folder
   }

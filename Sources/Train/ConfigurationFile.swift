@@ -40,7 +40,9 @@ extension TrainingConfiguration {
       self = try decoder.decode(
         Self.self, from: JSONSerialization.data(withJSONObject: merged))
     } catch let error as DecodingError {
-      throw .invalidValue(key: Self.path(of: error), reason: "the value has the wrong type")
+      var reason = "the value has the wrong type"
+      if case .dataCorrupted(let context) = error { reason = context.debugDescription }
+      throw .invalidValue(key: Self.path(of: error), reason: reason)
     } catch {
       throw .unreadableConfiguration(file: file, reason: "\(error)")
     }

@@ -20,15 +20,26 @@ public struct RestorationLoss: Sendable, Equatable {
   public var norm: Norm
   /// The weight of ``SpectralLoss``.
   public var frequencyWeight: Float
+  /// The weight of ``SimilarityLoss``.
+  public var similarityWeight: Float
+  /// The scales of the similarity: 1 for SSIM, more for MS-SSIM.
+  public var similarityScales: Int
 
   /// A loss.
   ///
   /// - Parameters:
   ///   - norm: The norm, with weight 1.
   ///   - frequencyWeight: The weight of ``SpectralLoss``.
-  public init(_ norm: Norm, frequencyWeight: Float = 0) {
+  ///   - similarityWeight: The weight of ``SimilarityLoss``.
+  ///   - similarityScales: Its scales.
+  public init(
+    _ norm: Norm, frequencyWeight: Float = 0, similarityWeight: Float = 0,
+    similarityScales: Int = 1
+  ) {
     self.norm = norm
     self.frequencyWeight = frequencyWeight
+    self.similarityWeight = similarityWeight
+    self.similarityScales = similarityScales
   }
 
   /// The loss that a configuration names.
@@ -40,7 +51,10 @@ public struct RestorationLoss: Sendable, Equatable {
       case "translation": .translation
       default: .charbonnier(epsilon: Float(section.epsilon))
       }
-    self.init(norm, frequencyWeight: Float(section.frequencyWeight))
+    self.init(
+      norm, frequencyWeight: Float(section.frequencyWeight),
+      similarityWeight: Float(section.similarityWeight),
+      similarityScales: section.similarityScales)
   }
 
   /// The loss, a scalar.
@@ -62,6 +76,10 @@ public struct RestorationLoss: Sendable, Equatable {
       case .translation: TranslationLoss()(prediction, target)
       }
     if frequencyWeight > 0 { loss = loss + SpectralLoss()(prediction, target) * frequencyWeight }
+    if similarityWeight > 0 {
+      let similarity = SimilarityLoss(scales: similarityScales)
+      loss = loss + similarity(prediction, target) * similarityWeight
+    }
     return loss
   }
 }

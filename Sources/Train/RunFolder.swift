@@ -53,6 +53,27 @@ struct RunFolder {
     }
   }
 
+  /// Draws the curves of the log so far.
+  func drawProgress() throws {
+    struct Record: Decodable {
+      let step: Double
+      let loss: Double?
+      let validationPSNR: Double?
+    }
+    let text = try String(contentsOfFile: log, encoding: .utf8)
+    let records = text.split(separator: "\n").compactMap {
+      try? JSONDecoder().decode(Record.self, from: Data($0.utf8))
+    }
+    func points(_ value: (Record) -> Double?) -> [SIMD2<Double>] {
+      records.compactMap { record in value(record).map { SIMD2(record.step, $0) } }
+    }
+    let plot = CurvePlot(panels: [
+      CurvePlot.Panel(title: "loss", points: points(\.loss)),
+      CurvePlot.Panel(title: "validation PSNR (dB)", points: points(\.validationPSNR)),
+    ])
+    try write(plot.image().encoded(), to: path + "/progress.png")
+  }
+
   /// Adds one line to the log.
   func append(_ record: some Encodable) throws {
     let encoder = JSONEncoder()

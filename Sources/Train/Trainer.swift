@@ -56,6 +56,7 @@ public final class Trainer {
     let loss: Double
     let learningRate: Double
     let gradientNorm: Double
+    let secondsWaitedForData: Double
     let seconds: Double
   }
 
@@ -82,11 +83,14 @@ public final class Trainer {
     self.configuration = configuration
     self.runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
-    model = try ModelDescription(
-      architecture: configuration.model.arch, preset: configuration.model.preset
-    ).makeModel(using: &generator)
+    model = try configuration.model.description().makeModel(using: &generator)
     if !configuration.model.initialWeights.isEmpty {
       try model.load(Safetensors(contentsOf: configuration.model.initialWeights))
+    }
+    if configuration.train.checkpointActivations, model.setCheckpointsActivations(true) == 0 {
+      throw TrainingError.invalidValue(
+        key: "train.checkpoint_activations",
+        reason: "`\(configuration.model.arch)` has no parts that can be computed again")
     }
     optimizer = configuration.optim.makeOptimizer(for: model.parameters)
     average =
@@ -96,6 +100,7 @@ public final class Trainer {
     loss = RestorationLoss(configuration.loss)
     dataset = try SliceDataset(configuration)
     validation = try Validation(configuration)
+    try Self.check(model, configuration, validation)
     state = TrainingState()
     if resume, FileManager.default.fileExists(atPath: self.runFolder.state) {
       state = try Self.restore(from: self.runFolder, model, optimizer, average)
@@ -146,6 +151,11 @@ public final class Trainer {
   ) throws -> TrainingOutcome {
     model.setTraining(true)
     model.setRequiresGradient(true)
+    let batch = configuration.train.batch
+    let batches = BatchQueue(
+      from: state.step, to: configuration.train.iterations, capacity: configuration.train.prefetch
+    ) { [dataset] step in Result { try dataset.batch(step: step, batch: batch) } }
+    var waitedBefore = 0.0
     var lossSum = 0.0
     var lossCount = 0
     var lastReport = Date()
@@ -154,7 +164,7 @@ public final class Trainer {
     let steps = configuration.train.iterations
     while state.step < steps {
       let rate = schedule.rate(at: state.step)
-      let (value, norm) = try step(rate)
+      let (value, norm) = try step(rate, batches.next().get())
       state.step += 1
       lossSum += value
       lossCount += 1
@@ -165,7 +175,9 @@ public final class Trainer {
         try runFolder.append(
           StepRecord(
             step: state.step, loss: lossSum / Double(lossCount), learningRate: rate,
-            gradientNorm: norm, seconds: seconds))
+            gradientNorm: norm, secondsWaitedForData: batches.secondsWaited - waitedBefore,
+            seconds: seconds))
+        waitedBefore = batches.secondsWaited
         try events.add(
           [
             "train/loss": lossSum / Double(lossCount), "train/learning_rate": rate,
@@ -202,19 +214,48 @@ public final class Trainer {
 
   private var seconds: Double { secondsBefore - start.timeIntervalSinceNow }
 
-  private func step(_ rate: Double) throws -> (loss: Double, norm: Double) {
+  /// Makes sure that a network that is bound to one size of images sees no other.
+  private static func check(
+    _ model: any RestorationModel, _ configuration: TrainingConfiguration, _ validation: Validation
+  ) throws(TrainingError) {
+    guard let bound = model.boundSize else { return }
+    let size = "\(bound.height)x\(bound.width)"
+    for section in configuration.allTasks
+    where section.crop != bound.height || section.crop != bound.width {
+      throw .invalidValue(
+        key: "data.crop", reason: "is \(section.crop), but the network is bound to \(size)")
+    }
+    for shape in validation.shapes where shape[1] != bound.height || shape[2] != bound.width {
+      throw .invalidValue(
+        key: "model.convolution",
+        reason: "binds the network to \(size), but there is a slice of \(shape[1])x\(shape[2])")
+    }
+  }
+
+  private func step(
+    _ rate: Double, _ batch: (noisy: Tensor, clean: Tensor)
+  ) throws -> (loss: Double, norm: Double) {
     try Engine.shared.perform { () throws in
-      let (noisy, clean) = try dataset.batch(step: state.step, batch: configuration.train.batch)
-      let value = loss(model(noisy), clean)
-      guard value.scalar.isFinite else {
-        throw TrainingError.notFinite(step: state.step, what: "loss")
+      var (gradients, sum) = (Gradients(), 0.0)
+      let parts = configuration.train.accumulate
+      let samples = batch.noisy.shape[0] / parts
+      for part in 0..<parts {
+        let range = part * samples..<(part + 1) * samples
+        let value = loss(
+          of: model, batch.noisy.sliced(axis: 0, range), batch.clean.sliced(axis: 0, range)
+        ).scaled(by: 1 / Float(parts))
+        guard value.scalar.isFinite else {
+          throw TrainingError.notFinite(step: state.step, what: "loss")
+        }
+        sum += Double(value.scalar)
+        value.addGradients(to: &gradients)
       }
-      let norm = optimizer.step(value.gradients(), learningRate: rate)
+      let norm = optimizer.step(gradients, learningRate: rate)
       guard norm.isFinite else {
         throw TrainingError.notFinite(step: state.step, what: "gradient")
       }
       average?.update(step: state.step + 1)
-      return (Double(value.scalar), norm)
+      return (sum, norm)
     }
   }
 
@@ -241,6 +282,7 @@ public final class Trainer {
       ValidationRecord(
         step: state.step, validationPSNR: psnr, degradedPSNR: validation.degradedPSNR,
         tasks: tasks, isBest: isBest, seconds: seconds))
+    try runFolder.drawProgress()
     return psnr
   }
 

@@ -1,3 +1,5 @@
+import Layers
+
 /// Everything that a training run depends on, as it stands in `config.json` of the run folder.
 ///
 /// Keys in files are the property names in snake case. Absent keys take the defaults given here.
@@ -30,6 +32,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var arch = "restore-rwkv"
     /// A named configuration of that architecture.
     public var preset = "light"
+    /// Other convolutions than the preset's: `preset`, a kind such as `weighted`, or a kind with options.
+    public var convolution = ConvolutionSelection.ofPreset
     /// The bundle's name.
     public var name = "model"
     /// Weights to start from instead of random ones: a `.safetensors` file; empty for none.
@@ -87,6 +91,10 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var epsilon = 1e-3
     /// Weight of the distance of spectra; 0 for none.
     public var frequencyWeight = 0.0
+    /// Weight of one minus the structural similarity; 0 for none.
+    public var similarityWeight = 0.0
+    /// Its scales: 1 for SSIM, 2 to 5 for MS-SSIM.
+    public var similarityScales = 1
 
     /// The defaults.
     public init() {}
@@ -100,6 +108,14 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var batch = 4
     /// How a batch mixes tasks: `equal` parts, or `pooled` like the slices of all tasks together.
     public var mixing = "equal"
+    /// Parts of equal size in which a step's samples are computed one after the other: the same
+    /// gradient, with the memory of one part.
+    public var accumulate = 1
+    /// Whether backward computes blocks again instead of remembering what is inside: slower by about a
+    /// forward pass, for a fraction of the memory; no bit changes.
+    public var checkpointActivations = false
+    /// Batches made ahead on a thread of their own; 0 makes each when it is needed.
+    public var prefetch = 2
     /// Steps between validations.
     public var validateEvery = 1000
     /// Slices of each validation volume, evenly spaced.
@@ -159,9 +175,22 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
       ["l1", "l2", "charbonnier", "translation"].contains(loss.name), "loss.name",
       "`\(loss.name)` is not l1, l2, charbonnier or translation")
     try require(loss.frequencyWeight >= 0, "loss.frequency_weight", "is negative")
+    try require(loss.similarityWeight >= 0, "loss.similarity_weight", "is negative")
+    try require(
+      (1...5).contains(loss.similarityScales), "loss.similarity_scales", "is not in 1...5")
+    if loss.similarityWeight > 0, let crop = allTasks.map(\.crop).min() {
+      let least = SimilarityLoss(scales: loss.similarityScales).leastSize
+      try require(
+        crop >= least, "loss.similarity_scales",
+        "needs crops of \(least) pixels or more, they have \(crop)")
+    }
     try require(loss.epsilon > 0, "loss.epsilon", "is not positive")
     try require(train.iterations > 0, "train.iterations", "is not positive")
     try require((1...1024).contains(train.batch), "train.batch", "is not in 1...1024")
+    try require(
+      train.accumulate >= 1 && train.batch.isMultiple(of: train.accumulate), "train.accumulate",
+      "\(train.accumulate) does not divide train.batch, \(train.batch)")
+    try require((0...64).contains(train.prefetch), "train.prefetch", "is not in 0...64")
     try require(train.validateEvery > 0, "train.validate_every", "is not positive")
     try require(train.validationSlices > 0, "train.validation_slices", "is not positive")
     try require(train.logEvery > 0, "train.log_every", "is not positive")

@@ -28,6 +28,9 @@ struct Validation {
   /// The figure of the degraded slices themselves, dB.
   let degradedPSNR: Double
 
+  /// The shapes of all slices, `[1, H, W, C]`.
+  var shapes: [Shape] { tasks.flatMap { $0.subjects.flatMap { $0.map(\.degraded.shape) } } }
+
   init(_ configuration: TrainingConfiguration) throws {
     var tasks: [Task] = []
     for section in configuration.allTasks {

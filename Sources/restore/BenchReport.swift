@@ -29,6 +29,11 @@ struct BenchReport: Encodable {
     let model: String
     let shape: [Int]
     let mode: String
+    let precision: String
+    /// Whether a plan ran it.
+    let isPlanned: Bool
+    /// What the plan announced before it ran, besides the weights.
+    let planBytes: Int?
     let timing: Timing
     /// Counted work of one step, GFLOP.
     let gflop: Double
@@ -84,14 +89,16 @@ extension BenchReport.Model {
   /// The lines for people.
   var lines: [String] {
     [
-      "\(model) \(shape.map(String.init).joined(separator: "x")) \(mode)",
+      "\(model) \(shape.map(String.init).joined(separator: "x")) \(mode), \(precision)"
+        + (isPlanned ? ", by a plan" : ""),
       String(
         format: "  median %.4g s (quartiles %.4g to %.4g), %.0f GFLOP/s", timing.median,
         timing.firstQuartile, timing.thirdQuartile, gflops),
       String(
         format: "  %.0f %% of the multiply-add peak, %.0f %% of the best matrix product (%.0f)",
         100 * shareOfMultiplyAdd, 100 * shareOfProduct, product),
-      "  peak memory \(Memory.text(peakMemoryBytes))",
+      "  peak memory \(Memory.text(peakMemoryBytes))"
+        + (planBytes.map { ", the plan's share \(Memory.text(UInt64($0)))" } ?? ""),
     ]
   }
 }

@@ -1,6 +1,6 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
-import TensorCore
+public import TensorCore
 
 /// The options that every command has, spelled the same everywhere.
 struct CommonOptions: ParsableArguments {
@@ -47,6 +47,16 @@ struct MessageOptions: ParsableArguments {
 }
 
 extension Console.LogFormat: ExpressibleByArgument {}
+
+extension Precision: ExpressibleByArgument {
+  /// This precision, or float32 with a notice where the processor would only be slower with it.
+  var available: Precision {
+    if isSupported { return self }
+    Console.shared.info(
+      "--precision \(rawValue): this processor has no \(rawValue) arithmetic; using f32")
+    return .float32
+  }
+}
 
 /// A number of bytes as people write it: `4G`, `512M`, `1.5GiB`, `1000000`.
 struct ByteCount: ExpressibleByArgument {

@@ -1,6 +1,20 @@
 import Foundation
 import Imaging
 
+/// What a comparison of pairs ends with, whatever was compared.
+protocol EvaluationDocument: Encodable {
+  /// The tables for people.
+  var lines: [String] { get }
+  /// A line for each case.
+  var csv: String { get }
+  /// The pairs that could not be compared.
+  var failures: [EvaluationReport.Failure] { get set }
+  /// A line for each slice of each case; empty where figures have no slices.
+  var sliceCSV: String { get }
+  /// Whether no pair could be compared.
+  var isEmpty: Bool { get }
+}
+
 /// Figures of cases and their summary, as text, CSV and JSON.
 struct EvaluationReport {
   /// The metrics, in the order of the columns.
@@ -132,16 +146,12 @@ struct EvaluationReport {
   /// A line a case; the definitions stand in the last column.
   var csv: String {
     let metrics = metrics
-    func quoted(_ text: String) -> String {
-      text.contains(where: { ",\"\n\r".contains($0) })
-        ? "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : text
-    }
     let rows =
       [["case"] + metrics.map(\.rawValue) + ["protocol"]]
       + cases.map { item in
         [item.name] + metrics.map { item.figures[$0].map { "\($0)" } ?? "" } + [definitions]
       }
-    return rows.map { $0.map(quoted).joined(separator: ",") + "\n" }.joined()
+    return rows.map { $0.map(Self.quoted).joined(separator: ",") + "\n" }.joined()
   }
 
   /// A line a slice of every case.
@@ -150,15 +160,22 @@ struct EvaluationReport {
     return head
       + cases.flatMap { item in
         item.slices.map { slice in
-          let name = item.name.contains(",") ? "\"\(item.name)\"" : item.name
-          return "\(name),\(item.subject),\(slice.volume),\(slice.index),\(slice.psnr),"
+          "\(Self.quoted(item.name)),\(Self.quoted(item.subject)),\(slice.volume),\(slice.index),\(slice.psnr),"
             + "\(slice.similarity),\(slice.rootMeanSquaredError),\(slice.meanAbsoluteError)\n"
         }
       }.joined()
   }
 
-  /// The report as a JSON document with a trailing newline.
-  func json() throws -> Data {
+  /// A field of a CSV file, in quotes where it has to be.
+  static func quoted(_ text: String) -> String {
+    text.contains(where: { ",\"\n\r".contains($0) })
+      ? "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : text
+  }
+}
+
+extension Encodable {
+  /// A report as a JSON document with a trailing newline; infinite and undefined numbers as words.
+  func reportJSON() throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
@@ -167,7 +184,30 @@ struct EvaluationReport {
   }
 }
 
-extension EvaluationReport: Encodable {
+/// A summary as it stands in JSON.
+struct SummaryDocument: Encodable {
+  let n: Int
+  let mean: Double?
+  let sd: Double?
+  let median: Double?
+  let ci95: [Double]?
+  let infinite: Int
+  let nan: Int
+
+  init(_ summary: Summary) {
+    n = summary.count
+    mean = summary.mean
+    sd = summary.standardDeviation
+    median = summary.median
+    ci95 = summary.interval.map { [$0.lowerBound, $0.upperBound] }
+    infinite = summary.infiniteCount
+    nan = summary.undefinedCount
+  }
+}
+
+extension EvaluationReport: EvaluationDocument {
+  var isEmpty: Bool { cases.isEmpty }
+
   private struct CaseDocument: Encodable {
     let name: String
     let prediction: String
@@ -175,26 +215,6 @@ extension EvaluationReport: Encodable {
     let metrics: [String: Double]
     let subject: String
     let warnings: [String]
-  }
-
-  private struct SummaryDocument: Encodable {
-    let n: Int
-    let mean: Double?
-    let sd: Double?
-    let median: Double?
-    let ci95: [Double]?
-    let infinite: Int
-    let nan: Int
-
-    init(_ summary: Summary) {
-      n = summary.count
-      mean = summary.mean
-      sd = summary.standardDeviation
-      median = summary.median
-      ci95 = summary.interval.map { [$0.lowerBound, $0.upperBound] }
-      infinite = summary.infiniteCount
-      nan = summary.undefinedCount
-    }
   }
 
   private enum CodingKeys: String, CodingKey {

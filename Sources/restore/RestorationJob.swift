@@ -1,6 +1,7 @@
 import Foundation
 import Imaging
 import Inference
+import Models
 import TensorCore
 
 /// Restores one image after another with one model.
@@ -69,8 +70,11 @@ struct RestorationJob {
       warnings: warnings)
     if command.many.dryRun {
       Console.shared.info(
-        "\(item.input): \(sliceCount) slices, about \(Memory.text(UInt64(needed))) of memory")
+        "\(item.input): \(sliceCount) slices, \(Memory.text(UInt64(needed))) of memory")
       return report
+    }
+    if case .eager(let reason) = restorer.execution(of: scan.volume, options) {
+      warn("\(bundle.card.name) runs without a plan: \(reason)")
     }
     let reference = try reference(for: scan)
     var progress = ProgressLine(total: sliceCount)

@@ -242,5 +242,24 @@ struct GEMMTests {
     }
     #expect(disagreement(apart, expected, tolerance: 2e-5) == nil)
     #expect(inPlace == apart)
+
+    var (gate, product): ([Float], [Float]) = ([], [])
+    let keeping = level.run {
+      var scratch = [Float](repeating: 0, count: k_feed_forward_scratch_count(c, hidden))
+      return written(rows * c) { y in
+        gate = written(rows * c) { gate in
+          product = written(rows * c) {
+            k_feed_forward_keeping(
+              y, gate, $0, x, x, residual, scale, packedKey, packedReceptance, packedValue,
+              &scratch, rows, c, hidden)
+          }
+        }
+      }
+    }
+    #expect(keeping == apart)
+    let composed = (0..<rows * c).map {
+      Double(residual[$0]) + Double(scale[$0 % c]) * Double(gate[$0]) * Double(product[$0])
+    }
+    #expect(disagreement(composed.map(Float.init), expected, tolerance: 2e-5) == nil)
   }
 }

@@ -89,8 +89,10 @@ struct WKVRunner {
   var reversed = false
   /// Whether y is written over v and the weights over k.
   var inPlace = false
-  /// What the gradients' buffers hold before.
+  /// What the gradients' buffers hold before, and are added to where the kernels can add.
   var gradientsBefore: Float = 0
+  /// Whether the backward's scan reads weights that its first pass writes (fast form).
+  var handsOverWeights = false
   /// Keys to use instead of the problem's: weights for `K_WKV_FROM_WEIGHTS`.
   var keys: [Float]?
 
@@ -140,17 +142,30 @@ struct WKVRunner {
 
     let gy = FloatBuffer(inMemoryOrder(problem.upstream, problem))
     let gk = FloatBuffer(count: v.count, filledWith: gradientsBefore)
-    let gv = FloatBuffer(count: v.count, filledWith: gradientsBefore)
+    let gv = FloatBuffer(count: v.count, filledWith: .nan)
     let gw = FloatBuffer(count: problem.channels, filledWith: gradientsBefore)
     let gu = FloatBuffer(count: problem.channels, filledWith: gradientsBefore)
+    let weights = FloatBuffer(count: v.count, filledWith: .nan)
+    if handsOverWeights {
+      // A scratch that only ever saw denominators is all that the fast backward needs.
+      for index in 0..<scratch.count { scratch.pointer[index] = .nan }
+      k_wkv_prepare(scratch.pointer, problem.w, problem.u, &plan)
+      for index in calls(plan.items) {
+        k_wkv_sums(scratch.pointer, k.pointer, nil, &plan, index)
+      }
+      for index in calls(plan.carries) { k_wkv_carry(scratch.pointer, &plan, index) }
+    }
     for index in calls(plan.items) {
       k_wkv_backward_sums(
-        scratch.pointer, k.pointer, v.pointer, y.pointer, gy.pointer, &plan, index)
+        handsOverWeights ? weights.pointer : nil, scratch.pointer, k.pointer, v.pointer, y.pointer,
+        gy.pointer, &plan, index)
     }
     for index in calls(plan.carries) { k_wkv_backward_carry(scratch.pointer, &plan, index) }
+    if handsOverWeights { plan.form = K_WKV_FROM_WEIGHTS }
     for index in calls(plan.items) {
       k_wkv_backward_scan(
-        gk.pointer, gv.pointer, scratch.pointer, k.pointer, v.pointer, y.pointer, &plan, index)
+        gk.pointer, gv.pointer, gradientsBefore != 0, scratch.pointer,
+        handsOverWeights ? weights.pointer : k.pointer, v.pointer, y.pointer, &plan, index)
     }
     k_wkv_backward_finish(gw.pointer, gu.pointer, scratch.pointer, &plan)
     result.gk = inSequenceOrder(gk.array, problem)

@@ -48,4 +48,72 @@ struct ConvertCommandTests {
     #expect(missing.status == 66)
     #expect(!space.exists("b/model.json"))
   }
+
+  /// The folder of the checkpoint that PyTorch wrote.
+  private var fixtures: String {
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/Fixtures"
+  }
+
+  private static let tiny = """
+    {"dim": 4, "num_blocks": [1, 1, 1, 1], "num_refinement_blocks": 1}
+    """
+
+  @Test("a checkpoint that PyTorch wrote becomes a bundle that computes what PyTorch computed")
+  func checkpoint() throws {
+    let space = try Workspace()
+    try space.write(Self.tiny, to: "tiny.json")
+    let outcome = try space.restore(
+      "convert", fixtures + "/tiny_restore_rwkv.pth", "bundle", "--arch", "restore-rwkv",
+      "--hyperparameters", "tiny.json")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(outcome.output.contains("0 missing, 0 unexpected, 0 of another shape"))
+    let card = try space.json("bundle/model.json")
+    #expect(card["converted_from"] as? String == "tiny_restore_rwkv.pth")
+    let verified = try space.restore("models", "verify", "./bundle")
+    #expect(verified.status == 0, "\(verified.errors)")
+    // The ramp of the script, in the range of the card's window 0 … 4095.
+    let ramp = (0..<16 * 24).map { Float($0 % 37) / 37 * 4095 }
+    let size = GridSize(x: 24, y: 16, z: 1)
+    let affine = Affine(i: SIMD3(-1, 0, 0), j: SIMD3(0, -1, 0), k: SIMD3(0, 0, 1))
+    try space.image(
+      "ramp.nii", Volume(voxels: ramp, geometry: Geometry(size: size, affine: affine)))
+    let run = try space.restore(
+      "run", "-i", "ramp.nii", "-o", "out.nii", "-m", "./bundle", "--dtype", "float32")
+    #expect(run.status == 0, "\(run.errors)")
+    let expected = try JSONDecoder().decode(
+      [Float].self,
+      from: Data(contentsOf: URL(fileURLWithPath: fixtures + "/tiny_restore_rwkv.json")))
+    let found = try ScanFile.read(space.path("out.nii")).volume.voxels
+    let worst = zip(found, expected).reduce(Float(0)) { worst, pair in
+      // The card's window clips what leaves it.
+      max(worst, abs(pair.0 / 4095 - min(max(pair.1, 0), 1)))
+    }
+    #expect(worst < 1e-4)
+    let again = try space.restore(
+      "convert", fixtures + "/tiny_restore_rwkv.pth", "bundle", "--arch", "restore-rwkv",
+      "--hyperparameters", "tiny.json")
+    #expect(again.status == 73)
+  }
+
+  @Test("a checkpoint of another network is refused with counts and names")
+  func mismatch() throws {
+    let space = try Workspace()
+    try space.write(
+      Self.tiny.replacingOccurrences(
+        of: "\"num_refinement_blocks\": 1", with: "\"num_refinement_blocks\": 2"),
+      to: "larger.json")
+    let arguments = [
+      "convert", fixtures + "/tiny_restore_rwkv.pth", "b", "--arch", "restore-rwkv",
+      "--hyperparameters", "larger.json",
+    ]
+    let strict = try space.start(arguments).finish()
+    #expect(strict.status == 65 && strict.errors.contains("missing: refinement.1."))
+    #expect(!space.exists("b/model.json"))
+    let lenient = try space.start(arguments + ["--allow-missing"]).finish()
+    #expect(lenient.status == 0 && lenient.errors.contains("keeps its initial value"))
+    let other = try space.restore(
+      "convert", fixtures + "/tiny_restore_rwkv.pth", "c", "--arch", "restore-rwkv", "--preset",
+      "light")
+    #expect(other.status == 65 && other.errors.contains("of another shape"))
+  }
 }

@@ -41,6 +41,14 @@ struct ConvolutionTests {
     ConvolutionCase(
       "3 x 3, one channel to many", x: [1, 9, 11, 1], weight: [16, 1, 3, 3], padding: 1),
     ConvolutionCase("3 x 3, many to one", x: [1, 9, 11, 16], weight: [1, 16, 3, 3], padding: 1),
+    ConvolutionCase(
+      "3 x 3, several tiles of two images", x: [2, 13, 11, 6], weight: [10, 6, 3, 3], padding: 1),
+    ConvolutionCase(
+      "3 x 3, kernel rows apart", x: [1, 4, 5, 120], weight: [7, 120, 3, 3], padding: 1),
+    ConvolutionCase("3 x 3, one row", x: [2, 1, 9, 3], weight: [4, 3, 3, 3], padding: 1),
+    ConvolutionCase("3 x 3, one column", x: [1, 7, 1, 3], weight: [4, 3, 3, 3], padding: 1),
+    ConvolutionCase("5 x 5, same size", x: [1, 3, 8, 5], weight: [6, 5, 5, 5], padding: 2),
+    ConvolutionCase("7 x 7, same size", x: [1, 9, 6, 25], weight: [4, 25, 7, 7], padding: 3),
     ConvolutionCase("5 x 5 without padding", x: [2, 9, 8, 3], weight: [5, 3, 5, 5]),
     ConvolutionCase(
       "3 x 5 with stride", x: [1, 9, 8, 4], weight: [8, 4, 3, 5], stride: 2, padding: 1),

@@ -31,6 +31,14 @@ extension GradientCase {
       "depthwise convolution", .depthwiseConvolution, inputs: [2, 19, 7, 18], [18, 1, 5, 5]
     ) { $0[0].depthwiseConvolved(with: $0[1]) },
     GradientCase(
+      "translation-variant convolution", .translationVariantConvolution,
+      inputs: [2, 4, 3, 5], [4, 3, 9, 5]
+    ) { $0[0].convolved(withKernelsAtPositions: $0[1]) },
+    GradientCase(
+      "translation-variant convolution, stride 2", .translationVariantConvolution,
+      inputs: [1, 6, 5, 3], [3, 3, 25, 3]
+    ) { $0[0].convolved(withKernelsAtPositions: $0[1], stride: 2) },
+    GradientCase(
       "max pooling, overlapping windows", .maxPool, drawing: ([1, 5, 4, 2], .distinct)
     ) { $0[0].maxPooled(kernel: [3], stride: [2], padding: [1]) },
     GradientCase("average pooling", .averagePool, inputs: [2, 7, 6, 3]) {

@@ -55,6 +55,7 @@ struct TrainerTests {
     configuration.optim.name = optimizer
     configuration.optim.ema = average
     configuration.loss.frequencyWeight = 0.1
+    configuration.loss.similarityWeight = average
     let whole = try Trainer(configuration, folder: folder + "/whole", resume: false)
     #expect(try whole.run(shouldStop: { false }, report: { _ in }) == .finished)
     let first = try Trainer(configuration, folder: folder + "/cut", resume: false)
@@ -87,6 +88,52 @@ struct TrainerTests {
     #expect(events.filter { $0.hasPrefix("events.out.tfevents.") }.count == 2)
     let pictures = try FileManager.default.contentsOfDirectory(atPath: folder + "/whole/pictures")
     #expect(pictures.sorted() == ["0000002-restoration.png", "0000004-restoration.png"])
+  }
+
+  /// The log and the final weights of a short run.
+  private func run(
+    _ folder: String, _ name: String, _ change: (inout TrainingConfiguration) -> Void
+  ) throws -> (log: [[String: Double]], weights: Data?) {
+    var configuration = try configuration(folder, steps: 3)
+    change(&configuration)
+    let trainer = try Trainer(configuration, folder: "\(folder)/\(name)", resume: false)
+    #expect(try trainer.run(shouldStop: { false }, report: { _ in }) == .finished)
+    let log = try String(contentsOfFile: "\(folder)/\(name)/log.jsonl", encoding: .utf8)
+      .split(separator: "\n").compactMap { line in
+        try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Double]
+      }
+    let weights = FileManager.default.contents(
+      atPath: "\(folder)/\(name)/checkpoints/latest.safetensors")
+    return (log, weights)
+  }
+
+  @Test("neither checkpoints of activations nor batches made ahead change a bit of a run")
+  func neutral() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let plain = try run(folder, "plain") { $0.train.prefetch = 0 }
+    let other = try run(folder, "other") {
+      $0.train.prefetch = 3
+      $0.train.checkpointActivations = true
+    }
+    #expect(plain.weights != nil && plain.weights == other.weights)
+    let steps = other.log.filter { $0["loss"] != nil }
+    #expect(steps.count == 3 && steps.allSatisfy { ($0["secondsWaitedForData"] ?? -1) >= 0 })
+  }
+
+  @Test("a step in parts has the loss and the gradient of the whole batch", arguments: [2, 4])
+  func accumulate(parts: Int) throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let whole = try run(folder, "whole") { $0.train.batch = 4 }
+    let inParts = try run(folder, "parts") {
+      $0.train.batch = 4
+      $0.train.accumulate = parts
+    }
+    for key in ["loss", "gradientNorm"] {
+      let (a, b) = (whole.log.first?[key] ?? .nan, inParts.log.first?[key] ?? .nan)
+      #expect(abs(a - b) <= 1e-5 * a, "\(key): \(a), \(b)")
+    }
   }
 
   @Test("a run moves the weights, lowers the loss' scale and exports a bundle that loads")

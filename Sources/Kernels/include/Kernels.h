@@ -11,6 +11,7 @@
 #include "gated_delta.h"
 #include "gate.h"
 #include "gemm.h"
+#include "gemm_bf16.h"
 #include "move.h"
 #include "norm.h"
 #include "optimizer.h"
@@ -18,9 +19,11 @@
 #include "pool.h"
 #include "reduce.h"
 #include "resize.h"
+#include "window.h"
 #include "shift.h"
 #include "spectral.h"
 #include "wavelet.h"
+#include "tvconv.h"
 #include "wkv.h"
 
 #endif

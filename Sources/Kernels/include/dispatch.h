@@ -32,6 +32,10 @@ void k_release_isa(void);
 /// the CPU lacks it. Not to be called while kernels run.
 bool k_select_isa_for_process(k_isa isa);
 
+/// Whether kernels called from this thread use AVX-512 and the CPU multiplies pairs of bfloat16
+/// (AVX512_BF16).
+bool k_has_bf16(void);
+
 /// `base`, `avx2` or `avx512`.
 const char *k_isa_name(k_isa isa);
 

@@ -4,6 +4,7 @@
 #ifndef RESTORE_KERNELS_GATE_H
 #define RESTORE_KERNELS_GATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /// Backward of `y = residual + scale · s · v`, where `s` is a sigmoid.
@@ -39,9 +40,17 @@ void k_sigmoid_backward_from_output(float *dx, const float *dy, const float *y, 
 /// ReLU's gradient from its output: `dx = y > 0 ? dy : 0`.
 void k_relu_backward_from_output(float *dx, const float *dy, const float *y, size_t n);
 
-/// `y[i] = Σ_p parts[p · n + i]` for `parts: [count, n]`, in order of p, on `[begin, end)`; added to
-/// `y` if `accumulate` is not 0.
-void k_sum_parts(float *y, const float *parts, int accumulate, size_t begin, size_t end, size_t count,
-                 size_t n);
+/// `y[i] = Σ_p parts[p · stride + i]` for `parts: [count, stride]`, in order of p, on `[begin, end)`,
+/// starting from `y` if `accumulate` and from 0 otherwise.
+void k_sum_parts(float *y, const float *parts, bool accumulate, size_t begin, size_t end,
+                 size_t count, size_t stride);
+
+/// The gradients of `y = scale · (x·Wᵀ)` from those without the scale, for rows `begin ..< end` of the
+/// `[n, k]` weight: with `g = Σ_p parts[p]`, `parts: [count, n, k]` (`gᵢⱼ = Σ dyᵢ·xⱼ`),
+/// `dw = scale ⊙ g` and `dscale = Σ_j w·g`. Each is added to what is there if told so; `scale` may be
+/// NULL for 1, `dw` and `dscale` for not wanted. `w: [n, k]`; overwrites `parts[0]` with g.
+void k_scaled_weight_gradient(float *dw, float *dscale, float *parts, const float *w,
+                              const float *scale, bool adds_weight, bool adds_scale, size_t begin,
+                              size_t end, size_t count, size_t n, size_t k);
 
 #endif

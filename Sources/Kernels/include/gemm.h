@@ -25,6 +25,8 @@ typedef enum {
 typedef struct {
   const float *bias;  // [N] or NULL
   k_activation activation;
+  float *kept;  // [rows, N] or NULL: gets what is multiplied, for a backward pass
+  size_t kept_stride;
   const float *multiply;  // [rows, N] or NULL
   size_t multiply_stride;
   const float *scale;     // [N] or NULL
@@ -62,12 +64,20 @@ size_t k_feed_forward_scratch_count(size_t c, size_t hidden);
 /// `y = residual + scale · σ(gate_x·Wr) · (max(x·Wk, 0)² · Wv)`, `x, gate_x, y: [rows, c]`
 /// contiguous.
 ///
-/// `gate_x` may be `x`. `scale: [c]` or NULL; `residual: [rows, c]` or NULL, may be `y`. `packed_key` is a `[c, hidden]`
-/// matrix, `packed_receptance` `[c, c]`, `packed_value` `[hidden, c]`. `scratch` holds
-/// `k_feed_forward_scratch_count` floats and belongs to this call alone.
+/// `gate_x` may be `x`. `scale: [c]` or NULL; `residual: [rows, c]` or NULL, may be `y`. `packed_key`
+/// is a `[c, hidden]` matrix, `packed_receptance` `[c, c]`, `packed_value` `[hidden, c]`. `scratch`
+/// holds `k_feed_forward_scratch_count` floats and belongs to this call alone.
 void k_feed_forward(float *y, const float *x, const float *gate_x, const float *residual,
                     const float *scale, const float *packed_key, const float *packed_receptance,
                     const float *packed_value, float *scratch, size_t rows, size_t c,
                     size_t hidden);
+
+/// As `k_feed_forward`, and leaves σ(gate_x·Wr) in `gate: [rows, c]` and `max(x·Wk, 0)² · Wv` in
+/// `product: [rows, c]` for the backward pass. `y` has the same bits.
+void k_feed_forward_keeping(float *y, float *gate, float *product, const float *x,
+                            const float *gate_x, const float *residual, const float *scale,
+                            const float *packed_key, const float *packed_receptance,
+                            const float *packed_value, float *scratch, size_t rows, size_t c,
+                            size_t hidden);
 
 #endif

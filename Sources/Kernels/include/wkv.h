@@ -32,8 +32,9 @@
 ///       k_wkv_carry                          plan.carries
 ///       k_wkv_forward_scan                   plan.items      k, v → y (and e)
 ///     backward
-///       the first three as above; not needed again while the scratch of the forward is kept
-///       k_wkv_backward_sums                  plan.items      k, v, y, gy
+///       the first three as above, in the fast forms without v; not needed again while the scratch of
+///       the forward is kept
+///       k_wkv_backward_sums                  plan.items      k, v, y, gy (→ e)
 ///       k_wkv_backward_carry                 plan.carries
 ///       k_wkv_backward_scan                  plan.items      k, v, y → gk, gv
 ///       k_wkv_backward_finish                1               → gw, gu
@@ -80,6 +81,8 @@ k_wkv_plan k_wkv_make_plan(k_wkv_form form, size_t batch, size_t segments, size_
 void k_wkv_prepare(float *scratch, const float *w, const float *u, const k_wkv_plan *plan);
 
 /// Sums each chunk of an item. `index` < plan.items.
+///
+/// `v` may be NULL in the fast forms: denominators alone, which is all that the backward needs.
 void k_wkv_sums(float *scratch, const float *k, const float *v, const k_wkv_plan *plan,
                 size_t index);
 
@@ -94,16 +97,18 @@ void k_wkv_forward_scan(float *y, float *e, const float *scratch, const float *k
 
 /// Divides the upstream gradient gy by D and sums each chunk of an item. `index` < plan.items.
 ///
-/// `y` is the output of the forward, from either form.
-void k_wkv_backward_sums(float *scratch, const float *k, const float *v, const float *y,
+/// `y` is the output of the forward, from either form. `e` is NULL or, in the form `K_WKV_FAST`,
+/// receives the weights: the scan, and all passes in other token orders, can then take the form
+/// `K_WKV_FROM_WEIGHTS`, whose plans are otherwise the same.
+void k_wkv_backward_sums(float *e, float *scratch, const float *k, const float *v, const float *y,
                          const float *gy, const k_wkv_plan *plan, size_t index);
 
 /// As `k_wkv_carry`, for the sums of the gradient. `index` < plan.carries.
 void k_wkv_backward_carry(float *scratch, const k_wkv_plan *plan, size_t index);
 
-/// Adds to gk and gv, which alias nothing. `index` < plan.items.
-void k_wkv_backward_scan(float *gk, float *gv, float *scratch, const float *k, const float *v,
-                         const float *y, const k_wkv_plan *plan, size_t index);
+/// Writes gv, and writes gk or adds to it if `adds`; they alias nothing. `index` < plan.items.
+void k_wkv_backward_scan(float *gk, float *gv, bool adds, float *scratch, const float *k,
+                         const float *v, const float *y, const k_wkv_plan *plan, size_t index);
 
 /// Adds to gw and gu, [channels] each, the shares of all chunks in their order. One call.
 void k_wkv_backward_finish(float *gw, float *gu, const float *scratch, const k_wkv_plan *plan);

@@ -66,6 +66,18 @@ public final class Parameter: Sendable {
     }
   }
 
+  /// Changes the values of many parameters in place.
+  ///
+  /// - Parameters:
+  ///   - parameters: Which.
+  ///   - body: Gets a tensor of each one's values, to be changed by a computation that works in place.
+  public static func update(_ parameters: [Parameter], _ body: ([Tensor]) -> Void) {
+    Engine.shared.perform {
+      body(parameters.map(\.values))
+      for parameter in parameters { parameter.changes.add(1, ordering: .acquiringAndReleasing) }
+    }
+  }
+
   /// Copies values from a tensor of the same shape.
   public func load(_ tensor: Tensor) {
     precondition(

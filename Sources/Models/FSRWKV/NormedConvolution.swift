@@ -39,7 +39,7 @@ final class NormedConvolution: Module {
 
   /// Convolves and normalises `[N, H, W, in]`, then applies `max(x, 0)` if `rectifies`.
   func callAsFunction(_ x: Tensor, rectifies: Bool = false) -> Tensor {
-    guard !norm.usesBatchStatistics else {
+    guard !norm.isTraining else {
       let y = norm(convolution(x))
       return rectifies ? y.relu() : y
     }

@@ -1,5 +1,6 @@
 public import Layers
 public import Randomness
+import Synchronization
 public import TensorCore
 
 /// One block: `x ← x + γ₁ · SpatialMix(LN₁(x))`, then `x ← x + γ₂ · ChannelMix(LN₂(x))`.
@@ -8,7 +9,7 @@ public import TensorCore
 /// nothing is moved between the two views.
 ///
 /// Source: Restore-RWKV §3.
-public final class RestoreBlock: Module {
+public final class RestoreBlock: CheckpointedModule {
   /// The spatial mix, `att` in the state dictionary.
   public let spatialMix: SpatialMix
   /// The channel mix, `ffn` in the state dictionary.
@@ -20,6 +21,13 @@ public final class RestoreBlock: Module {
 
   private let gamma1: Parameter
   private let gamma2: Parameter
+  private let checkpoints = Atomic<Bool>(false)
+
+  /// Whether backward computes the block again instead of remembering what is inside.
+  public var checkpointsActivations: Bool {
+    get { checkpoints.load(ordering: .acquiring) }
+    set { checkpoints.store(newValue, ordering: .releasing) }
+  }
 
   /// A block with initial weights.
   ///
@@ -51,6 +59,11 @@ public final class RestoreBlock: Module {
 
   /// Maps `[N, H, W, C]` to the same shape.
   public func callAsFunction(_ x: consuming Tensor) -> Tensor {
+    guard checkpointsActivations else { return mixed(consume x) }
+    return x.checkpointed { self.mixed($0) }
+  }
+
+  private func mixed(_ x: consuming Tensor) -> Tensor {
     let mixed = spatialMix(norm1(x), scale: gamma1.tensor, residual: consume x)
     return channelMix(norm2(mixed), scale: gamma2.tensor, residual: mixed)
   }

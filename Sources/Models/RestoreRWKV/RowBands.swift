@@ -37,10 +37,15 @@ struct RowBands {
   /// - Returns: The whole.
   func assembled(_ shape: Shape, _ band: (Band) -> Tensor) -> Tensor {
     let row = shape[2] * shape[3]
+    let first = band(bands[0])
+    // A plan computes the parts at their places in the whole.
+    guard first.hasValues else {
+      return .concatenate([first] + bands.dropFirst().map(band), axis: 1)
+    }
     return Tensor(shape) { whole in
       guard let target = whole.baseAddress else { return }
       for next in bands {
-        let part = band(next)
+        let part = next.rows.lowerBound == 0 ? first : band(next)
         let count = next.rows.count * row
         precondition(part.count == shape[0] * count, "row bands: \(part.shape) of \(shape)")
         part.withValues { values in

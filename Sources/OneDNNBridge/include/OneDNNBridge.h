@@ -46,6 +46,9 @@ typedef struct {
   int64_t dilation[3];  // 1 = dense
   int64_t pad_before[3], pad_after[3];
   bool has_bias;  // ignored by ONEDNN_BACKWARD_DATA
+  // ONEDNN_FORWARD only: whether dst becomes `y > 0 ? y : relu_slope · y`.
+  bool has_relu;
+  float relu_slope;
 } onednn_conv_shape;
 
 /// Sets the number of threads, at least 1, of the objects created from now on, by any thread.

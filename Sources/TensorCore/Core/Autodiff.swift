@@ -1,30 +1,45 @@
-import Kernels
 import Synchronization
 
-/// How a tracked tensor was computed; a leaf if `operation` is nil.
+/// How a tracked tensor was computed; a leaf if there is neither operation nor recomputation.
 final class Node {
   private static let counter = Atomic<Int>(0)
 
   /// Later nodes have larger numbers, so descending order is a valid order for backward.
   let number = Node.counter.add(1, ordering: .relaxed).newValue
   let operation: (any Operation)?
+  /// Computes a checkpointed part anew from ``inputs``; nil for a single operation.
+  private(set) var recomputation: (([Tensor]) -> Tensor)?
   let shapes: [Shape]
   private(set) var parents: [Node?]
   private(set) var inputs: [Tensor?]
   private(set) var output: Tensor?
   private(set) var saved: Storage?
+  private(set) var kept: Storage?
+
+  // The gradient so far, while a backward pass is under way; on the engine thread only. Memory and
+  // shape apart, so that it can be asked whether anything else holds the memory.
+  private var sum: Storage?
+  private var sumShape = Shape.scalar
+
+  var isLeaf: Bool { operation == nil && !isCheckpoint }
+  private let isCheckpoint: Bool
 
   /// A leaf.
   init() {
     operation = nil
+    isCheckpoint = false
     shapes = []
     parents = []
     inputs = []
   }
 
-  init(_ operation: some Operation, _ inputs: [Tensor], output: Tensor?, saved: Storage?) {
+  init(
+    _ operation: some Operation, _ inputs: [Tensor], output: Tensor? = nil, saved: Storage? = nil,
+    kept: Storage? = nil
+  ) {
     let reads = operation.backwardReads
     self.operation = operation
+    isCheckpoint = false
     shapes = inputs.map(\.shape)
     parents = inputs.map(\.node)
     self.inputs = inputs.enumerated().map { index, input in
@@ -32,27 +47,59 @@ final class Node {
     }
     self.output = reads.output ? output : nil
     self.saved = saved
+    self.kept = kept
+  }
+
+  /// A checkpointed part.
+  init(recomputing body: @escaping ([Tensor]) -> Tensor, from inputs: [Tensor]) {
+    operation = nil
+    isCheckpoint = true
+    recomputation = body
+    shapes = inputs.map(\.shape)
+    parents = inputs.map(\.node)
+    self.inputs = inputs.map { $0.detached() }
   }
 
   /// Lets go of everything that only this node's backward needed.
   func release() {
+    recomputation = nil
     parents = []
     inputs = []
     output = nil
     saved = nil
+    kept = nil
+  }
+
+  /// The gradient so far.
+  var gradient: Tensor? {
+    get { sum.map { Tensor(storage: $0, shape: sumShape, node: nil) } }
+    set {
+      sum = newValue?.storage
+      if let newValue { sumShape = newValue.shape }
+    }
+  }
+
+  /// Whether there is a gradient in memory that nothing else holds, so that it can be added to.
+  var ownsGradient: Bool { isKnownUniquelyReferenced(&sum) }
+
+  /// The gradient, which the node then no longer has.
+  func takeGradient() -> Tensor? {
+    defer { sum = nil }
+    return gradient
   }
 }
 
 /// Gradients of a scalar (or of a weighted sum of outputs) with respect to tracked leaves.
 public struct Gradients: @unchecked Sendable {
-  // @unchecked: tensors are Sendable and node identities are never dereferenced.
-  private let byLeaf: [ObjectIdentifier: Tensor]
+  // @unchecked: tensors are Sendable, and nodes are touched on the engine thread alone.
+  var byLeaf: [ObjectIdentifier: (leaf: Node, gradient: Tensor)] = [:]
 
-  init(_ byLeaf: [ObjectIdentifier: Tensor]) { self.byLeaf = byLeaf }
+  /// No gradient of anything.
+  public init() {}
 
   /// The gradient with respect to a tracked leaf, nil if the result does not depend on it.
   public subscript(leaf: Tensor) -> Tensor? {
-    leaf.node.flatMap { byLeaf[ObjectIdentifier($0)] }
+    leaf.node.flatMap { byLeaf[ObjectIdentifier($0)]?.gradient }
   }
 }
 
@@ -61,8 +108,21 @@ extension Tensor {
   ///
   /// The graph is consumed: what it held is freed as backward passes over it.
   public func gradients() -> Gradients {
+    var gradients = Gradients()
+    addGradients(to: &gradients)
+    return gradients
+  }
+
+  /// Adds the gradients of this scalar to others, in their memory where nothing else holds it.
+  ///
+  /// For a batch that is computed in parts: the sum over the parts needs no more memory than one of
+  /// them. The graph is consumed as by ``gradients()``.
+  ///
+  /// - Parameter gradients: The sums so far; leaves that they lack are added.
+  public func addGradients(to gradients: inout Gradients) {
     precondition(count == 1, "gradients: shape \(shape) is not a scalar; pass upstream gradients")
-    return Tensor.gradients(of: [self], upstream: [Tensor(shape, repeating: 1)])
+    Tensor.addGradients(
+      of: [self], upstream: [Tensor(shape, repeating: 1)], to: &gradients)
   }
 
   /// The gradients of the sum over all outputs of `output · upstream`.
@@ -72,98 +132,24 @@ extension Tensor {
   ///   - upstream: For each output a tensor of its shape.
   /// - Returns: The gradients of all leaves that an output depends on.
   public static func gradients(of outputs: [Tensor], upstream: [Tensor]) -> Gradients {
+    var gradients = Gradients()
+    addGradients(of: outputs, upstream: upstream, to: &gradients)
+    return gradients
+  }
+
+  private static func addGradients(
+    of outputs: [Tensor], upstream: [Tensor], to gradients: inout Gradients
+  ) {
     precondition(
       outputs.map(\.shape) == upstream.map(\.shape),
       "gradients: outputs \(outputs.map(\.shape)), upstream \(upstream.map(\.shape))")
-    return Engine.shared.perform {
-      var pending: [ObjectIdentifier: Tensor] = [:]
+    Engine.shared.perform {
+      var walk = BackwardWalk(continuing: &gradients)
       for (output, gradient) in zip(outputs, upstream) {
-        if let node = output.node { add(gradient.detached(), to: node, in: &pending) }
+        if let node = output.node { walk.add(gradient.detached(), to: node) }
       }
-      var leaves: [ObjectIdentifier: Tensor] = [:]
-      for node in descending(from: outputs.compactMap(\.node)) {
-        guard let gradient = pending.removeValue(forKey: ObjectIdentifier(node)) else {
-          node.release()
-          continue
-        }
-        if let operation = node.operation {
-          propagate(gradient, through: node, operation, into: &pending)
-          node.release()
-        } else {
-          leaves[ObjectIdentifier(node)] = gradient
-        }
-      }
-      return Gradients(leaves)
+      walk.run(from: outputs.compactMap(\.node))
+      gradients = walk.finish()
     }
-  }
-
-  /// All nodes reachable from `roots`, newest first.
-  private static func descending(from roots: [Node]) -> [Node] {
-    var seen = Set<ObjectIdentifier>()
-    var found: [Node] = []
-    var stack = roots
-    while let node = stack.popLast() {
-      guard seen.insert(ObjectIdentifier(node)).inserted else { continue }
-      found.append(node)
-      stack.append(contentsOf: node.parents.compactMap(\.self))
-    }
-    return found.sorted { $0.number > $1.number }
-  }
-
-  private static func propagate(
-    _ gradient: Tensor, through node: Node, _ operation: some Operation,
-    into pending: inout [ObjectIdentifier: Tensor]
-  ) {
-    if operation.aliasesInput {
-      guard let parent = node.parents[0] else { return }
-      let source = Tensor(storage: gradient.storage, shape: node.shapes[0], node: nil)
-      return add(source, to: parent, in: &pending)
-    }
-    let shapes = node.shapes
-    let gradients = node.parents.indices.map { index -> Tensor? in
-      guard node.parents[index] != nil else { return nil }
-      if operation.passesGradient(toInput: index, shapes) { return gradient }
-      return Tensor(storage: Storage(count: shapes[index].count), shape: shapes[index], node: nil)
-    }
-    let wanted = zip(node.parents.indices, gradients).map { index, gradient in
-      operation.passesGradient(toInput: index, shapes) ? nil : gradient
-    }
-    if wanted.contains(where: { $0 != nil }) {
-      run(operation, backwardOf: node, gradient, into: wanted)
-    }
-    for (parent, gradient) in zip(node.parents, gradients) {
-      if let parent, let gradient { add(gradient, to: parent, in: &pending) }
-    }
-  }
-
-  private static func run(
-    _ operation: some Operation, backwardOf node: Node, _ gradient: Tensor,
-    into gradients: [Tensor?]
-  ) {
-    let shapes = node.shapes
-    let scratch = Storage(count: operation.scratchCount(shapes, .backward))
-    let prepared = node.inputs.indices.map { index -> Storage? in
-      node.inputs[index].flatMap {
-        preparedForm(of: $0, at: index, shapes, for: operation, .backward)
-      }
-    }
-    operation.backward(
-      BackwardPass(
-        outputGradient: Buffer(gradient.storage.pointer, gradient.shape),
-        inputs: node.inputs.map { $0.map { Buffer($0.storage.pointer, $0.shape) } },
-        shapes: shapes, output: node.output.map { Buffer($0.storage.pointer, $0.shape) },
-        saved: node.saved?.pointer ?? scratch.pointer, scratch: scratch.pointer,
-        prepared: prepared.map { $0?.pointer },
-        inputGradients: gradients.map { $0.map { Buffer($0.storage.pointer, $0.shape) } },
-        workers: Engine.shared.workers))
-    withExtendedLifetime((scratch, prepared)) {}
-  }
-
-  private static func add(
-    _ gradient: Tensor, to node: Node, in pending: inout [ObjectIdentifier: Tensor]
-  ) {
-    let key = ObjectIdentifier(node)
-    // A gradient's memory may be shared (reshape passes it on), so the sum is a new tensor.
-    pending[key] = pending[key].map { $0 + gradient } ?? gradient
   }
 }

@@ -17,6 +17,10 @@ public final class Engine: @unchecked Sendable {
   private var thread: Thread?
   private var pool: WorkerPool
   private var recordedKinds: Set<OperationKind>?
+  /// Collects times while ``profiling(_:)`` runs; only touched on the engine thread.
+  var profile: OperationProfile?
+  /// The first pass through a checkpointed part, if one is under way; on the engine thread only.
+  var checkpointedPart: CheckpointedPart?
 
   private init() {
     pool = WorkerPool(threads: ThreadCount.allowed)
@@ -106,6 +110,17 @@ public final class Engine: @unchecked Sendable {
       let result = body()
       return (result, recordedKinds ?? [])
     }
+  }
+
+  /// The trace that takes operations on its tensors instead of running them; on the engine thread only.
+  private(set) var trace: Trace?
+
+  /// Runs a computation while a trace takes its operations; on the engine thread only.
+  func tracing<Result>(_ trace: Trace, _ body: () -> Result) -> Result {
+    let outer = self.trace
+    self.trace = trace
+    defer { self.trace = outer }
+    return body()
   }
 
   /// To be called on the engine thread for each tracked operation.

@@ -14,6 +14,10 @@ public protocol Operation: Sendable {
   /// Floats that ``forward(_:)`` leaves for ``backward(_:)``, such as a norm's statistics.
   func savedCount(_ inputs: [Shape]) -> Int
 
+  /// Floats that ``forward(_:)`` leaves for ``backward(_:)`` only where a gradient may be asked for:
+  /// what is cheaper to store than to compute again, but a waste in inference.
+  func keptCount(_ inputs: [Shape]) -> Int
+
   /// Floats of temporary memory that a pass needs.
   func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int
 
@@ -35,18 +39,29 @@ public protocol Operation: Sendable {
   /// passed on without a copy, and ``backward(_:)`` is not asked for it.
   func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool
 
+  /// Whether backward can add to a gradient that the input has already, see ``BackwardPass/adds``.
+  func addsGradient(toInput index: Int, _ inputs: [Shape]) -> Bool
+  /// Whether ``forward(_:)`` is right if the output is the memory of this input, of equal size: true
+  /// where each element of the output is written after the last read of the input's element there.
+  func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool
+
   /// What backward reads besides the output's gradient; anything else is freed early.
   var backwardReads: BackwardReads { get }
 
   /// Writes every element of the output.
   func forward(_ pass: ForwardPass)
 
-  /// Writes every element of each requested input gradient.
+  /// Writes every element of each requested input gradient, or adds to it if told so.
   func backward(_ pass: BackwardPass)
 
   /// The operation that takes this one's place in an inference plan of a lower precision: same inputs,
   /// same output shape, forward only. Nil if there is none, and this one runs as it is.
   func lowered(to precision: Precision) -> (any Operation)?
+
+  /// The operation that takes this one's place where the shapes stay the same from now on, with
+  /// everything looked up that depends on them: same inputs, same output, forward only. Nil if there
+  /// is nothing to look up.
+  func specialized(for inputs: [Shape]) -> (any Operation)?
 }
 
 /// The direction in which an operation runs.
@@ -63,11 +78,15 @@ public struct Preparation: Sendable {
   public var key: PreparationKey
   /// The size of the form in floats.
   public var count: Int
+  /// Whether the pass reads the form instead of the plain values, never beside them: the plain values
+  /// of a weight that is read nowhere else can then be let go of.
+  public var replacesValues: Bool
 
   /// A form of `count` floats named by `key`.
-  public init(key: PreparationKey, count: Int) {
+  public init(key: PreparationKey, count: Int, replacesValues: Bool = false) {
     self.key = key
     self.count = count
+    self.replacesValues = replacesValues
   }
 }
 
@@ -134,6 +153,10 @@ public struct ForwardPass {
   public let prepared: [UnsafeMutablePointer<Float>?]
   /// The threads that share the loops.
   public let workers: WorkerPool
+  /// ``Operation/keptCount(_:)`` floats for backward, nil in inference.
+  ///
+  /// The output must not depend on whether it is there.
+  public var kept: UnsafeMutablePointer<Float>?
 }
 
 /// Everything that a backward pass may touch.
@@ -148,12 +171,18 @@ public struct BackwardPass {
   public let output: Buffer?
   /// What forward left.
   public let saved: UnsafeMutablePointer<Float>
+  /// What forward left for backward alone.
+  public let kept: UnsafeMutablePointer<Float>
   /// ``Operation/scratchCount(_:_:)`` floats.
   public let scratch: UnsafeMutablePointer<Float>
   /// The prepared form of each input, where the operation asked for one.
   public let prepared: [UnsafeMutablePointer<Float>?]
   /// Where to write the gradient of each input; nil where it is not wanted.
   public let inputGradients: [Buffer?]
+  /// For each input whether its gradient holds values that are to be added to, rather than nothing.
+  ///
+  /// False unless the operation said that it can, in ``Operation/addsGradient(toInput:_:)``.
+  public let adds: [Bool]
   /// The threads that share the loops.
   public let workers: WorkerPool
 
@@ -178,6 +207,8 @@ extension Operation {
   /// Nothing.
   public func savedCount(_ inputs: [Shape]) -> Int { 0 }
   /// Nothing.
+  public func keptCount(_ inputs: [Shape]) -> Int { 0 }
+  /// Nothing.
   public func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int { 0 }
   /// None.
   public func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {
@@ -193,11 +224,17 @@ extension Operation {
   /// False.
   public var aliasesInput: Bool { false }
   /// False.
+  public func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool { false }
+  /// False.
   public func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { false }
+  /// False.
+  public func addsGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { false }
   /// All inputs, not the output.
   public var backwardReads: BackwardReads { .inputs }
   /// None: the operation runs in float32 always.
   public func lowered(to precision: Precision) -> (any Operation)? { nil }
+  /// None: nothing is looked up.
+  public func specialized(for inputs: [Shape]) -> (any Operation)? { nil }
 }
 
 /// An operation without a gradient, such as an arg-max: asking for one stops with its name.

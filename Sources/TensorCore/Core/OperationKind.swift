@@ -10,15 +10,16 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
   case gather, scatterAdd
   case matmul, linear
   case convolution, transposedConvolution, depthwiseConvolution
+  case translationVariantConvolution
   case maxPool, averagePool, resize, pixelShuffle, pixelUnshuffle
   case layerNorm, groupNorm, batchNorm
   case softmax, logSoftmax
   case feedForward, gatedProjection
   case omniShiftKernel, bidirectionalWKV
+  case gatedDeltaRule, pointSample, foregroundMask, sumReLU
   case waveletAnalysis, waveletSynthesis, fourier, contextShift, adaptiveConvolution
   case blend, channelAffine
   case bandModulation, disjointSpectrum, kernelAssembly, sampleConvolution
-  case gatedDeltaRule, pointSample, foregroundMask, sumReLU
 
   /// All kinds, with every elementwise and reduction function as a kind of its own.
   public static var allCases: [OperationKind] {
@@ -29,10 +30,11 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
         .affine, .reshape, .permute, .slice, .pad, .concatenate, .broadcast, .gather, .scatterAdd,
         .matmul, .linear, .convolution, .transposedConvolution, .depthwiseConvolution, .maxPool,
         .averagePool, .resize, .pixelShuffle, .pixelUnshuffle, .layerNorm, .groupNorm, .batchNorm,
+        .translationVariantConvolution,
         .softmax, .logSoftmax, .feedForward, .gatedProjection, .omniShiftKernel, .bidirectionalWKV,
+        .gatedDeltaRule, .pointSample, .foregroundMask, .sumReLU,
         .waveletAnalysis, .waveletSynthesis, .fourier, .contextShift, .adaptiveConvolution, .blend,
         .channelAffine, .bandModulation, .disjointSpectrum, .kernelAssembly, .sampleConvolution,
-        .gatedDeltaRule, .pointSample, .foregroundMask, .sumReLU,
       ]
   }
 }

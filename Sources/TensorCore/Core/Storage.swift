@@ -20,9 +20,20 @@ public final class BufferPool: Sendable {
     var bytesInUse = 0
     var bytesHeld = 0
     var peakBytesInUse = 0
+    var watch: Watch?
+  }
+
+  /// What one thread takes and gives while it is watched.
+  private struct Watch {
+    let thread: pthread_t
+    var takes = 0
+    var bytes = 0
+
+    var isHere: Bool { pthread_equal(thread, pthread_self()) != 0 }
   }
 
   private let state = Mutex(State())
+  private let measuring = Mutex(())
 
   /// Bytes in live tensors.
   public var bytesInUse: Int { state.withLock { $0.bytesInUse } }
@@ -47,6 +58,21 @@ public final class BufferPool: Sendable {
     }
   }
 
+  /// Counts what the engine's thread alone takes, whatever others do meanwhile.
+  ///
+  /// - Parameter body: Runs on the engine's thread; not to be nested.
+  /// - Returns: The number of blocks taken, and the bytes taken and not given back.
+  package func measuringTakes(_ body: () -> Void) -> (takes: Int, bytes: Int) {
+    measuring.withLock { _ in
+      Engine.shared.perform {
+        state.withLock { $0.watch = Watch(thread: pthread_self()) }
+        defer { state.withLock { $0.watch = nil } }
+        body()
+        return state.withLock { ($0.watch?.takes ?? 0, $0.watch?.bytes ?? 0) }
+      }
+    }
+  }
+
   /// Capacity in bytes that a request is rounded up to: steps of an eighth of a power of two, so
   /// that blocks are interchangeable and at most 12.5 % is wasted.
   static func capacity(forBytes bytes: Int) -> Int {
@@ -59,6 +85,10 @@ public final class BufferPool: Sendable {
   func take(bytes: Int) -> UnsafeMutableRawPointer {
     let recycled = state.withLock { state -> UInt? in
       state.bytesInUse += bytes
+      if let watch = state.watch, watch.isHere {
+        state.watch?.takes += 1
+        state.watch?.bytes += bytes
+      }
       state.peakBytesInUse = max(state.peakBytesInUse, state.bytesInUse)
       guard let block = state.free[bytes]?.popLast() else { return nil }
       state.bytesHeld -= bytes
@@ -79,6 +109,7 @@ public final class BufferPool: Sendable {
     let address = UInt(bitPattern: block)
     state.withLock { state in
       state.bytesInUse -= bytes
+      if let watch = state.watch, watch.isHere { state.watch?.bytes -= bytes }
       state.bytesHeld += bytes
       state.free[bytes, default: []].append(address)
     }
@@ -101,27 +132,62 @@ public final class BufferPool: Sendable {
 /// Written by the operation that creates it and never after, but for parameters, which the optimiser
 /// changes in place on the engine thread and then marks with `markChanged()`.
 final class Storage: @unchecked Sendable {
-  let pointer: UnsafeMutablePointer<Float>
   let count: Int
   private let bytes: Int
+  private var block: UnsafeMutablePointer<Float>?
+  /// The trace in which this tensor has a number but no values; nil for tensors with values.
+  let traced: (trace: Trace, value: Int)?
+
+  /// The first element.
+  var pointer: UnsafeMutablePointer<Float> { block ?? stand(in: traced?.trace) }
 
   /// Re-laid-out forms of a parameter's values (packed panels, blocked weights), made once.
   ///
   /// Only touched on the engine thread.
   private(set) var prepared: [PreparationKey: Storage] = [:]
+  /// Rises with every change of the values; only touched on the engine thread.
+  private(set) var version = 0
   /// Whether prepared forms are worth keeping: true for parameters.
   var keepsPreparations = false
 
   init(count: Int) {
     self.count = count
     bytes = BufferPool.capacity(forBytes: count * MemoryLayout<Float>.stride)
-    pointer = BufferPool.shared.take(bytes: bytes).bindMemory(to: Float.self, capacity: count)
+    block = Self.take(bytes, count)
+    traced = nil
   }
 
-  deinit { BufferPool.shared.give(UnsafeMutableRawPointer(pointer), bytes: bytes) }
+  /// A tensor of a trace.
+  init(count: Int, traced trace: Trace, value: Int) {
+    self.count = count
+    bytes = BufferPool.capacity(forBytes: count * MemoryLayout<Float>.stride)
+    traced = (trace, value)
+  }
+
+  deinit {
+    if let block { BufferPool.shared.give(UnsafeMutableRawPointer(block), bytes: bytes) }
+  }
+
+  private static func take(_ bytes: Int, _ count: Int) -> UnsafeMutablePointer<Float> {
+    BufferPool.shared.take(bytes: bytes).bindMemory(to: Float.self, capacity: count)
+  }
+
+  /// Zeros in place of the values that a traced tensor does not have; the trace is told, and comes to
+  /// nothing.
+  @inline(never)
+  private func stand(in trace: Trace?) -> UnsafeMutablePointer<Float> {
+    trace?.noteRead()
+    let zeros = Self.take(bytes, count)
+    zeros.initialize(repeating: 0, count: count)
+    block = zeros
+    return zeros
+  }
 
   func keep(_ storage: Storage, as key: PreparationKey) { prepared[key] = storage }
 
   /// Forgets the prepared forms after the values changed.
-  func markChanged() { prepared.removeAll() }
+  func markChanged() {
+    prepared.removeAll()
+    version += 1
+  }
 }

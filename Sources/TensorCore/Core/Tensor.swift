@@ -51,6 +51,9 @@ public struct Tensor: @unchecked Sendable {
   /// The number of elements.
   public var count: Int { shape.count }
 
+  /// Whether there are elements: false while an inference plan is made, for what depends on its input.
+  public var hasValues: Bool { storage.traced == nil }
+
   /// The elements in row-major order.
   public var values: [Float] { withValues(Array.init) }
 

@@ -47,10 +47,13 @@ struct BidirectionalWKV: Operation {
     switch pass {
     // exp(k − M), kept for the next recurrence.
     case .forward: return scan + (recurrences > 1 ? aligned(key.count) : 0)
-    // Two gradients of values in turn, and stand-ins for gradients that nobody wants.
-    case .backward: return scan + 3 * aligned(key.count) + 2 * aligned(inputs[0].count)
+    // Two gradients of values in turn, stand-ins for gradients that nobody wants, exp(k − M).
+    case .backward: return scan + 4 * aligned(key.count) + 2 * aligned(inputs[0].count)
     }
   }
+
+  /// With several recurrences the value is read by the first alone, and the result written by the last.
+  func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool { index == 3 && inputs[0][0] > 1 }
 
   /// Whole vectors, so that what follows in the scratch stays aligned.
   private func aligned(_ count: Int) -> Int { (count + 15) / 16 * 16 }
@@ -99,7 +102,8 @@ struct BidirectionalWKV: Operation {
     let (recurrences, channels) = (decay.shape[0], decay.shape.channels)
     let tensor = aligned(key.count)
     let spareKey = pass.scratch + 2 * tensor
-    let spareDecay = spareKey + tensor
+    let weights = spareKey + tensor
+    let spareDecay = weights + tensor
     let spareBonus = spareDecay + aligned(decay.count)
     let scratch = spareBonus + aligned(decay.count)
     let keyGradient = pass.inputGradients[2]?.pointer ?? spareKey
@@ -107,37 +111,35 @@ struct BidirectionalWKV: Operation {
     let bonusGradient = pass.inputGradients[1]?.pointer ?? spareBonus
     decayGradient.update(repeating: 0, count: decay.count)
     bonusGradient.update(repeating: 0, count: decay.count)
-    fill(keyGradient, key.count, pass.workers)
 
     var upstream = pass.outputGradient.pointer
+    var hasWeights = false
     for recurrence in (0..<recurrences).reversed() {
+      let isLast = recurrence == recurrences - 1
       let value =
         recurrence == 0 ? pass.input(3).pointer : pass.saved + (recurrence - 1) * key.count
-      let result =
-        recurrence == recurrences - 1
-        ? pass.outputValues.pointer : pass.saved + recurrence * key.count
+      let result = isLast ? pass.outputValues.pointer : pass.saved + recurrence * key.count
       let spareValue = pass.scratch + recurrence % 2 * tensor
       let valueGradient =
         recurrence == 0 ? pass.inputGradients[3]?.pointer ?? spareValue : spareValue
-      fill(valueGradient, key.count, pass.workers)
       let offset = recurrence * channels
+      let isFast = isFastSafe(decay, bonus, recurrence)
+      let form = !isFast ? K_WKV_SAFE : hasWeights ? K_WKV_FROM_WEIGHTS : K_WKV_FAST
       let scan = WKVScan(
-        plan: plan(
-          isFastSafe(decay, bonus, recurrence) ? K_WKV_FAST : K_WKV_SAFE, recurrence, key.shape),
-        scratch: scratch, workers: pass.workers, key: key.pointer, value: value)
-      scan.sums(decay: decay.pointer + offset, bonus: bonus.pointer + offset)
-      scan.backward(
-        addingTo: (
-          key: keyGradient, value: valueGradient, decay: decayGradient + offset,
-          bonus: bonusGradient + offset
-        ), result: result, upstream: upstream)
+        plan: plan(form, recurrence, key.shape), scratch: scratch, workers: pass.workers,
+        key: form == K_WKV_FROM_WEIGHTS ? weights : key.pointer, value: value)
+      scan.sums(
+        decay: decay.pointer + offset, bonus: bonus.pointer + offset, denominatorsOnly: isFast)
+      let writesWeights = form == K_WKV_FAST
+      scan.backwardSums(
+        weights: writesWeights ? weights : nil, result: result, upstream: upstream)
+      let gradients = WKVGradients(
+        key: keyGradient, value: valueGradient, decay: decayGradient + offset,
+        bonus: bonusGradient + offset)
+      (writesWeights ? scan.reading(weights: weights) : scan)
+        .backwardScan(into: gradients, addsToKey: !isLast, result: result)
+      hasWeights = hasWeights || isFast
       upstream = valueGradient
-    }
-  }
-
-  private func fill(_ pointer: UnsafeMutablePointer<Float>, _ count: Int, _ workers: WorkerPool) {
-    workers.run(count: count, grain: ElementChunks.elements) { range in
-      (pointer + range.lowerBound).update(repeating: 0, count: range.count)
     }
   }
 }
@@ -158,7 +160,10 @@ private struct WKVScan {
       (plan, scratch, workers, key, value)
   }
 
-  func sums(decay: UnsafePointer<Float>, bonus: UnsafePointer<Float>) {
+  func sums(
+    decay: UnsafePointer<Float>, bonus: UnsafePointer<Float>, denominatorsOnly: Bool = false
+  ) {
+    let value = denominatorsOnly ? nil : value
     withUnsafePointer(to: plan) { plan in
       k_wkv_prepare(scratch, decay, bonus, plan)
       workers.run(chunks: plan.pointee.items) { k_wkv_sums(scratch, key, value, plan, $0) }
@@ -174,24 +179,46 @@ private struct WKVScan {
     }
   }
 
-  func backward(
-    addingTo gradients: (
-      key: UnsafeMutablePointer<Float>, value: UnsafeMutablePointer<Float>,
-      decay: UnsafeMutablePointer<Float>, bonus: UnsafeMutablePointer<Float>
-    ), result: UnsafePointer<Float>, upstream: UnsafePointer<Float>
+  /// Divides the upstream gradient by the denominators and sums it; `weights` receives exp(k − M) in the
+  /// form `K_WKV_FAST`.
+  func backwardSums(
+    weights: UnsafeMutablePointer<Float>?, result: UnsafePointer<Float>,
+    upstream: UnsafePointer<Float>
   ) {
     withUnsafePointer(to: plan) { plan in
       workers.run(chunks: plan.pointee.items) {
-        k_wkv_backward_sums(scratch, key, value, result, upstream, plan, $0)
+        k_wkv_backward_sums(weights, scratch, key, value, result, upstream, plan, $0)
       }
       workers.run(chunks: plan.pointee.carries) { k_wkv_backward_carry(scratch, plan, $0) }
+    }
+  }
+
+  /// Writes the gradients, but adds to that of the key if told so, and to those of decay and bonus.
+  func backwardScan(into gradients: WKVGradients, addsToKey: Bool, result: UnsafePointer<Float>) {
+    let (keyGradient, valueGradient) = (gradients.key, gradients.value)
+    withUnsafePointer(to: plan) { plan in
       workers.run(chunks: plan.pointee.items) {
         k_wkv_backward_scan(
-          gradients.key, gradients.value, scratch, key, value, result, plan, $0)
+          keyGradient, valueGradient, addsToKey, scratch, key, value, result, plan, $0)
       }
       k_wkv_backward_finish(gradients.decay, gradients.bonus, scratch, plan)
     }
   }
+
+  /// The same recurrence with weights that were written meanwhile in the place of keys.
+  func reading(weights: UnsafeMutablePointer<Float>) -> WKVScan {
+    var plan = plan
+    plan.form = K_WKV_FROM_WEIGHTS
+    return WKVScan(plan: plan, scratch: scratch, workers: workers, key: weights, value: value)
+  }
+}
+
+/// Where one recurrence's gradients go.
+private struct WKVGradients {
+  let key: UnsafeMutablePointer<Float>
+  let value: UnsafeMutablePointer<Float>
+  let decay: UnsafeMutablePointer<Float>
+  let bonus: UnsafeMutablePointer<Float>
 }
 
 extension Tensor {

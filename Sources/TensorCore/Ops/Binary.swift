@@ -13,7 +13,7 @@ struct Binary: Operation {
     }
   }
 
-  private var code: k_binary {
+  var code: k_binary {
     switch function {
     case .add: K_BINARY_ADD
     case .subtract: K_BINARY_SUBTRACT
@@ -27,6 +27,10 @@ struct Binary: Operation {
   func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool {
     guard inputs[index] == outputShape(inputs) else { return false }
     return function == .add || (function == .subtract && index == 0)
+  }
+
+  func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool {
+    inputs[index] == outputShape(inputs)
   }
 
   func outputShape(_ inputs: [Shape]) -> Shape {

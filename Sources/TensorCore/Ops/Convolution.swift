@@ -1,6 +1,6 @@
 import OneDNNBridge
 
-/// Convolution of `[N, ..., I]` over one to three spatial axes, weight `[O, I / groups, k...]`.
+/// Convolution of `[N, ..., I]` over one to three spatial axes by oneDNN, weight `[O, I / groups, k...]`.
 ///
 /// Inputs: x, weight and, if there is one, bias `[O]`.
 struct Convolution: Operation {
@@ -31,7 +31,7 @@ struct Convolution: Operation {
     return Shape([x[0]] + output + [weight[0]])
   }
 
-  private func shape(_ inputs: [Shape], hasBias: Bool = false) -> ConvolutionShape {
+  func shape(_ inputs: [Shape], hasBias: Bool = false) -> ConvolutionShape {
     ConvolutionShape(
       geometry: geometry, input: inputs[0], output: outputShape(inputs),
       kernel: Array(inputs[1].dimensions.dropFirst(2)), hasBias: hasBias)
@@ -56,7 +56,8 @@ struct Convolution: Operation {
       case .forward: shape(inputs, hasBias: hasBias).preparationKey(ONEDNN_FORWARD)
       case .backward: shape(inputs).preparationKey(ONEDNN_BACKWARD_DATA)
       }
-    return Preparation(key: key, count: primitive(inputs, pass).preparedCount)
+    return Preparation(
+      key: key, count: primitive(inputs, pass).preparedCount, replacesValues: true)
   }
 
   func prepare(
@@ -80,6 +81,10 @@ struct Convolution: Operation {
     primitive(pass.inputs.map(\.shape), .forward).forward(
       pass.inputs[0].pointer, prepared: weights, bias: hasBias ? pass.inputs[2].pointer : nil,
       into: pass.output.pointer, scratch: pass.scratch)
+  }
+
+  func specialized(for inputs: [Shape]) -> (any Operation)? {
+    InferenceConvolution(convolution: self).specialized(for: inputs)
   }
 
   func backward(_ pass: BackwardPass) {
@@ -137,6 +142,10 @@ extension Tensor {
     }
     if geometry.isPointwise(weight.shape) {
       return linear(weight.reshaped(to: [weight.shape[0], weight.shape[1]]), bias: bias)
+    }
+    if geometry.isWindow(weight.shape, on: shape) {
+      return Tensor.apply(
+        WindowConvolution(hasBias: bias != nil), [self, weight] + [bias].compactMap(\.self))
     }
     return Tensor.apply(
       Convolution(geometry: geometry, hasBias: bias != nil),

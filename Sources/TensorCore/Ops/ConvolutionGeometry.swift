@@ -45,7 +45,7 @@ struct ConvolutionGeometry: Hashable, Sendable {
 
   /// The convolution from `input: [N, ..., I]` to `output: [N, ..., O]` as oneDNN sees it.
   func bridgeShape(
-    input: Shape, output: Shape, kernel: [Int], hasBias: Bool
+    input: Shape, output: Shape, kernel: [Int], hasBias: Bool, reluSlope: Float?
   ) -> onednn_conv_shape {
     func triple(_ values: some Collection<Int>) -> (Int64, Int64, Int64) {
       let padded = Array(values) + [1, 1]
@@ -59,6 +59,6 @@ struct ConvolutionGeometry: Hashable, Sendable {
       out_channels: Int64(output.channels), groups: Int64(groups), in_size: spatial(input),
       out_size: spatial(output), kernel: triple(kernel), stride: triple(stride),
       dilation: triple(dilation), pad_before: triple(padding), pad_after: triple(padding),
-      has_bias: hasBias)
+      has_bias: hasBias, has_relu: reluSlope != nil, relu_slope: reluSlope ?? 0)
   }
 }

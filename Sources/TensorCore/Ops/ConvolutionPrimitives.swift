@@ -63,12 +63,17 @@ struct ConvolutionShape: Hashable, Sendable {
   let output: Shape
   let kernel: [Int]
   let hasBias: Bool
+  /// The slope below zero of a ReLU on the result; nil for none.
+  var reluSlope: Float?
 
   /// Names the prepared weights of one primitive: their order depends on all of this.
   func preparationKey(_ kind: onednn_conv_kind) -> PreparationKey {
     PreparationKey(
       "convolution weights",
-      [Int(kind.rawValue), ConvolutionPrimitives.threads, hasBias ? 1 : 0, geometry.groups]
+      [
+        Int(kind.rawValue), ConvolutionPrimitives.threads, hasBias ? 1 : 0,
+        Int(reluSlope?.bitPattern ?? .max), geometry.groups,
+      ]
         + geometry.stride + geometry.padding + geometry.dilation + kernel + input.dimensions
         + output.dimensions)
   }
@@ -101,7 +106,8 @@ final class ConvolutionPrimitives: @unchecked Sendable {
     if primitives.count >= Self.capacity { primitives.removeAll() }
     let primitive = ConvolutionPrimitive(
       shape.geometry.bridgeShape(
-        input: shape.input, output: shape.output, kernel: shape.kernel, hasBias: shape.hasBias),
+        input: shape.input, output: shape.output, kernel: shape.kernel, hasBias: shape.hasBias,
+        reluSlope: shape.reluSlope),
       kind)
     primitives[key] = primitive
     return primitive

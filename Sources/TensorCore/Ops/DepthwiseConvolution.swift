@@ -20,7 +20,8 @@ struct DepthwiseConvolution: Operation {
     guard index == 1 else { return nil }
     let weight = inputs[1]
     return Preparation(
-      key: PreparationKey(Self.key(pass), weight.dimensions), count: weight.count)
+      key: PreparationKey(Self.key(pass), weight.dimensions), count: weight.count,
+      replacesValues: true)
   }
 
   private static func key(_ pass: Pass) -> String {
@@ -107,7 +108,7 @@ struct DepthwiseConvolution: Operation {
         rows.lowerBound, rows.upperBound, shape[1], shape[2], shape[3])
     }
     let sum = pass.scratch + bands.count * weight.count
-    k_sum_parts(sum, pass.scratch, 0, 0, weight.count, bands.count, weight.count)
+    k_sum_parts(sum, pass.scratch, false, 0, weight.count, bands.count, weight.count)
     k_depthwise_unpack(gradient.pointer, sum, false, weight[2], weight[0])
   }
 }

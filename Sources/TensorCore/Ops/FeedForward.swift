@@ -3,9 +3,10 @@ import Kernels
 /// The channel mixing of RWKV-like blocks: `y = residual + scale · σ(g·Wrᵀ) · (max(x·Wkᵀ, 0)² · Wvᵀ)`.
 ///
 /// Inputs x `[…, C]`, key `[H, C]`, receptance `[C, C]`, value `[C, H]`, then, where present, the gate's
-/// own input g `[…, C]` (x otherwise), scale `[C]` and residual `[…, C]`. The `[…, H]` hidden tensor exists a tile of rows at a time and
-/// never leaves the cache; backward computes it again instead of storing it, which costs a third more
-/// arithmetic and saves the traffic of several such tensors.
+/// own input g `[…, C]` (x otherwise), scale `[C]` and residual `[…, C]`. The `[…, H]` hidden tensor
+/// exists a tile of rows at a time and never leaves the cache; backward computes it again instead of
+/// storing it. What the gate multiplies, and the gate, are small enough to be stored: computing them
+/// again would cost a fifth more arithmetic.
 struct FeedForward: Operation {
   var hasGateInput = false
   let hasScale: Bool
@@ -15,9 +16,9 @@ struct FeedForward: Operation {
   private static let tile = 128
 
   var kind: OperationKind { .feedForward }
-  private var gateIndex: Int { hasGateInput ? 4 : 0 }
-  private var scaleIndex: Int? { hasScale ? (hasGateInput ? 5 : 4) : nil }
-  private var residualIndex: Int? {
+  var gateIndex: Int { hasGateInput ? 4 : 0 }
+  var scaleIndex: Int? { hasScale ? (hasGateInput ? 5 : 4) : nil }
+  var residualIndex: Int? {
     hasResidual ? 4 + (hasGateInput ? 1 : 0) + (hasScale ? 1 : 0) : nil
   }
   var backwardReads: BackwardReads {
@@ -25,6 +26,15 @@ struct FeedForward: Operation {
   }
 
   func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { index == residualIndex }
+
+  func addsGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { index != residualIndex }
+
+  /// The gate σ(g·Wrᵀ), then what it multiplies.
+  func keptCount(_ inputs: [Shape]) -> Int { 2 * inputs[0].count }
+
+  func lowered(to precision: Precision) -> (any Operation)? {
+    precision == .bfloat16 && precision.isSupported ? BFloat16FeedForward(exact: self) : nil
+  }
 
   func outputShape(_ inputs: [Shape]) -> Shape {
     let x = inputs[0]
@@ -52,7 +62,8 @@ struct FeedForward: Operation {
   func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {
     guard (1...3).contains(index) else { return nil }
     let matrix = PackedMatrix(inputs[index])
-    return pass == .forward ? matrix.forward : matrix.both
+    if pass == .forward { return matrix.forward }
+    return index == 1 ? matrix.both : matrix.backward
   }
 
   func prepare(
@@ -69,25 +80,32 @@ struct FeedForward: Operation {
     case .forward: return threads * k_feed_forward_scratch_count(c, hidden)
     case .backward:
       let parts = parts(inputs[0])
-      return parts * partCount(c, hidden) + threads * Self.tile * (2 * hidden + 3 * c)
+      return parts * partCount(c, hidden) + threads * Self.tile * (2 * hidden + 2 * c)
     }
   }
 
   func forward(_ pass: ForwardPass) {
     let (c, hidden) = (pass.inputs[0].shape.channels, pass.inputs[1].shape[0])
     let (x, y) = (pass.inputs[0].pointer, pass.output.pointer)
-    let gate = pass.inputs[gateIndex].pointer
+    let gateInput = pass.inputs[gateIndex].pointer
     let scale = scaleIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
     let residual = residualIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
     let (key, receptance, value) = (pass.prepared[1], pass.prepared[2], pass.prepared[3])
     let (rows, scratch) = (pass.inputs[0].shape.rows, pass.scratch)
     let scratchCount = k_feed_forward_scratch_count(c, hidden)
     pass.workers.run(chunks: (rows + Self.tile - 1) / Self.tile) { index, worker in
-      let first = index * Self.tile
-      k_feed_forward(
-        y + first * c, x + first * c, gate + first * c, residual.map { $0 + first * c }, scale, key,
-        receptance, value,
-        scratch + worker * scratchCount, min(Self.tile, rows - first), c, hidden)
+      let (start, count) = (index * Self.tile * c, min(Self.tile, rows - index * Self.tile))
+      let scratch = scratch + worker * scratchCount
+      let residual = residual.map { $0 + start }
+      if let gate = pass.kept {
+        k_feed_forward_keeping(
+          y + start, gate + start, gate + rows * c + start, x + start, gateInput + start, residual,
+          scale, key, receptance, value, scratch, count, c, hidden)
+      } else {
+        k_feed_forward(
+          y + start, x + start, gateInput + start, residual, scale, key, receptance, value, scratch,
+          count, c, hidden)
+      }
     }
   }
 
@@ -105,7 +123,7 @@ struct FeedForward: Operation {
     let partCount = partCount(c, hidden)
     let sums = pass.scratch
     let tiles = sums + parts * partCount
-    let tileCount = Self.tile * (2 * hidden + 3 * c)
+    let tileCount = Self.tile * (2 * hidden + 2 * c)
     let rule = TileRule(pass, c: c, hidden: hidden, gateIndex: gateIndex, scaleIndex: scaleIndex)
     pass.workers.run(chunks: parts) { part, worker in
       let sums = sums + part * partCount
@@ -123,20 +141,12 @@ struct FeedForward: Operation {
     if let scaleIndex { sections.append((scaleIndex, 2 * weight + square, c)) }
     for (input, offset, count) in sections {
       guard let gradient = pass.inputGradients[input]?.pointer else { continue }
+      let adds = pass.adds[input]
       pass.workers.run(count: count, grain: ElementChunks.elements) { range in
-        gradient.update(from: sums + offset, range: range)
-        for part in 1..<max(parts, 2) where part < parts {
-          let part = sums + part * partCount + offset
-          for index in range { gradient[index] += part[index] }
-        }
+        k_sum_parts(
+          gradient, sums + offset, adds, range.lowerBound, range.upperBound, parts, partCount)
       }
     }
-  }
-}
-
-extension UnsafeMutablePointer<Float> {
-  fileprivate func update(from source: UnsafeMutablePointer<Float>, range: Range<Int>) {
-    (self + range.lowerBound).update(from: source + range.lowerBound, count: range.count)
   }
 }
 
@@ -145,35 +155,42 @@ private struct TileRule {
   let c: Int
   let hidden: Int
   let x: UnsafePointer<Float>
-  let gate: UnsafePointer<Float>
+  let gateInput: UnsafePointer<Float>
   let dy: UnsafePointer<Float>
+  let gate: UnsafePointer<Float>
+  let product: UnsafePointer<Float>
   let scale: UnsafePointer<Float>?
   let dx: UnsafeMutablePointer<Float>?
-  /// That of the gate's own input; nil where the gate reads x.
-  let dGate: UnsafeMutablePointer<Float>?
+  let addsToX: Bool
+  /// The gradient of the gate's own input; nil where the gate reads x.
+  let dGateInput: UnsafeMutablePointer<Float>?
+  let addsToGateInput: Bool
   let isGateShared: Bool
   let key: (forward: UnsafePointer<Float>, backward: UnsafePointer<Float>)
-  let receptance: (forward: UnsafePointer<Float>, backward: UnsafePointer<Float>)
-  let value: (forward: UnsafePointer<Float>, backward: UnsafePointer<Float>)
+  let receptance: UnsafePointer<Float>
+  let value: UnsafePointer<Float>
 
   init(_ pass: BackwardPass, c: Int, hidden: Int, gateIndex: Int, scaleIndex: Int?) {
-    func panels(_ index: Int) -> (UnsafePointer<Float>, UnsafePointer<Float>) {
+    func panels(_ index: Int) -> UnsafePointer<Float> {
       guard let packed = pass.prepared[index] else {
         preconditionFailure("feed-forward: weight \(index) was not packed")
       }
-      let forwardCount = PackedMatrix(pass.shapes[index]).forwardCount
-      return (UnsafePointer(packed), UnsafePointer(packed + forwardCount))
+      return UnsafePointer(packed)
     }
     self.c = c
     self.hidden = hidden
     x = UnsafePointer(pass.input(0).pointer)
-    gate = UnsafePointer(pass.input(gateIndex).pointer)
-    isGateShared = gateIndex == 0
-    dGate = isGateShared ? nil : pass.inputGradients[gateIndex]?.pointer
     dy = UnsafePointer(pass.outputGradient.pointer)
+    gate = UnsafePointer(pass.kept)
+    product = gate + pass.shapes[0].count
+    gateInput = UnsafePointer(pass.input(gateIndex).pointer)
+    isGateShared = gateIndex == 0
+    dGateInput = isGateShared ? nil : pass.inputGradients[gateIndex]?.pointer
+    addsToGateInput = pass.adds[gateIndex]
     scale = scaleIndex.map { UnsafePointer(pass.input($0).pointer) }
     dx = pass.inputGradients[0]?.pointer
-    key = panels(1)
+    addsToX = pass.adds[0]
+    key = (panels(1), panels(1) + PackedMatrix(pass.shapes[1]).forwardCount)
     receptance = panels(2)
     value = panels(3)
   }
@@ -181,38 +198,36 @@ private struct TileRule {
   func backward(
     rows: Range<Int>, sums: UnsafeMutablePointer<Float>, tile: UnsafeMutablePointer<Float>
   ) {
-    let count = rows.count
-    let (x, dy) = (x + rows.lowerBound * c, dy + rows.lowerBound * c)
-    let gate = gate + rows.lowerBound * c
+    let (count, start) = (rows.count, rows.lowerBound * c)
+    let (x, dy) = (x + start, dy + start)
     let h = tile
     let dh = h + count * hidden
-    let v = dh + count * hidden
-    let s = v + count * c
+    let dProduct = dh + count * hidden
+    let dGate = dProduct + count * c
+    let (dKey, dValue) = (sums, sums + c * hidden)
+    let dReceptance = dValue + c * hidden
+    k_gate_backward(
+      dProduct, dGate, scale == nil ? nil : dReceptance + c * c, dy, scale, gate + start,
+      product + start, count, c)
     var squared = k_epilogue()
     squared.activation = K_ACT_RELU_SQUARED
     k_gemm(h, hidden, x, c, key.forward, &squared, count, hidden, c)
-    k_gemm(v, c, h, hidden, value.forward, nil, count, c, hidden)
-    var sigmoid = k_epilogue()
-    sigmoid.activation = K_ACT_SIGMOID
-    k_gemm(s, c, gate, c, receptance.forward, &sigmoid, count, c, c)
-
-    let (dKey, dValue) = (sums, sums + c * hidden)
-    let dReceptance = dValue + c * hidden
-    k_gate_backward(v, s, scale == nil ? nil : dReceptance + c * c, dy, scale, s, v, count, c)
-    k_gemm_tn(dValue, v, c, h, hidden, true, count, c, hidden)
-    k_gemm(dh, hidden, v, c, value.backward, nil, count, hidden, c)
+    k_gemm_tn(dValue, dProduct, c, h, hidden, true, count, c, hidden)
+    k_gemm(dh, hidden, dProduct, c, value, nil, count, hidden, c)
     k_relu_squared_backward_from_output(dh, dh, h, count * hidden)
     k_gemm_tn(dKey, dh, hidden, x, c, true, count, hidden, c)
-    k_gemm_tn(dReceptance, s, c, gate, c, true, count, c, c)
-    if let dGate {
-      k_gemm(dGate + rows.lowerBound * c, c, s, c, receptance.backward, nil, count, c, c)
-    }
-    guard let dx = dx.map({ $0 + rows.lowerBound * c }) else { return }
-    k_gemm(dx, c, dh, hidden, key.backward, nil, count, c, hidden)
-    guard isGateShared else { return }
+    k_gemm_tn(dReceptance, dGate, c, gateInput + start, c, true, count, c, c)
     var accumulate = k_epilogue()
+    if let dGateInput {
+      accumulate.accumulate = addsToGateInput
+      k_gemm(dGateInput + start, c, dGate, c, receptance, &accumulate, count, c, c)
+    }
+    guard let dx = dx.map({ $0 + start }) else { return }
+    accumulate.accumulate = addsToX
+    k_gemm(dx, c, dh, hidden, key.backward, &accumulate, count, c, hidden)
+    guard isGateShared else { return }
     accumulate.accumulate = true
-    k_gemm(dx, c, s, c, receptance.backward, &accumulate, count, c, c)
+    k_gemm(dx, c, dGate, c, receptance, &accumulate, count, c, c)
   }
 }
 

@@ -11,11 +11,19 @@ struct GatedProjection: Operation {
   private static let tile = 128
 
   var kind: OperationKind { .gatedProjection }
-  private var scaleIndex: Int? { hasScale ? 3 : nil }
-  private var residualIndex: Int? { hasResidual ? (hasScale ? 4 : 3) : nil }
+  var scaleIndex: Int? { hasScale ? 3 : nil }
+  var residualIndex: Int? { hasResidual ? (hasScale ? 4 : 3) : nil }
   var backwardReads: BackwardReads { .only(hasScale ? [0, 1, 2, 3] : [0, 1, 2]) }
 
   func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { index == residualIndex }
+
+  func addsGradient(toInput index: Int, _ inputs: [Shape]) -> Bool {
+    index == 2 || index == scaleIndex
+  }
+
+  func lowered(to precision: Precision) -> (any Operation)? {
+    precision == .bfloat16 && precision.isSupported ? BFloat16GatedProjection(exact: self) : nil
+  }
 
   func outputShape(_ inputs: [Shape]) -> Shape {
     let (x, weight) = (inputs[0], inputs[2])
@@ -40,7 +48,7 @@ struct GatedProjection: Operation {
   func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {
     guard index == 2 else { return nil }
     let matrix = PackedMatrix(inputs[2])
-    return pass == .forward ? matrix.forward : matrix.both
+    return pass == .forward ? matrix.forward : matrix.backward
   }
 
   func prepare(
@@ -56,8 +64,7 @@ struct GatedProjection: Operation {
     switch pass {
     case .forward: return threads * Self.tile * k
     case .backward:
-      let tiles = threads * Self.tile * 2 * (k + n)
-      return parts(inputs[0]) * (n * k + n) + tiles
+      return parts(inputs[0]) * n * k + threads * tileCount(k, n)
     }
   }
 
@@ -84,6 +91,9 @@ struct GatedProjection: Operation {
   /// Tasks of backward, each with private sums of the weight's gradient; fixed by the shape.
   private func parts(_ x: Shape) -> Int { max(1, min(x.rows / Self.tile, 16)) }
 
+  /// The gated product, its gradient and the scaled gradient of the output, for one tile.
+  private func tileCount(_ k: Int, _ n: Int) -> Int { Self.tile * (2 * k + n) }
+
   func backward(_ pass: BackwardPass) {
     let (k, n) = (pass.shapes[0].channels, pass.shapes[2][0])
     let (rows, parts) = (pass.shapes[0].rows, parts(pass.shapes[0]))
@@ -94,47 +104,38 @@ struct GatedProjection: Operation {
     guard let packed = pass.prepared[2] else {
       preconditionFailure("gated projection: the weight was not packed")
     }
-    let packedBackward = packed + PackedMatrix(pass.shapes[2]).forwardCount
-    let partCount = n * k + n
-    let (sums, tiles) = (pass.scratch, pass.scratch + parts * partCount)
+    let (sums, tiles) = (pass.scratch, pass.scratch + parts * n * k)
     pass.workers.run(chunks: parts) { part, worker in
-      let sums = sums + part * partCount
-      sums.update(repeating: 0, count: partCount)
-      let product = tiles + worker * Self.tile * 2 * (k + n)
+      let sums = sums + part * n * k
+      let product = tiles + worker * tileCount(k, n)
       let dProduct = product + Self.tile * k
       let dz = dProduct + Self.tile * k
-      let z = dz + Self.tile * n
       var first = rows * part / parts
-      let end = rows * (part + 1) / parts
+      let (start, end) = (first, rows * (part + 1) / parts)
+      if start == end { sums.update(repeating: 0, count: n * k) }
       while first < end {
         let count = min(Self.tile, end - first)
         let dy = dy + first * n
         k_product(product, x + first * k, gate + first * k, count * k)
-        if let scale {
-          k_gemm(z, n, product, k, packed, nil, count, n, k)
-          k_add_column_dots(sums + n * k, dy, z, count, n)
-          k_scale_columns(dz, dy, scale, count, n)
-        }
-        let dz = scale == nil ? dy : dz
-        k_gemm_tn(sums, dz, n, product, k, true, count, n, k)
-        k_gemm(dProduct, k, dz, n, packedBackward, nil, count, k, n)
+        k_gemm_tn(sums, dy, n, product, k, first > start, count, n, k)
+        if let scale { k_scale_columns(dz, dy, scale, count, n) }
+        k_gemm(dProduct, k, scale == nil ? dy : dz, n, packed, nil, count, k, n)
         k_product_backward(
           dx.map { $0 + first * k }, dGate.map { $0 + first * k }, dProduct, x + first * k,
           gate + first * k, count * k)
         first += count
       }
     }
-    for (input, offset, count) in [(2, 0, n * k)] + (hasScale ? [(3, n * k, n)] : []) {
-      guard let gradient = pass.inputGradients[input]?.pointer else { continue }
-      pass.workers.run(count: count, grain: ElementChunks.elements) { range in
-        for index in range {
-          var sum = sums[offset + index]
-          for part in 1..<max(parts, 2) where part < parts {
-            sum += sums[part * partCount + offset + index]
-          }
-          gradient[index] = sum
-        }
-      }
+    // The scale acts on rows of the weight, so its gradient follows from the weight's: no product of
+    // the forward pass is needed for it.
+    let (weight, dWeight) = (pass.input(2).pointer, pass.inputGradients[2]?.pointer)
+    let dScale = scaleIndex.flatMap { pass.inputGradients[$0]?.pointer }
+    let addsScale = scaleIndex.map { pass.adds[$0] } ?? false
+    if dWeight == nil && dScale == nil { return }
+    pass.workers.run(count: n, grain: max(1, ElementChunks.elements / (k * parts))) { range in
+      k_scaled_weight_gradient(
+        dWeight, dScale, sums, weight, scale, pass.adds[2], addsScale, range.lowerBound,
+        range.upperBound, parts, n, k)
     }
   }
 }

@@ -12,6 +12,8 @@ struct LayerNorm: Operation {
     .only(parameters.hasWeight ? [0, 1] : [0])
   }
 
+  func addsGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { true }
+
   func outputShape(_ inputs: [Shape]) -> Shape {
     parameters.check("layerNorm", inputs)
     precondition(inputs[0].channels > 0, "layerNorm: \(inputs[0]) has no channels")
@@ -79,14 +81,16 @@ struct LayerNorm: Operation {
           pass.inputGradients[0].map { $0.pointer + start }
             ?? spare + chunk * chunks.spareRows * channels,
           weightPart, biasPart, upstream.pointer + start, x.pointer + start, mean + row,
-          rstd + row, weight, false, min(step, range.upperBound - row), channels)
+          rstd + row, weight, pass.adds[0], min(step, range.upperBound - row), channels)
       }
     }
-    if let weightGradient {
-      k_sum_parts(weightGradient.pointer, weightParts, 0, 0, channels, chunks.count, channels)
-    }
-    if let biasGradient {
-      k_sum_parts(biasGradient.pointer, biasParts, 0, 0, channels, chunks.count, channels)
+    for (index, gradient, parts) in [
+      (parameters.weightIndex, weightGradient, weightParts),
+      (parameters.biasIndex, biasGradient, biasParts),
+    ] {
+      guard let index, let gradient else { continue }
+      k_sum_parts(
+        gradient.pointer, parts, pass.adds[index], 0, channels, chunks.count, channels)
     }
   }
 }

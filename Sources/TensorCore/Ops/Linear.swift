@@ -26,6 +26,10 @@ struct Linear: Operation {
   var kind: OperationKind { .linear }
   var backwardReads: BackwardReads { .only([0, 1], output: activation != .none) }
 
+  func lowered(to precision: Precision) -> (any Operation)? {
+    precision == .bfloat16 && precision.isSupported ? BFloat16Linear(exact: self) : nil
+  }
+
   func outputShape(_ inputs: [Shape]) -> Shape {
     let (x, weight) = (inputs[0], inputs[1])
     precondition(
@@ -69,57 +73,71 @@ struct Linear: Operation {
     }
   }
 
+  func addsGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { true }
+
   func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int {
     guard pass == .backward else { return 0 }
-    let rows = inputs[0].rows
     let (n, k) = (inputs[1][0], inputs[1][1])
-    return (activation == .none ? 0 : rows * n)
-      + WeightGradient(rows: rows, n: n, k: k).scratchCount
+    let gradient = WeightGradient(rows: inputs[0].rows, n: n, k: k)
+    let tiles = activation == .none ? 0 : Engine.shared.workers.threads * RowChunks.rows * n
+    return gradient.scratchCount + gradient.parts * n + tiles
   }
 
+  /// One pass over the rows: what a tile of them needs of `dy · activation′` and x is in the cache for
+  /// all three gradients.
   func backward(_ pass: BackwardPass) {
     let rows = pass.shapes[0].rows
     let (n, k) = (pass.shapes[1][0], pass.shapes[1][1])
-    var scratch = pass.scratch
-    var dy = pass.outputGradient.pointer
-    if activation != .none {
-      dy = activationGradient(pass, rows * n)
-      scratch += rows * n
-    }
-    if let dx = pass.inputGradients[0]?.pointer {
-      let packed = pass.prepared[1]
-      let dy = dy
-      RowChunks.forEach(rows: rows, columns: k, inner: n, pass.workers) { rows, columns in
-        k_gemm(
-          dx + rows.lowerBound * k + columns.lowerBound, k, dy + rows.lowerBound * n, n,
-          packed.map { $0 + columns.lowerBound * n }, nil, rows.count, columns.count, n)
+    let gradient = WeightGradient(rows: rows, n: n, k: k)
+    let (dx, dw) = (pass.inputGradients[0]?.pointer, pass.inputGradients[1]?.pointer)
+    let db = hasBias ? pass.inputGradients[2]?.pointer : nil
+    let (dy, packed) = (pass.outputGradient.pointer, pass.prepared[1])
+    let x = dw == nil ? nil : pass.input(0).pointer
+    let y = activation == .none ? nil : pass.outputValues.pointer
+    let weightSums = pass.scratch
+    let biasSums = weightSums + gradient.scratchCount
+    let tiles = biasSums + gradient.parts * n
+    pass.workers.run(chunks: gradient.parts) { part, worker in
+      let range = gradient.rows(of: part)
+      let biasSum = biasSums + part * n
+      if db != nil { biasSum.update(repeating: 0, count: n) }
+      if range.isEmpty { (weightSums + part * n * k).update(repeating: 0, count: n * k) }
+      for first in stride(from: range.lowerBound, to: range.upperBound, by: RowChunks.rows) {
+        let count = min(RowChunks.rows, range.upperBound - first)
+        var g = dy + first * n
+        if let y {
+          let tile = tiles + worker * RowChunks.rows * n
+          activationGradient(tile, g, y + first * n, count * n)
+          g = tile
+        }
+        if let dx {
+          var epilogue = k_epilogue()
+          epilogue.accumulate = pass.adds[0]
+          k_gemm(dx + first * k, k, g, n, packed, &epilogue, count, k, n)
+        }
+        if let x {
+          k_gemm_tn(
+            weightSums + part * n * k, g, n, x + first * k, k, first > range.lowerBound, count, n,
+            k)
+        }
+        if db != nil { k_add_column_sums(biasSum, g, count, n) }
       }
     }
-    if let dw = pass.inputGradients[1]?.pointer {
-      WeightGradient(rows: rows, n: n, k: k).run(
-        into: dw, dy: dy, x: pass.input(0).pointer, scratch: scratch, pass.workers)
-    }
-    if hasBias, let db = pass.inputGradients[2]?.pointer {
-      db.update(repeating: 0, count: n)
-      k_add_column_sums(db, dy, rows, n)
-    }
+    if let dw { gradient.sum(into: dw, adds: pass.adds[1], weightSums, pass.workers) }
+    if let db { k_sum_parts(db, biasSums, pass.adds[2], 0, n, gradient.parts, n) }
   }
 
-  /// Writes `dy · activation′` into the scratch and returns it.
-  private func activationGradient(_ pass: BackwardPass, _ count: Int) -> UnsafeMutablePointer<Float>
-  {
-    let (dy, y, out) = (pass.outputGradient.pointer, pass.outputValues.pointer, pass.scratch)
-    let activation = activation
-    pass.workers.run(count: count, grain: ElementChunks.elements) { range in
-      let (out, dy, y) = (out + range.lowerBound, dy + range.lowerBound, y + range.lowerBound)
-      switch activation {
-      case .none: out.update(from: dy, count: range.count)
-      case .relu: k_relu_backward_from_output(out, dy, y, range.count)
-      case .reluSquared: k_relu_squared_backward_from_output(out, dy, y, range.count)
-      case .sigmoid: k_sigmoid_backward_from_output(out, dy, y, range.count)
-      }
+  /// Writes `dy · activation′`.
+  private func activationGradient(
+    _ out: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ y: UnsafePointer<Float>,
+    _ count: Int
+  ) {
+    switch activation {
+    case .none: out.update(from: dy, count: count)
+    case .relu: k_relu_backward_from_output(out, dy, y, count)
+    case .reluSquared: k_relu_squared_backward_from_output(out, dy, y, count)
+    case .sigmoid: k_sigmoid_backward_from_output(out, dy, y, count)
     }
-    return out
   }
 }
 
@@ -158,40 +176,28 @@ enum ElementChunks {
   static let elements = 16384
 }
 
-/// The gradient of an `[n, k]` weight, `dyᵀ · x`, summed over rows in chunks fixed by the shape.
+/// How the gradient of an `[n, k]` weight is summed over rows: in parts fixed by the shape, each with a
+/// private sum.
 struct WeightGradient {
   let rows: Int
   let n: Int
   let k: Int
 
-  /// Output rows that one task computes: enough to amortise reading x.
-  private var block: Int { min(n, 96) }
-  private var blocks: Int { (n + block - 1) / block }
-  /// Row chunks with a private sum each: more of them where the weight is small.
-  private var chunks: Int { max(1, min(rows / 1024, 32 / blocks)) }
+  /// Few where the sums are large, but enough to keep all threads busy to the end.
+  var parts: Int { max(1, min(rows / RowChunks.rows, n * k > 1 << 15 ? 8 : 16)) }
 
   /// Floats of private sums.
-  var scratchCount: Int { chunks == 1 ? 0 : chunks * n * k }
+  var scratchCount: Int { parts * n * k }
 
-  /// Writes the gradient.
-  ///
-  /// `dy` is `[rows, n]`, `x` is `[rows, k]`, both dense.
-  func run(
-    into dw: UnsafeMutablePointer<Float>, dy: UnsafePointer<Float>, x: UnsafePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
+  func rows(of part: Int) -> Range<Int> { rows * part / parts..<rows * (part + 1) / parts }
+
+  /// Writes or adds the sum of all parts.
+  func sum(
+    into dw: UnsafeMutablePointer<Float>, adds: Bool, _ sums: UnsafePointer<Float>,
+    _ workers: WorkerPool
   ) {
-    let (block, blocks, chunks, rows, n, k) = (block, blocks, chunks, rows, n, k)
-    let parts = chunks == 1 ? dw : scratch
-    workers.run(chunks: chunks * blocks) { task in
-      let (chunk, first) = (task / blocks, task % blocks * block)
-      let range = rows * chunk / chunks..<rows * (chunk + 1) / chunks
-      k_gemm_tn(
-        parts + (chunk * n + first) * k, dy + range.lowerBound * n + first, n,
-        x + range.lowerBound * k, k, false, range.count, min(block, n - first), k)
-    }
-    guard chunks > 1 else { return }
     workers.run(count: n * k, grain: ElementChunks.elements) { range in
-      k_sum_parts(dw, parts, 0, range.lowerBound, range.upperBound, chunks, n * k)
+      k_sum_parts(dw, sums, adds, range.lowerBound, range.upperBound, parts, n * k)
     }
   }
 }

@@ -5,10 +5,26 @@ import OneDNNBridge
 /// the input of the convolution from O to I channels with the same weight.
 ///
 /// Inputs: x, weight and, if there is one, bias `[O]`.
-struct TransposedConvolution: Operation {
+struct TransposedConvolution: Operation, @unchecked Sendable {
+  // @unchecked: the primitive is used on the engine thread only.
+
   let geometry: ConvolutionGeometry
   let outputPadding: [Int]
   let hasBias: Bool
+  /// Code for the shape, at hand in a plan.
+  private var atHand: ConvolutionPrimitive?
+
+  init(geometry: ConvolutionGeometry, outputPadding: [Int], hasBias: Bool) {
+    self.geometry = geometry
+    self.outputPadding = outputPadding
+    self.hasBias = hasBias
+  }
+
+  func specialized(for inputs: [Shape]) -> (any Operation)? {
+    var specialized = self
+    specialized.atHand = primitive(inputs, ONEDNN_BACKWARD_DATA)
+    return specialized
+  }
 
   var kind: OperationKind { .transposedConvolution }
   var backwardReads: BackwardReads { .only([0, 1]) }
@@ -57,7 +73,7 @@ struct TransposedConvolution: Operation {
     guard index == 1 else { return nil }
     return Preparation(
       key: mirrored(inputs).preparationKey(primitiveKind(pass)),
-      count: primitive(inputs, primitiveKind(pass)).preparedCount)
+      count: primitive(inputs, primitiveKind(pass)).preparedCount, replacesValues: true)
   }
 
   func prepare(
@@ -80,7 +96,8 @@ struct TransposedConvolution: Operation {
   func forward(_ pass: ForwardPass) {
     guard let weights = pass.prepared[1] else { preconditionFailure("\(kind): no weights") }
     let y = pass.output
-    primitive(pass.inputs.map(\.shape), ONEDNN_BACKWARD_DATA).backwardData(
+    let primitive = atHand ?? primitive(pass.inputs.map(\.shape), ONEDNN_BACKWARD_DATA)
+    primitive.backwardData(
       pass.inputs[0].pointer, prepared: weights, into: y.pointer, scratch: pass.scratch)
     guard hasBias else { return }
     let (bias, channels) = (pass.inputs[2].pointer, y.shape.channels)

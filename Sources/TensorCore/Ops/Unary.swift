@@ -17,7 +17,7 @@ struct Unary: Operation {
     }
   }
 
-  private var code: k_unary {
+  var code: k_unary {
     switch function {
     case .negate: K_UNARY_NEGATE
     case .exp: K_UNARY_EXP
@@ -42,6 +42,7 @@ struct Unary: Operation {
   }
 
   func outputShape(_ inputs: [Shape]) -> Shape { inputs[0] }
+  func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool { true }
 
   func forward(_ pass: ForwardPass) {
     let (x, y, code, parameter) = (pass.inputs[0].pointer, pass.output.pointer, code, parameter)
@@ -73,6 +74,7 @@ struct Affine: Operation {
 
   func outputShape(_ inputs: [Shape]) -> Shape { inputs[0] }
   func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { scale == 1 }
+  func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool { true }
 
   func forward(_ pass: ForwardPass) {
     let (x, y, scale, offset) = (pass.inputs[0].pointer, pass.output.pointer, scale, offset)

@@ -29,6 +29,18 @@ struct BenchCommand: ParsableCommand {
   @Flag(name: .long, help: "Time training steps: forward, backward and AdamW.")
   var train = false
 
+  @Flag(name: .long, help: "With --train: compute blocks again in backward, for less memory.")
+  var checkpointActivations = false
+
+  @Flag(name: .long, help: "Also say where the time of one more run of a model goes.")
+  var profile = false
+
+  @Option(name: .long, help: "Precision of matrix products in inference: f32 or bf16.")
+  var precision: Precision = .float32
+
+  @Flag(name: .long, help: "Run inference operation by operation instead of by a plan.")
+  var eager = false
+
   @Flag(name: .long, help: "Time single operations, and the matrix product of oneDNN by turns.")
   var ops = false
 
@@ -40,6 +52,9 @@ struct BenchCommand: ParsableCommand {
 
   @Flag(name: .long, help: "Take the batch as the frames of one clip (gdkvm).")
   var clip = false
+
+  @Flag(name: .long, help: "Time translation-variant and weighted convolution layers.")
+  var convolutions = false
 
   @Flag(name: .long, help: "Also on one thread.")
   var single = false
@@ -81,7 +96,7 @@ struct BenchCommand: ParsableCommand {
     var report = BenchReport()
     for threads in single && all > 1 ? [1, all] : [all] {
       Engine.shared.threads = threads
-      report.parts.append(try ops || blocks ? parts() : models())
+      report.parts.append(try ops || blocks || convolutions ? parts() : models())
     }
     if common.json { Console.shared.result(report) } else { Console.shared.result(report.lines) }
   }
@@ -123,6 +138,10 @@ struct BenchCommand: ParsableCommand {
       part.measurements += BlockBenchmarks.run(
         against: part.peak, isTraining: train, progress: shows)
     }
+    if convolutions {
+      part.measurements += ConvolutionBenchmarks.run(
+        against: part.peak, isTraining: train, progress: shows)
+    }
     try requireUninterrupted()
     return part
   }
@@ -130,18 +149,27 @@ struct BenchCommand: ParsableCommand {
   /// The whole network; the machine's peaks are measured after it, so that the memory is its own.
   private func models() throws -> BenchReport.Part {
     guard let sizes else { preconditionFailure("bench: the shape was checked before") }
+    let precision = precision.available
     let benchmark = ModelBenchmark(
-      try network(), shape: sizes, isTraining: train, isClip: clip)
+      try network(), shape: sizes, isTraining: train,
+      checkpointsActivations: checkpointActivations, isClip: clip, precision: precision,
+      isPlanned: !eager)
+    if case .eager(let reason)? = benchmark.execution {
+      Console.shared.warning("\(model) runs without a plan: \(reason)")
+    }
     let product = Engine.shared.measuredPeak()
     guard
       let timing = benchmark.timing(runs: runs, shouldStop: { Interruption.signal != nil })
     else { throw Interruption.failure("run the same command again") }
     let memory = Memory.peak
+    if profile { benchmark.profile().forEach { Console.shared.info($0) } }
     var part = BenchReport.Part(peak: MachinePeak.measured())
     let gflops = 1e-9 * benchmark.operations / timing.median
     let bestProduct = max(product, Engine.shared.measuredPeak())
     part.model = BenchReport.Model(
-      model: model, shape: sizes, mode: train ? "train" : "inference", timing: timing,
+      model: model, shape: sizes, mode: train ? "train" : "inference",
+      precision: (train || eager ? .float32 : precision).rawValue,
+      isPlanned: benchmark.execution == .planned, planBytes: benchmark.planBytes, timing: timing,
       gflop: 1e-9 * benchmark.operations, gflops: gflops,
       shareOfMultiplyAdd: gflops / part.peak.multiplyAdd, product: bestProduct,
       shareOfProduct: gflops / bestProduct, peakMemoryBytes: memory)

@@ -6,8 +6,11 @@ import Imaging
 struct EvalCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "eval",
-    abstract: "Compare images with their references: PSNR, SSIM, RMSE, MAE, NMSE.",
+    abstract: "Compare images with their references, or label maps (--labels).",
     discussion: """
+      Images: PSNR, SSIM, RMSE, MAE, NMSE. Label maps: Dice, IoU, precision, recall, volume, lesions, \
+      surface distances.
+
       Files of two folders are paired by name without ending. Images of a pair must lie on the same \
       grid; nothing is resampled.
       """)
@@ -28,7 +31,7 @@ struct EvalCommand: ParsableCommand {
 
   @Option(
     name: .customLong("protocol"),
-    help: "Definitions: default, or restore-rwkv (the authors' code).")
+    help: "Definitions: default, or those of a paper's code.")
   var protocolName: ProtocolName = .standard
 
   @Option(
@@ -67,12 +70,21 @@ struct EvalCommand: ParsableCommand {
   @Option(name: .long, help: "Most memory to use, as in 4G.")
   var maxMemory: ByteCount?
 
+  @OptionGroup(title: "Label maps") var segmentation: SegmentationOptions
   @OptionGroup(title: "General") var messages: MessageOptions
 
   /// The sets of definitions.
   enum ProtocolName: String, ExpressibleByArgument, CaseIterable {
     case standard = "default"
     case restoreRWKV = "restore-rwkv"
+    case gdkvm, stroke, tvconv
+
+    /// The definitions for label maps; nil if the protocol is one for images.
+    var segmentation: SegmentationProtocol? { SegmentationProtocol(rawValue: rawValue) }
+  }
+
+  private var comparesLabels: Bool {
+    segmentation.labels != nil || protocolName.segmentation != nil
   }
 
   /// The variants of SSIM.
@@ -95,7 +107,21 @@ struct EvalCommand: ParsableCommand {
     if let dataRange, !(dataRange > 0 && dataRange.isFinite) {
       throw ValidationError("--data-range \(dataRange): a number above 0 is needed")
     }
+    if comparesLabels {
+      if protocolName == .restoreRWKV {
+        throw ValidationError("--protocol restore-rwkv is for images, --labels for label maps")
+      }
+      if dataRange != nil || ssim != .gaussian11 || foreground || modality != nil
+        || slicesCSV != nil
+      {
+        throw ValidationError(
+          "--data-range, --ssim, --foreground, --modality and --slices-csv are for images, "
+            + "not label maps")
+      }
+      return
+    }
     switch protocolName {
+    case .gdkvm, .stroke, .tvconv: break
     case .standard:
       if modality != nil {
         throw ValidationError("--modality belongs to --protocol restore-rwkv")
@@ -117,20 +143,42 @@ struct EvalCommand: ParsableCommand {
   func run() throws {
     messages.apply(isJSON: isJSON)
     let pairs = try EvaluationPair.pairs(predictions: pred, references: reference)
+    if comparesLabels {
+      let evaluation = SegmentationEvaluation(
+        options: segmentation, definitions: protocolName.segmentation, maxMemory: maxMemory?.bytes)
+      let report = SegmentationReport(
+        definitions: evaluation.description, seed: seed,
+        lesionEdges: segmentation.lesionSizes.numbers)
+      try evaluate(pairs, into: report) { report, pair in
+        let (rows, warnings) = try evaluation.rows(of: pair, in: pred)
+        report.rows += rows
+        warnings.forEach(Console.shared.warning)
+      }
+    } else {
+      let names = try SubjectNames(split: subjects)
+      let report = EvaluationReport(definitions: definitions, seed: seed)
+      try evaluate(pairs, into: report) { report, pair in
+        var item = try evaluate(pair)
+        item.subject = names.subject(of: item.name)
+        report.cases.append(item)
+      }
+    }
+  }
+
+  /// Adds every pair to a report and writes it wherever it is wanted.
+  private func evaluate<Report: EvaluationDocument>(
+    _ pairs: [EvaluationPair], into report: Report,
+    adding add: (inout Report, EvaluationPair) throws -> Void
+  ) throws {
+    var report = report
     let files = [json, csv, slicesCSV].compactMap(\.self).filter { $0 != "-" }
-    let names = try SubjectNames(split: subjects)
     let inputs = pairs.flatMap { [$0.prediction, $0.reference].compactMap(\.self) }
     for file in files {
       try AtomicFile.checkOutput(path: file, overwrite: overwrite, inputs: inputs)
     }
-    var report = EvaluationReport(definitions: definitions, seed: seed)
     for pair in pairs {
       if Interruption.signal != nil { throw Interruption.failure("run the command again") }
-      do {
-        var item = try evaluate(pair)
-        item.subject = names.subject(of: item.name)
-        report.cases.append(item)
-      } catch {
+      do { try add(&report, pair) } catch {
         let failure = CommandFailure(error)
         guard continueOnError else { throw failure }
         Console.shared.error(failure.lines)
@@ -138,7 +186,8 @@ struct EvalCommand: ParsableCommand {
       }
     }
     if let json, !isJSON {
-      try AtomicFile.write([UInt8](report.json()), to: json, overwrite: overwrite, inputs: inputs)
+      try AtomicFile.write(
+        [UInt8](report.reportJSON()), to: json, overwrite: overwrite, inputs: inputs)
     }
     if let csv {
       try AtomicFile.write(
@@ -150,14 +199,14 @@ struct EvalCommand: ParsableCommand {
     }
     if isJSON { Console.shared.result(report) } else { Console.shared.result(report.lines) }
     if let first = report.failures.first {
-      throw ExitCode(report.cases.isEmpty ? first.code : ExitStatus.partial)
+      throw ExitCode(report.isEmpty ? first.code : ExitStatus.partial)
     }
   }
 
   /// The definitions in words, for every table.
   private var definitions: String {
-    switch protocolName {
-    case .standard:
+    switch modality {
+    case nil:
       let range = dataRange.map { "\($0)" } ?? "max - min of the reference"
       let window =
         ssim == .gaussian11
@@ -165,9 +214,9 @@ struct EvalCommand: ParsableCommand {
         : "uniform window of 7, sample covariance, interior"
       return "protocol default; data range \(range); SSIM \(ssim.rawValue): \(window)"
         + (foreground ? "; foreground PSNR over slices with 10 % foreground" : "")
-    case .restoreRWKV:
-      let range = modality?.clippingRange ?? 0...0
-      return "protocol restore-rwkv, \(modality?.rawValue.uppercased() ?? ""); clipped to "
+    case let modality?:
+      let range = modality.clippingRange
+      return "protocol restore-rwkv, \(modality.rawValue.uppercased()); clipped to "
         + "\(Int(range.lowerBound))...\(Int(range.upperBound)); data range max - min of each "
         + "reference slice; SSIM gaussian11, zero-padded; means over slices, constant ones left out"
     }

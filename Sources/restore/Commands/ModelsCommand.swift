@@ -121,6 +121,7 @@ extension ModelBundle {
     if let text = try? JSONEncoder.sorted.encode(card.network.configuration) {
       add("hyperparameters", String(decoding: text, as: UTF8.self))
     }
+    if let summary = try? card.network.convolutionSummary() { lines.append("  " + summary) }
     for (title, formats) in [("input", card.inputs), ("output", card.outputs)] {
       for (name, format) in formats.sorted(by: { $0.key < $1.key }) {
         let channels = format.channelDef.sorted { $0.key < $1.key }.map(\.value)

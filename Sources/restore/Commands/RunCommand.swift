@@ -33,25 +33,14 @@ struct RunCommand: ParsableCommand {
   @Option(name: .long, help: "Picture of input, output and difference, a PNG; single input only.")
   var montage: String?
 
-  @Option(name: .long, help: "Precision of the arithmetic: f32.")
-  var precision = "f32"
+  @Option(name: .long, help: "Precision of matrix products: f32 or bf16.")
+  var precision: Precision = .float32
 
   @Option(name: .long, help: "Seed, stored with the output; inference itself draws nothing.")
   var seed: UInt64 = 0
 
-  func validate() throws {
-    guard ["f32", "bf16"].contains(precision) else {
-      throw ValidationError("--precision \(precision): f32 or bf16")
-    }
-  }
-
   func run() throws {
     common.apply()
-    if precision == "bf16" {
-      throw CommandFailure(
-        code: ExitStatus.unavailable, kind: "unavailable", what: "bf16 is not in this build",
-        cause: "only float32 inference is compiled in", advice: "leave out --precision")
-    }
     let (items, notice) = sharding.select(
       try ItemList.items(input: input, output: output, makesFolder: !many.dryRun))
     if let notice { Console.shared.info(notice) }
@@ -69,7 +58,7 @@ struct RunCommand: ParsableCommand {
         cause: "its task is \(bundle.card.task.rawValue)",
         advice: "`restore models list` shows each model's task")
     }
-    let restorer = try VolumeRestorer(bundle)
+    let restorer = try VolumeRestorer(bundle, precision: precision.available)
     let job = RestorationJob(command: self, bundle: bundle, restorer: restorer)
     var reports: [RestorationJob.Report] = []
     var failures: [CommandFailure] = []

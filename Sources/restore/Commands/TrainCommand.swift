@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Models
 import Imaging
 import Train
 
@@ -21,6 +22,11 @@ struct TrainCommand: ParsableCommand {
   @Flag(name: .long, help: "Print the full configuration and stop.")
   var printConfig = false
 
+  @Flag(
+    name: .long,
+    help: "Compute blocks again in backward instead of remembering them: slower, less memory.")
+  var checkpointActivations = false
+
   @Option(name: .long, help: "Stop cleanly after this many minutes.")
   var maxMinutes: Double?
 
@@ -32,7 +38,11 @@ struct TrainCommand: ParsableCommand {
       throw ImagingError.noSuchFile(file: config, reason: "the configuration should be there")
     }
     var configuration = try TrainingConfiguration(contentsOf: config)
-    if printConfig { return Console.shared.result([configuration.json()]) }
+    if checkpointActivations { configuration.train.checkpointActivations = true }
+    if printConfig {
+      Console.shared.info(try configuration.model.description().convolutionSummary())
+      return Console.shared.result([configuration.json()])
+    }
     guard let output else {
       throw CommandFailure(
         code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
@@ -40,6 +50,9 @@ struct TrainCommand: ParsableCommand {
     }
     try configuration.validate()
     configuration.resolvePaths(relativeTo: config)
+    if configuration.model.arch == TVConvNet.architecture {
+      return try trainFundus(configuration, output)
+    }
     let trainer = try Trainer(configuration, folder: output, resume: resume)
     trainer.warnings.forEach(Console.shared.warning)
     let start = Date()

@@ -1,0 +1,69 @@
+/// A segmentation: one label for each voxel of a grid, 0 for background.
+public struct LabelMap: Sendable, Equatable {
+  /// The labels, shape `[z, y, x]`.
+  public let labels: [Int32]
+  /// The grid.
+  public let geometry: Geometry
+
+  /// A segmentation of labels.
+  ///
+  /// - Parameters:
+  ///   - labels: Shape `[z, y, x]`.
+  ///   - geometry: The grid.
+  public init(labels: [Int32], geometry: Geometry) {
+    precondition(
+      labels.count == geometry.size.count,
+      "LabelMap: \(labels.count) labels for shape \(geometry.size)")
+    self.labels = labels
+    self.geometry = geometry
+  }
+
+  /// The labels that an image holds.
+  ///
+  /// - Parameters:
+  ///   - volume: One volume of whole numbers.
+  ///   - file: Its name in errors.
+  ///   - allowed: The labels that may occur besides 0; nil for any.
+  /// - Throws: ``ImagingError/labelMapNotInteger(file:value:)`` or
+  ///   ``ImagingError/unexpectedLabel(file:label:allowed:)``.
+  public init(_ volume: Volume, file: String, allowed: Set<Int>? = nil) throws(ImagingError) {
+    precondition(volume.volumeCount == 1, "LabelMap: \(volume.volumeCount) volumes, not one")
+    var labels: [Int32] = []
+    labels.reserveCapacity(volume.voxels.count)
+    for value in volume.voxels {
+      // Float32 holds whole numbers up to 2²⁴ exactly; no label map needs larger ones.
+      guard value == value.rounded(), value.magnitude < 16_777_216 else {
+        throw .labelMapNotInteger(file: file, value: value)
+      }
+      labels.append(Int32(value))
+    }
+    self.init(labels: labels, geometry: volume.geometry)
+    if let allowed, let label = self.present.first(where: { !allowed.contains($0) }) {
+      throw .unexpectedLabel(file: file, label: label, allowed: allowed.sorted())
+    }
+  }
+
+  /// The labels that occur, ascending, without 0.
+  public var present: [Int] {
+    var found = Set<Int32>()
+    var last: Int32 = 0
+    for label in labels where label != last {
+      found.insert(label)
+      last = label
+    }
+    found.remove(0)
+    return found.map(Int.init).sorted()
+  }
+
+  /// The voxels of one label.
+  public func mask(of label: Int) -> VoxelMask {
+    let wanted = Int32(clamping: label)
+    return VoxelMask(voxels: labels.map { $0 == wanted }, size: geometry.size)
+  }
+
+  /// The voxels of any of some labels.
+  public func mask(ofAny wanted: Set<Int>) -> VoxelMask {
+    let wanted = Set(wanted.map { Int32(clamping: $0) })
+    return VoxelMask(voxels: labels.map { wanted.contains($0) }, size: geometry.size)
+  }
+}

@@ -1,0 +1,281 @@
+public import Randomness
+
+/// Which kind of convolution a network is built of: one line of its configuration.
+///
+/// Written as a name, `"weighted"`, or with options, `{"kind": "weighted", "density": [0.7]}`. A layer
+/// that cannot be of the chosen kind is refused, unless `fallback` says that it shall be plain.
+public struct ConvolutionChoice: Equatable, Sendable {
+  /// The kind.
+  public var kind = ConvolutionKind.plain
+  /// `plain` if layers that cannot be of the kind shall be plain instead of refused.
+  public var fallback: ConvolutionKind?
+  /// Of `weighted`: the density from the outermost tap inwards, nil for the published values.
+  public var density: [Float]?
+  /// Of `weighted`: whether the density is trained.
+  public var isTrainable = false
+  /// Of `tvconv`: height and width of the images to which the network is bound.
+  public var imageSize: [Int]?
+  /// Of `tvconv`: the largest map on which kernels are generated, rows or columns.
+  public var largestMap = 32
+  /// Of `tvconv`: affinity maps.
+  public var affinityChannels = 4
+  /// Of `tvconv`: channels of the generator.
+  public var interChannels = 64
+  /// Of `tvconv`: the generator has one block more than this.
+  public var interLayers = 3
+
+  /// A kind with its published options.
+  public init(_ kind: ConvolutionKind = .plain) { self.kind = kind }
+
+  /// The images' height and width if the network is bound to them.
+  public var boundSize: (height: Int, width: Int)? {
+    guard kind == .tvconv, let size = imageSize, size.count == 2 else { return nil }
+    return (size[0], size[1])
+  }
+}
+
+/// A place in a network where a convolution stands, for which a ``ConvolutionChoice`` is made.
+public struct ConvolutionSite: Sendable {
+  /// The layer's name in the state dictionary.
+  public var name: String
+  /// Channels of the input.
+  public var inChannels: Int
+  /// Channels of the output.
+  public var outChannels: Int
+  /// Side of the kernel, odd; padding keeps the size.
+  public var kernel: Int
+  /// Spatial axes.
+  public var axes = 2
+  /// Groups of channels that do not see each other.
+  public var groups = 1
+  /// Whether a bias is added.
+  public var hasBias = true
+  /// Height and width of the map as a divisor of the image's: 4 on the third level of a U-Net.
+  public var reduction = 1
+
+  /// A site.
+  public init(
+    _ name: String, from inChannels: Int, to outChannels: Int, kernel: Int = 3, axes: Int = 2,
+    groups: Int = 1, hasBias: Bool = true, reduction: Int = 1
+  ) {
+    self.name = name
+    self.inChannels = inChannels
+    self.outChannels = outChannels
+    self.kernel = kernel
+    self.axes = axes
+    self.groups = groups
+    self.hasBias = hasBias
+    self.reduction = reduction
+  }
+}
+
+/// Why a layer cannot be of the chosen kind.
+public struct ConvolutionRefusal: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The layer's name.
+  public let layer: String
+  /// What the kind demands.
+  public let rule: String
+
+  /// The layer, the rule and the way out.
+  public var description: String {
+    "layer \(layer): \(rule) (\"fallback\": \"plain\" makes such layers plain)"
+  }
+}
+
+extension ConvolutionChoice {
+  /// The kind of the layer at a site.
+  ///
+  /// - Throws: ``ConvolutionRefusal`` if it cannot be of the chosen kind and there is no fallback.
+  public func kind(at site: ConvolutionSite) throws(ConvolutionRefusal) -> ConvolutionKind {
+    guard let rule = obstacle(at: site) else { return kind }
+    guard fallback == .plain else { throw ConvolutionRefusal(layer: site.name, rule: rule) }
+    return .plain
+  }
+
+  /// The rule that the layer at a site would break, nil if there is none.
+  private func obstacle(at site: ConvolutionSite) -> String? {
+    switch kind {
+    case .plain: return nil
+    case .weighted:
+      if let density, density.count != site.kernel / 2 {
+        return "a kernel of side \(site.kernel) needs \(site.kernel / 2) density values, "
+          + "there are \(density.count)"
+      }
+      if density == nil && ConvolutionDensity.published(kernel: site.kernel) == nil {
+        return "no density is published for a kernel of side \(site.kernel); state one"
+      }
+      return nil
+    case .tvconv:
+      if site.axes != 2 { return "a tvconv is two-dimensional, the layer has \(site.axes) axes" }
+      if site.inChannels != site.outChannels {
+        return "a tvconv keeps its channels, the layer maps \(site.inChannels) to "
+          + "\(site.outChannels)"
+      }
+      guard let size = boundSize else {
+        return "a tvconv has a map of fixed size, but \"image_size\": [height, width] is not given"
+      }
+      guard size.height % site.reduction == 0, size.width % site.reduction == 0 else {
+        return "a tvconv has a map of fixed size, but \(size.height)x\(size.width) is not a "
+          + "multiple of \(site.reduction)"
+      }
+      let map = (height: size.height / site.reduction, width: size.width / site.reduction)
+      if max(map.height, map.width) > largestMap {
+        return "its map of \(map.height)x\(map.width) is larger than \"largest_map\": \(largestMap)"
+      }
+      return nil
+    }
+  }
+
+  /// The layer at a site.
+  ///
+  /// Plain and weighted layers draw the same normal weights (variance `2 / (out · kernel^axes)`) and have
+  /// zero biases, so that networks of one seed differ in the density alone.
+  ///
+  /// - Throws: ``ConvolutionRefusal`` if it cannot be of the chosen kind and there is no fallback.
+  public func makeLayer(
+    _ site: ConvolutionSite, using generator: inout SeededGenerator
+  ) throws(ConvolutionRefusal) -> any ConvolutionLayer {
+    switch try kind(at: site) {
+    case .plain:
+      let density = ConvolutionDensity([Float](repeating: 1, count: site.kernel / 2))
+      return weighted(site, density, using: &generator).foldedConvolution()
+    case .weighted:
+      let published = ConvolutionDensity.published(kernel: site.kernel, isTrainable: isTrainable)
+      return weighted(
+        site, ConvolutionDensity(density ?? published?.values ?? [], isTrainable: isTrainable),
+        using: &generator)
+    case .tvconv:
+      guard let size = boundSize else { preconditionFailure("tvconv: no map") }
+      var sizes = TVConvolutionSizes(
+        channels: site.outChannels, height: size.height / site.reduction,
+        width: size.width / site.reduction)
+      sizes.kernel = site.kernel
+      sizes.affinityChannels = affinityChannels
+      sizes.interChannels = interChannels
+      sizes.interLayers = interLayers
+      return TVConvolution(sizes, hasBias: site.hasBias, using: &generator)
+    }
+  }
+
+  private func weighted(
+    _ site: ConvolutionSite, _ density: ConvolutionDensity,
+    using generator: inout SeededGenerator
+  ) -> WeightedConvolution {
+    WeightedConvolution(
+      inChannels: site.inChannels, outChannels: site.outChannels, density: density,
+      axes: site.axes, groups: site.groups, hasBias: site.hasBias, using: &generator)
+  }
+
+  /// Checks the options that do not depend on a layer.
+  ///
+  /// - Returns: What is wrong, nil if nothing is.
+  public var flaw: String? {
+    if let fallback, fallback != .plain { return "the only fallback is \"plain\"" }
+    if let density, !density.allSatisfy(\.isFinite) { return "density values must be finite" }
+    if kind != .weighted && (density != nil || isTrainable) {
+      return "\"density\" and \"trainable\" belong to \"weighted\""
+    }
+    if kind != .tvconv && imageSize != nil { return "\"image_size\" belongs to \"tvconv\"" }
+    if let imageSize, imageSize.count != 2 || !imageSize.allSatisfy((1...1 << 14).contains) {
+      return "\"image_size\" must be [height, width]"
+    }
+    guard (1...128).contains(largestMap) else { return "\"largest_map\" must be in 1...128" }
+    guard (1...64).contains(affinityChannels), (1...1024).contains(interChannels),
+      (0...16).contains(interLayers)
+    else { return "the sizes of the generator are out of bounds" }
+    return nil
+  }
+}
+
+extension ConvolutionChoice: Codable {
+  private enum CodingKeys: String, CodingKey, CaseIterable {
+    case kind, fallback, density
+    case isTrainable = "trainable"
+    case imageSize = "image_size"
+    case largestMap = "largest_map"
+    case affinityChannels = "posi_chans"
+    case interChannels = "inter_chans"
+    case interLayers = "inter_layers"
+  }
+
+  private struct AnyKey: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+
+  /// Reads a name or an object with options; unknown names and keys are errors.
+  ///
+  /// Keys are taken in snake case and in camel case: some decoders convert them.
+  public init(from decoder: any Decoder) throws {
+    func flawed(_ text: String) -> DecodingError {
+      .dataCorrupted(
+        DecodingError.Context(codingPath: decoder.codingPath, debugDescription: text))
+    }
+    func kind(_ name: String) throws -> ConvolutionKind {
+      if let kind = ConvolutionKind(rawValue: name) { return kind }
+      let known = ConvolutionKind.allCases.map(\.rawValue).joined(separator: ", ")
+      throw flawed("unknown convolution \"\(name)\"; known: \(known)")
+    }
+    if let name = try? decoder.singleValueContainer().decode(String.self) {
+      self.init(try kind(name))
+      return
+    }
+    let container = try decoder.container(keyedBy: AnyKey.self)
+    var keys: [CodingKeys: AnyKey] = [:]
+    for key in container.allKeys {
+      guard
+        let match = CodingKeys.allCases.first(where: {
+          [$0.rawValue, camelCase($0.rawValue)].contains(key.stringValue)
+        })
+      else {
+        let known = CodingKeys.allCases.map(\.rawValue).joined(separator: ", ")
+        throw flawed("convolution has no option \"\(key.stringValue)\"; known: \(known)")
+      }
+      keys[match] = key
+    }
+    func read<Value: Decodable>(_ key: CodingKeys, as type: Value.Type) throws -> Value? {
+      try keys[key].flatMap { try container.decodeIfPresent(type, forKey: $0) }
+    }
+    guard let name = try read(.kind, as: String.self) else {
+      throw flawed("convolution has no \"kind\"")
+    }
+    self.init(try kind(name))
+    fallback = try read(.fallback, as: String.self).map(kind)
+    density = try read(.density, as: [Float].self)
+    isTrainable = try read(.isTrainable, as: Bool.self) ?? isTrainable
+    imageSize = try read(.imageSize, as: [Int].self)
+    largestMap = try read(.largestMap, as: Int.self) ?? largestMap
+    affinityChannels = try read(.affinityChannels, as: Int.self) ?? affinityChannels
+    interChannels = try read(.interChannels, as: Int.self) ?? interChannels
+    interLayers = try read(.interLayers, as: Int.self) ?? interLayers
+  }
+
+  /// Writes the options that belong to the kind.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(kind, forKey: .kind)
+    try container.encodeIfPresent(fallback, forKey: .fallback)
+    switch kind {
+    case .plain: break
+    case .weighted:
+      try container.encodeIfPresent(density, forKey: .density)
+      try container.encode(isTrainable, forKey: .isTrainable)
+    case .tvconv:
+      try container.encodeIfPresent(imageSize, forKey: .imageSize)
+      try container.encode(largestMap, forKey: .largestMap)
+      try container.encode(affinityChannels, forKey: .affinityChannels)
+      try container.encode(interChannels, forKey: .interChannels)
+      try container.encode(interLayers, forKey: .interLayers)
+    }
+  }
+}
+
+/// `image_size` as `imageSize`.
+private func camelCase(_ name: String) -> String {
+  let words = name.split(separator: "_")
+  return words.dropFirst().reduce(words.first.map(String.init) ?? "") {
+    $0 + $1.prefix(1).uppercased() + $1.dropFirst()
+  }
+}

@@ -1,0 +1,152 @@
+public import Layers
+
+/// The hyperparameters of ``UNet``.
+public struct UNetConfiguration: ModelConfiguration {
+  /// Channels of the input.
+  ///
+  /// Key `in_channels`.
+  public var inChannels = 1
+
+  /// Channels of the output: of the image, or one for each class.
+  ///
+  /// Key `out_channels`.
+  public var outChannels = 1
+
+  /// Channels on each level, full resolution first.
+  ///
+  /// Key `channels`.
+  public var channels = [64, 128, 256, 512]
+
+  /// Side of the kernels, odd.
+  ///
+  /// Key `kernel_size`.
+  public var kernel = 3
+
+  /// Spatial axes: 2 for images, 3 for volumes.
+  ///
+  /// Key `dims`.
+  public var axes = 2
+
+  /// Whether the input is added to the output, as for restoration.
+  ///
+  /// Key `residual`.
+  public var isResidual = true
+
+  /// Whether the coarser levels of the decoder have outputs of their own in training.
+  ///
+  /// Key `deep_supervision`.
+  public var hasDeepSupervision = false
+
+  /// The kind of all convolutions but the last.
+  ///
+  /// Key `convolution`.
+  public var convolution = ConvolutionChoice()
+
+  /// For restoration of images with one channel.
+  public init() {}
+
+  /// Four levels of 64 to 512 channels.
+  public static let full = UNetConfiguration()
+
+  /// Four levels of 16 to 128 channels.
+  public static let light: UNetConfiguration = {
+    var light = UNetConfiguration()
+    light.channels = [16, 32, 64, 128]
+    return light
+  }()
+
+  /// `full` and `light`, and both with weighted convolutions.
+  public static let presets: [(name: String, configuration: UNetConfiguration)] = [
+    ("full", full), ("light", light), ("weighted", full.with(ConvolutionChoice(.weighted))),
+    ("light-weighted", light.with(ConvolutionChoice(.weighted))),
+  ]
+
+  /// The places of the convolutions in a level's block on the way down.
+  func encoder(_ level: Int) -> (ConvolutionSite, ConvolutionSite) {
+    DoubleConvolution.sites(
+      "encoder.\(level).", from: level == 0 ? inChannels : channels[level - 1],
+      to: channels[level], kernel: kernel, axes: axes, reduction: 1 << level)
+  }
+
+  /// The places of the convolutions in a level's block on the way up.
+  func decoder(_ level: Int) -> (ConvolutionSite, ConvolutionSite) {
+    DoubleConvolution.sites(
+      "decoder.\(level).", from: channels[level] + channels[level + 1], to: channels[level],
+      kernel: kernel, axes: axes, reduction: 1 << level)
+  }
+
+  /// All places of which the choice of convolutions decides.
+  var sites: [ConvolutionSite] {
+    let pairs = channels.indices.map(encoder) + channels.indices.dropLast().map(decoder)
+    return pairs.flatMap { [$0.0, $0.1] }
+  }
+
+  /// Checks that a network can have these values.
+  ///
+  /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``; for the choice of convolutions
+  ///   it names the layer and the rule.
+  public func validate() throws(ModelError) {
+    func check(
+      _ key: CodingKeys, _ value: some Any, _ holds: Bool, _ rule: String
+    ) throws(ModelError) {
+      guard !holds else { return }
+      throw .invalidValue(
+        key: key.rawValue, value: "\(value)", architecture: UNet.architecture, rule: rule)
+    }
+    try check(.inChannels, inChannels, (1...256).contains(inChannels), "it must be in 1...256")
+    try check(.outChannels, outChannels, (1...256).contains(outChannels), "it must be in 1...256")
+    try check(
+      .channels, channels,
+      (1...8).contains(channels.count) && channels.allSatisfy((1...2048).contains),
+      "it must have 1 to 8 numbers in 1...2048")
+    try check(
+      .kernel, kernel, (1...15).contains(kernel) && kernel % 2 == 1,
+      "it must be odd and in 1...15")
+    try check(.axes, axes, (2...3).contains(axes), "it must be 2 or 3")
+    try check(
+      .isResidual, isResidual, !isResidual || inChannels == outChannels,
+      "the input of \(inChannels) channels cannot be added to an output of \(outChannels)")
+    try convolution.check(sites, architecture: UNet.architecture)
+    if let size = convolution.boundSize {
+      let multiple = 1 << (channels.count - 1)
+      try check(
+        .convolution, "bound to \(size.height)x\(size.width)",
+        size.height % multiple == 0 && size.width % multiple == 0,
+        "the image's sides must be multiples of \(multiple)")
+    }
+  }
+}
+
+extension UNetConfiguration: ConvolutionalConfiguration {}
+
+extension UNetConfiguration: Codable {
+  private enum CodingKeys: String, CodingKey, CaseIterable {
+    case inChannels = "in_channels"
+    case outChannels = "out_channels"
+    case channels
+    case kernel = "kernel_size"
+    case axes = "dims"
+    case isResidual = "residual"
+    case hasDeepSupervision = "deep_supervision"
+    case convolution
+  }
+
+  /// Reads the values that are present; others are the defaults.
+  ///
+  /// - Throws: ``ModelError/unknownKey(_:architecture:nearest:)``, or a decoding error.
+  public init(from decoder: any Decoder) throws {
+    try decoder.refuseUnknownKeys(besides: CodingKeys.self, architecture: UNet.architecture)
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
+      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
+    }
+    try read(.inChannels, into: &inChannels)
+    try read(.outChannels, into: &outChannels)
+    try read(.channels, into: &channels)
+    try read(.kernel, into: &kernel)
+    try read(.axes, into: &axes)
+    try read(.isResidual, into: &isResidual)
+    try read(.hasDeepSupervision, into: &hasDeepSupervision)
+    try read(.convolution, into: &convolution)
+  }
+}

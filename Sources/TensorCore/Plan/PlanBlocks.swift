@@ -1,0 +1,149 @@
+/// The arena's blocks: one for each tensor that has memory of its own, and the steps' temporary ones.
+struct PlanBlocks {
+  private(set) var list: [ArenaLayout.Block] = []
+  private let views: PlanViews
+  private var blockOfRoot: [Int]
+
+  init(_ graph: PlanGraph) {
+    var views = PlanViews(graph)
+    let lastUse = views.overwrite(graph)
+    self.views = views
+    blockOfRoot = [Int](repeating: -1, count: graph.shapes.count)
+    func add(_ value: Int, from step: Int) {
+      let root = views.roots[value]
+      guard blockOfRoot[root] < 0 else { return }
+      blockOfRoot[root] = list.count
+      list.append(
+        ArenaLayout.Block(
+          count: graph.shapes[root].count, lifetime: step...max(step, lastUse[root])))
+    }
+    for value in graph.inputs { add(value, from: -1) }
+    for (index, step) in graph.steps.enumerated() { add(step.output, from: index) }
+  }
+
+  /// The block in which a tensor is, and where in it.
+  func place(of value: Int) -> (block: Int, offset: Int) {
+    (blockOfRoot[views.roots[value]], views.offsets[value])
+  }
+
+  /// Whether the places of tensors leave nothing to do for a step.
+  func isDone(_ step: Trace.Step) -> Bool { views.isView[step.output] }
+
+  /// Adds a block that one step needs.
+  mutating func add(_ count: Int, during step: Int) -> Int {
+    list.append(ArenaLayout.Block(count: count, lifetime: step...step))
+    return list.count - 1
+  }
+}
+
+/// Which tensors are parts of others' memory.
+///
+/// A reshaped tensor is its source; a contiguous slice is a part of its source; tensors that are
+/// joined along the outermost axis, and read by nobody else, are computed at their places in the whole;
+/// and an operation may write over an input that it reads last.
+struct PlanViews {
+  /// For each tensor the one in whose memory it is.
+  private(set) var roots: [Int]
+  /// Where in that memory it begins, in floats.
+  private(set) var offsets: [Int]
+  /// Whether a tensor needs no computing beyond that of other tensors.
+  private(set) var isView: [Bool]
+  private var members: [[Int]]
+
+  /// Finds views; no memory is written over yet.
+  init(_ graph: PlanGraph) {
+    roots = Array(graph.shapes.indices)
+    offsets = [Int](repeating: 0, count: roots.count)
+    isView = [Bool](repeating: false, count: roots.count)
+    members = roots.map { [$0] }
+    for step in graph.steps {
+      guard case .value(let source) = step.operands[0] else { continue }
+      if step.operation.aliasesInput {
+        add(step.output, at: 0, in: source)
+      } else if let slice = step.operation as? Slice,
+        let start = slice.contiguousStart(in: graph.shapes[source]),
+        (offsets[source] + start).isMultiple(of: ArenaLayout.alignment)
+      {
+        add(step.output, at: start, in: source)
+      }
+    }
+    let (uses, producers) = (graph.useCounts(), graph.producers())
+    for step in graph.steps {
+      guard let join = step.operation as? Concatenate, roots[step.output] == step.output,
+        graph.shapes[step.output].dimensions.prefix(join.axis).allSatisfy({ $0 == 1 })
+      else { continue }
+      var (parts, end, isPlaceable) = ([(value: Int, offset: Int)](), 0, true)
+      for operand in step.operands {
+        guard case .value(let value) = operand, uses[value] == 1, roots[value] == value,
+          producers[value] >= 0, end.isMultiple(of: ArenaLayout.alignment)
+        else {
+          isPlaceable = false
+          break
+        }
+        parts.append((value, end))
+        end += graph.shapes[value].count
+      }
+      guard isPlaceable else { continue }
+      for part in parts { merge(part.value, into: step.output, at: part.offset) }
+      isView[step.output] = true
+    }
+  }
+
+  private mutating func add(_ view: Int, at offset: Int, in source: Int) {
+    merge(view, into: roots[source], at: offsets[source] + offset)
+    isView[view] = true
+  }
+
+  private mutating func merge(_ value: Int, into root: Int, at offset: Int) {
+    for member in members[value] {
+      roots[member] = root
+      offsets[member] += offset
+    }
+    members[root] += members[value]
+    members[value] = []
+  }
+
+  /// Lets operations write over inputs that they read last.
+  ///
+  /// - Returns: For each root the last step that reads it, past the end for results.
+  mutating func overwrite(_ graph: PlanGraph) -> [Int] {
+    var lastUse = [Int](repeating: -1, count: graph.shapes.count)
+    for (index, step) in graph.steps.enumerated() {
+      for case .value(let value) in step.operands { lastUse[roots[value]] = index }
+      lastUse[roots[step.output]] = max(index, lastUse[roots[step.output]])
+    }
+    for output in graph.outputs { lastUse[roots[output]] = graph.steps.count }
+    for (index, step) in graph.steps.enumerated()
+    where !isView[step.output] && roots[step.output] == step.output {
+      let shapes = graph.shapes(of: step)
+      let sources = step.operands.map { operand -> Int? in
+        if case .value(let value) = operand { roots[value] } else { nil }
+      }
+      let overwritten = sources.indices.first { place in
+        guard let root = sources[place], lastUse[root] == index,
+          graph.shapes[root].count == graph.shapes[step.output].count,
+          shapes[place].count == graph.shapes[root].count,
+          sources.count(where: { $0 == root }) == 1
+        else { return false }
+        return step.operation.canOverwrite(input: place, shapes)
+      }
+      guard let overwritten, let root = sources[overwritten] else { continue }
+      lastUse[root] = max(index, lastUse[step.output])
+      merge(step.output, into: root, at: 0)
+    }
+    return lastUse
+  }
+}
+
+extension Slice {
+  /// Where a slice begins if its elements lie side by side in the whole; nil if they do not.
+  fileprivate func contiguousStart(in whole: Shape) -> Int? {
+    // Behind the first axis of which more than one entry is taken, all axes are taken whole.
+    let first = ranges.firstIndex { $0.count != 1 } ?? ranges.endIndex
+    let rest = ranges.indices.dropFirst(first + 1)
+    guard rest.allSatisfy({ ranges[$0].count == whole.dimensions[$0] }), !ranges.isEmpty else {
+      return nil
+    }
+    return zip(ranges, whole.strides).reduce(0) { $0 + $1.0.lowerBound * $1.1 }
+  }
+}

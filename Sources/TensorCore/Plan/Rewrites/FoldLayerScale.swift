@@ -1,0 +1,25 @@
+/// Folds the scale of a fused block into the last of its weights.
+struct FoldLayerScale: PlanRewrite {
+  func apply(to graph: inout PlanGraph) {
+    for index in graph.steps.indices {
+      var step = graph.steps[index]
+      let constants = constants(of: step)
+      let places: (weight: Int, scale: Int)
+      switch step.operation {
+      case let block as FeedForward where block.hasScale:
+        places = (3, 4)
+        step.operation = FeedForward(hasScale: false, hasResidual: block.hasResidual)
+      case let block as GatedProjection where block.hasScale:
+        places = (2, 3)
+        step.operation = GatedProjection(hasScale: false, hasResidual: block.hasResidual)
+      default: continue
+      }
+      guard let weight = constants[places.weight], let scale = constants[places.scale] else {
+        continue
+      }
+      step.operands[places.weight] = .constant(weight * scale.reshaped(to: [scale.count, 1]))
+      step.operands.remove(at: places.scale)
+      graph.steps[index] = step
+    }
+  }
+}

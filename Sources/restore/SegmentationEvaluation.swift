@@ -1,0 +1,110 @@
+import Foundation
+import Imaging
+
+/// Compares the label maps of pairs.
+struct SegmentationEvaluation {
+  let options: SegmentationOptions
+  /// The definitions of a paper's own code; nil for the default ones.
+  let definitions: SegmentationProtocol?
+  let maxMemory: UInt64?
+
+  /// The definitions in words, for every table.
+  var description: String {
+    switch definitions {
+    case nil:
+      let tolerance = options.nsdTolerance.map { "; figures by area within \($0) mm" } ?? ""
+      return "protocol default; distances in mm between surface voxels, hd95 the larger directed "
+        + "percentile; lesions over 26 neighbours; empty masks: \(options.empty.rawValue)"
+        + tolerance
+    case .gdkvm:
+      return "protocol gdkvm; no smoothing; one empty mask: 0 and the image diagonal, two: left out"
+    case .stroke:
+      return "protocol stroke; \(SegmentationProtocol.strokeEpsilon) in the denominators, "
+        + "two empty masks score 0"
+    case .tvconv:
+      return "protocol tvconv; dice with 1 added above and below, distances in pixels, "
+        + "\(Int(SegmentationProtocol.tvconvEmptyDistance)) for an empty mask"
+    }
+  }
+
+  /// The figures of every label of a pair, and of all labels together if there are several.
+  func rows(
+    of pair: EvaluationPair, in predictions: String
+  ) throws -> (rows: [SegmentationReport.Row], warnings: [String]) {
+    guard let path = pair.prediction else {
+      throw ImagingError.noSuchFile(
+        file: pair.name,
+        reason: "\(pair.reference) has no prediction of that name in \(predictions)")
+    }
+    let reading = NIfTIReadOptions(maxMemory: maxMemory)
+    let (scan, expected) = (
+      try ScanFile.read(path, options: reading), try ScanFile.read(pair.reference, options: reading)
+    )
+    try scan.volume.requireGrid(
+      of: expected.volume, file: path, referenceFile: pair.reference)
+    var rows: [SegmentationReport.Row] = []
+    let count = expected.volume.volumeCount
+    for index in 0..<count {
+      let prediction = try LabelMap(scan.volume.volume(at: index), file: path)
+      let reference = try LabelMap(expected.volume.volume(at: index), file: pair.reference)
+      let labels: [Int]
+      switch options.labels {
+      case .listed(let listed):
+        labels = listed
+        let allowed = Set(listed)
+        for (map, file) in [(prediction, path), (reference, pair.reference)] {
+          if let label = map.present.first(where: { !allowed.contains($0) }) {
+            throw ImagingError.unexpectedLabel(file: file, label: label, allowed: listed)
+          }
+        }
+      case .all, nil: labels = reference.present.isEmpty ? [1] : reference.present
+      }
+      let name = count > 1 ? "\(pair.name)#\(index)" : pair.name
+      func row(_ label: String, _ a: VoxelMask, _ b: VoxelMask) -> SegmentationReport.Row {
+        self.row(
+          name: name, label: label, a, b, spacing: expected.volume.spacing, prediction: path,
+          reference: pair.reference)
+      }
+      for label in labels {
+        rows.append(row("\(label)", prediction.mask(of: label), reference.mask(of: label)))
+      }
+      if labels.count > 1 {
+        let all = Set(labels)
+        rows.append(row("union", prediction.mask(ofAny: all), reference.mask(ofAny: all)))
+      }
+    }
+    let warnings =
+      scan.warnings.map { "\(path): \($0)" }
+      + expected.warnings.map { "\(pair.reference): \($0)" }
+    return (rows, warnings)
+  }
+
+  private func row(
+    name: String, label: String, _ prediction: VoxelMask, _ reference: VoxelMask,
+    spacing: SIMD3<Double>, prediction path: String, reference referencePath: String
+  ) -> SegmentationReport.Row {
+    var row = SegmentationReport.Row(
+      name: name, label: label, prediction: path, reference: referencePath, figures: [:],
+      emptiness: .neither, lesions: [])
+    if let definitions {
+      row.figures = definitions.figures(of: prediction, against: reference, spacing: spacing)
+      switch (prediction.count == 0, reference.count == 0) {
+      case (true, true): row.emptiness = .both
+      case (true, false): row.emptiness = .prediction
+      case (false, true): row.emptiness = .reference
+      case (false, false): row.emptiness = .neither
+      }
+    } else {
+      let score = SegmentationScore(
+        of: prediction, against: reference, spacing: spacing, tolerance: options.nsdTolerance,
+        emptyRule: options.empty)
+      row.figures = score.figures
+      row.emptiness = score.emptiness
+      row.lesions = score.lesions.bySize(edges: options.lesionSizes.numbers).map {
+        SegmentationReport.LesionClass(
+          lesions: $0.count, found: $0.found, falsePositives: $0.falsePositives)
+      }
+    }
+    return row
+  }
+}

@@ -1,0 +1,68 @@
+public import ArgumentParser
+public import Imaging
+
+/// How segmentations are compared.
+struct SegmentationOptions: ParsableArguments {
+  @Option(
+    name: .long,
+    help: "Compare label maps: the labels, as in 1,2, or `all` for those that the references have.")
+  var labels: LabelSelection?
+
+  @Option(
+    name: .long,
+    help: "Distances of an empty mask: infinite, diagonal, or nan (leave out two empty masks).")
+  var empty: EmptyMaskRule = .infinite
+
+  @Option(name: .long, help: "Tolerance in mm of the figures by area (NSD, HD95).")
+  var nsdTolerance: Double?
+
+  @Option(name: .long, help: "Volumes in ml between classes of lesion size.")
+  var lesionSizes: NumberList = NumberList(numbers: [0.1, 1, 10])
+
+  func validate() throws {
+    if let nsdTolerance, !(nsdTolerance >= 0 && nsdTolerance.isFinite) {
+      throw ValidationError("--nsd-tolerance \(nsdTolerance): a number from 0 on is needed")
+    }
+  }
+}
+
+/// The labels that a comparison looks at.
+enum LabelSelection: ExpressibleByArgument, Equatable {
+  case all
+  case listed([Int])
+
+  init?(argument: String) {
+    if argument == "all" {
+      self = .all
+      return
+    }
+    let labels = argument.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+    let valid = labels.compactMap(\.self).filter { $0 > 0 }
+    guard !valid.isEmpty, valid.count == labels.count, Set(valid).count == valid.count else {
+      return nil
+    }
+    self = .listed(valid)
+  }
+}
+
+/// Ascending numbers from a list such as `0.1,1,10`.
+struct NumberList: ExpressibleByArgument {
+  let numbers: [Double]
+
+  init(numbers: [Double]) { self.numbers = numbers }
+
+  init?(argument: String) {
+    let found = argument.split(separator: ",", omittingEmptySubsequences: false).map {
+      Double($0)
+    }
+    let numbers = found.compactMap(\.self)
+    guard !numbers.isEmpty, numbers.count == found.count,
+      zip(numbers, numbers.dropFirst()).allSatisfy(<)
+    else { return nil }
+    self.numbers = numbers
+  }
+
+  var defaultValueDescription: String { numbers.map { "\($0)" }.joined(separator: ",") }
+}
+
+extension EmptyMaskRule: ExpressibleByArgument {}

@@ -1,0 +1,90 @@
+import Foundation
+import Imaging
+import Testing
+
+@Suite("restore eval of label maps")
+struct EvalLabelsTests {
+  /// A reference with two labels, a prediction that is one voxel off, and an empty pair.
+  private func folders() throws -> Workspace {
+    let space = try Workspace()
+    for folder in ["pred", "ref"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+    }
+    var reference = space.volume(x: 10, y: 8, z: 4)
+    reference.voxels = (0..<320).map { index in
+      let (x, y) = (index % 10, index / 10 % 8)
+      return (2..<5).contains(x) && (2..<6).contains(y) ? 1 : x == 8 ? 3 : 0
+    }
+    var prediction = reference
+    prediction.voxels = (0..<320).map { index in
+      index % 10 == 0 ? 0 : reference.voxels[index - 1]
+    }
+    try space.image("ref/a.nii", reference)
+    try space.image("pred/a.nii.gz", prediction)
+    reference.voxels = reference.voxels.map { _ in 0 }
+    try space.image("ref/b.nii", reference)
+    try space.image("pred/b.nii.gz", reference)
+    return space
+  }
+
+  @Test("labels, their union, empty masks, lesions by size")
+  func labels() throws {
+    let space = try folders()
+    let outcome = try space.restore(
+      "eval", "--pred", "pred", "--reference", "ref", "--labels", "1,3", "--nsd-tolerance", "2",
+      "--json", "f.json", "--csv", "f.csv")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(outcome.output.contains("hd95_pooled") && outcome.output.contains("lesions by size"))
+    let report = try space.json("f.json")
+    let rows = try #require(report["cases"] as? [[String: Any]])
+    #expect(rows.map { $0["label"] as? String } == ["1", "3", "union", "1", "3", "union"])
+    let first = try #require(rows[0]["metrics"] as? [String: Double])
+    // Three columns of which two overlap; a column is 1.5 mm wide.
+    #expect(abs((first["dice"] ?? 0) - 2.0 / 3) < 1e-12)
+    #expect(abs((first["hd"] ?? 0) - 1.5) < 1e-6)
+    #expect(first["nsd_surfel"] == 1 && first["volume_difference_ml"] == 0)
+    let second = try #require(rows[1]["metrics"] as? [String: Double])
+    #expect(second["dice"] == 0 && second["lesion_f1"] == 0)
+    let empty = try #require(rows[3]["metrics"] as? [String: Double])
+    #expect(empty["dice"] == 1 && empty["hd95"] == 0 && rows[3]["empty"] as? String == "both")
+    let summary = try #require(report["summary"] as? [String: [String: [String: Any]]])
+    let mean = summary["1"]?["dice"]?["mean"] as? Double ?? 0
+    #expect(abs(mean - 5.0 / 6) < 1e-12)
+    let lines = String(decoding: try space.data("f.csv"), as: UTF8.self).split(separator: "\n")
+    #expect(lines.count == 7 && lines[0].hasPrefix("case,label,dice,iou,precision,recall"))
+  }
+
+  @Test("the protocols of the papers are named in the table")
+  func protocols() throws {
+    let space = try folders()
+    for (name, column) in [("gdkvm", "hd95"), ("stroke", "recall"), ("tvconv", "asd")] {
+      let outcome = try space.restore(
+        "eval", "--pred", "pred", "--reference", "ref", "--labels", "all", "--protocol", name)
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      #expect(outcome.output.contains("protocol \(name)") && outcome.output.contains(column))
+    }
+  }
+
+  @Test("foreign labels, fractions and options for images are errors")
+  func refused() throws {
+    let space = try folders()
+    let foreign = try space.restore(
+      "eval", "--pred", "pred", "--reference", "ref", "--labels", "1")
+    #expect(foreign.status == 65)
+    #expect(foreign.headline?.hasPrefix("unexpected label") == true)
+    try space.image("intensities.nii", space.volume(x: 10, y: 8, z: 4))
+    let fraction = try space.restore(
+      "eval", "--pred", "intensities.nii", "--reference", "ref/a.nii", "--labels", "all")
+    #expect(fraction.status == 65)
+    #expect(fraction.headline?.hasPrefix("label map is not integer") == true)
+    for wrong in [
+      ["--labels", "0"], ["--labels", "1,1"], ["--labels", "all", "--data-range", "1"],
+      ["--labels", "all", "--protocol", "restore-rwkv"], ["--labels", "all", "--empty", "zero"],
+      ["--labels", "all", "--lesion-sizes", "2,1"],
+    ] {
+      let outcome = try space.start(["eval", "--pred", "pred", "--ref", "ref"] + wrong).finish()
+      #expect(outcome.status == 64, "\(wrong)")
+    }
+  }
+}

@@ -1,0 +1,48 @@
+"""Writes a tiny Restore-RWKV checkpoint and what it makes of a ramp, with PyTorch.
+
+PYTHONPATH=Benchmarks/peers python Tests/RestoreCommandTests/Fixtures/make_model.py
+"""
+
+import json
+import sys
+import types
+from pathlib import Path
+
+import torch
+
+
+def plain_wkv(decay, first, key, value):
+    """Bi-WKV by its definition, [B, T, C]; slow, and needs no compiler."""
+    steps = key.shape[1]
+    distance = (torch.arange(steps)[:, None] - torch.arange(steps)[None]).abs()
+    exponent = -(distance - 1)[..., None] * decay + key[:, None]
+    own = torch.eye(steps, dtype=torch.bool)[..., None]
+    exponent = torch.where(own, first + key[:, None], exponent)
+    weight = torch.softmax(exponent, dim=2)
+    return (weight * value[:, None]).sum(2)
+
+
+sys.modules["wkv"] = types.SimpleNamespace(wkv=plain_wkv)
+
+from restore_rwkv import RestoreRWKV  # noqa: E402
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    torch.manual_seed(3)
+    model = RestoreRWKV(dim=4, num_blocks=(1, 1, 1, 1), num_refinement_blocks=1)
+    # Values that half precision holds exactly, so that the file is small and the figures are sharp.
+    model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
+    model.eval()
+    state = {"module." + name: value.half() for name, value in model.state_dict().items()}
+    torch.save({"epoch": 1, "state_dict": state}, HERE / "tiny_restore_rwkv.pth")
+    image = (torch.arange(16 * 24, dtype=torch.float32).reshape(1, 1, 16, 24) % 37) / 37
+    with torch.no_grad():
+        output = model(image)
+    text = json.dumps([round(value, 7) for value in output.flatten().tolist()])
+    (HERE / "tiny_restore_rwkv.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

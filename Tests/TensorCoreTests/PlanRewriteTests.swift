@@ -1,0 +1,214 @@
+import TensorCore
+import TestSupport
+import Testing
+
+@Suite("Rewrites of plans")
+struct PlanRewriteTests {
+  /// Compares a plan with its rewrites, one without, and the operations themselves.
+  private func check(
+    _ shape: Shape, kinds: [OperationKind], _ body: @escaping @Sendable (Tensor) -> Tensor
+  ) throws {
+    let x = Tensor.random(shape, seed: 77)
+    let plan = try InferencePlan(shape, body)
+    #expect(plan.kinds == kinds)
+    #expect(Mismatch(try plan(x), body(x), relative: 1e-5) == nil)
+    let plain = try InferencePlan(shape, rewrites: false, body)
+    #expect(Mismatch(try plain(x), body(x), relative: 1e-6) == nil)
+  }
+
+  private static func positive(_ count: Int, seed: UInt64) -> Tensor {
+    .random([count], .uniform(0.5..<1.5), seed: seed)
+  }
+
+  @Test("a batch norm at inference becomes part of the convolution before it")
+  func batchNorm() throws {
+    let (weight, bias) = (Tensor.random([6, 4, 3, 3], seed: 1), Tensor.random([6], seed: 2))
+    let (scale, shift) = (Self.positive(6, seed: 3), Tensor.random([6], seed: 4))
+    try check([2, 8, 8, 4], kinds: [.convolution]) {
+      $0.convolved(with: weight, bias: bias, padding: [1, 1]) * scale + shift
+    }
+    try check([2, 8, 8, 4], kinds: [.convolution]) {
+      shift + scale * $0.convolved(with: weight, padding: [1, 1]) - bias
+    }
+    try check([2, 8, 8, 4], kinds: [.convolution]) {
+      $0.convolved(with: weight, padding: [1, 1]) * 3 + 0.5
+    }
+    let transposed = Tensor.random([4, 6, 2, 2], seed: 5)
+    try check([1, 5, 6, 4], kinds: [.transposedConvolution]) {
+      $0.transposedConvolved(with: transposed, stride: [2, 2]) * scale + shift
+    }
+    try check([3, 4], kinds: [.linear]) { [matrix = Tensor.random([6, 4], seed: 6)] in
+      $0.linear(matrix) * scale + shift
+    }
+  }
+
+  @Test("a depthwise kernel takes the scale, not the shift")
+  func depthwise() throws {
+    let kernel = Tensor.random([4, 1, 3, 3], seed: 7)
+    let (scale, shift) = (Self.positive(4, seed: 8), Tensor.random([4], seed: 9))
+    try check([1, 6, 6, 4], kinds: [.depthwiseConvolution, .binary(.add)]) {
+      $0.depthwiseConvolved(with: kernel) * scale + shift
+    }
+  }
+
+  @Test("what is read elsewhere, and what is no channel's constant, stays")
+  func unfoldable() throws {
+    let weight = Tensor.random([4, 4, 3, 3], seed: 10)
+    let scale = Self.positive(4, seed: 11)
+    try check([1, 6, 6, 4], kinds: [.convolution, .binary(.multiply)]) {
+      let y = $0.convolved(with: weight, padding: [1, 1])
+      return y * scale + y
+    }
+    let columns = Tensor.random([4, 1], seed: 12)
+    try check([1, 4, 4, 4], kinds: [.convolution, .binary(.multiply)]) {
+      $0.convolved(with: weight, padding: [1, 1]) * columns
+    }
+    try check([1, 4, 4, 4], kinds: [.convolution, .binary(.subtract)]) {
+      scale - $0.convolved(with: weight, padding: [1, 1])
+    }
+  }
+
+  @Test("layer scales become part of the weight before them")
+  func layerScale() throws {
+    let (key, value) = (Tensor.random([12, 4], seed: 13), Tensor.random([4, 12], seed: 14))
+    let square = Tensor.random([4, 4], seed: 15)
+    let scale = Self.positive(4, seed: 16)
+    try check([7, 4], kinds: [.feedForward]) {
+      $0.feedForward(
+        key: key, receptance: square, value: value, scale: scale, residual: $0)
+    }
+    try check([7, 4], kinds: [.unary(.sigmoid), .gatedProjection]) {
+      $0.gatedProjection(gate: $0.sigmoid(), weight: square, scale: scale, residual: $0)
+    }
+  }
+
+  @Test("a layer norm's weight becomes part of the depthwise kernel after it, its bias does not")
+  func normWeight() throws {
+    let kernel = Tensor.random([4, 1, 5, 5], seed: 17)
+    let (weight, bias) = (Self.positive(4, seed: 18), Tensor.random([4], seed: 19))
+    try check([1, 8, 8, 4], kinds: [.depthwiseConvolution]) {
+      $0.layerNormalized(weight: weight, bias: bias).depthwiseConvolved(with: kernel)
+    }
+    let tiny = Tensor([4], [1, 1e-6, 0, -1] as [Float])
+    try check([1, 8, 8, 4], kinds: [.depthwiseConvolution]) {
+      $0.layerNormalized(weight: tiny, bias: bias).depthwiseConvolved(with: kernel)
+    }
+  }
+
+  @Test(
+    "rows are normalised as the depthwise kernel reads them, in bands of any height",
+    arguments: [
+      [2, 1, 1, 3], [1, 3, 70, 12], [2, 37, 9, 20], [1, 300, 3, 4], [1, 40, 512, 48],
+    ])
+  func normShift(_ sizes: [Int]) throws {
+    let channels = sizes[3]
+    let (weight, bias) = (Self.positive(channels, seed: 18), Tensor.random([channels], seed: 19))
+    for size in [3, 5] {
+      let kernel = Tensor.random([channels, 1, size, size], seed: 17)
+      try check(Shape(sizes), kinds: [.depthwiseConvolution]) {
+        $0.layerNormalized(weight: weight, bias: bias).depthwiseConvolved(with: kernel)
+      }
+      try check(Shape(sizes), kinds: [.depthwiseConvolution]) {
+        $0.layerNormalized(weight: nil, bias: nil).depthwiseConvolved(with: kernel)
+      }
+    }
+    // A norm that is read elsewhere too stays.
+    let kernel = Tensor.random([channels, 1, 5, 5], seed: 20)
+    try check(Shape(sizes), kinds: [.layerNorm, .depthwiseConvolution, .binary(.add)]) {
+      let y = $0.layerNormalized(weight: nil, bias: bias)
+      return y.depthwiseConvolved(with: kernel) + y
+    }
+  }
+
+  @Test("a plan in bfloat16 rounds the operands of matrix products, and nothing else")
+  func bfloat16() throws {
+    guard Precision.bfloat16.isSupported else { return }
+    func weight(_ out: Int, _ inputs: Int, seed: UInt64) -> Tensor {
+      .random([out, inputs], .uniform(-0.3..<0.3), seed: seed)
+    }
+    let (key, value) = (weight(48, 12, seed: 1), weight(12, 48, seed: 2))
+    let (receptance, output) = (weight(12, 12, seed: 3), weight(7, 12, seed: 4))
+    let (bias, scale) = (Tensor.random([12], seed: 5), Tensor.random([7], seed: 6))
+    let bodies: [@Sendable (Tensor) -> Tensor] = [
+      { $0.linear(receptance, bias: bias, activation: .sigmoid) },
+      { $0.gatedProjection(gate: $0.absolute(), weight: output, scale: scale) },
+      { $0.feedForward(key: key, receptance: receptance, value: value, residual: $0) },
+      {
+        $0.feedForward(
+          key: key, receptance: receptance, value: value, gate: $0.absolute(), scale: bias,
+          residual: $0)
+      },
+    ]
+    for body in bodies {
+      let x = Tensor.random([1, 9, 31, 12], seed: 7)
+      let exact = body(x)
+      let plan = try InferencePlan(x.shape, precision: .bfloat16, body)
+      let rounded = try plan(x)
+      let largest = exact.values.map(abs).max() ?? 0
+      let difference = zip(rounded.values, exact.values).map { abs($0 - $1) }.max() ?? 0
+      #expect(difference > 1e-5 && difference < 1e-2 * largest)
+    }
+    let same = Tensor.random([1, 4, 4, 12], seed: 8)
+    let plan = try InferencePlan(same.shape, precision: .bfloat16) { $0.sigmoid() }
+    #expect(try plan(same).values == same.sigmoid().values)
+  }
+
+  @Test("elementwise operations become one pass")
+  func elementwise() throws {
+    let (vector, number) = (Tensor.random([4], seed: 21), Tensor(0.7 as Float))
+    let whole = Tensor.random([3, 5, 4], seed: 22)
+    try check([3, 5, 4], kinds: [.unary(.sigmoid)]) {
+      let y = 2 - ($0.sigmoid() * vector + whole) * 0.5
+      return Tensor.maximum(number - (whole - y), number).leakyReLU(slope: 0.3) - vector
+    }
+    // The other operand of a link may be the input of the chain, and may be computed.
+    try check([3, 5, 4], kinds: [.softmax, .unary(.tanh)]) {
+      $0.hyperbolicTangent() * $0 + $0.softmax()
+    }
+    // A channel's value on the left of a difference is no link: the chain ends there.
+    try check([3, 5, 4], kinds: [.unary(.sigmoid), .binary(.subtract), .unary(.abs)]) {
+      (vector - $0.sigmoid().squared()).absolute().squareRoot()
+    }
+    // A result of the plan, or one that is read twice, ends a chain.
+    try check([3, 5, 4], kinds: [.unary(.sigmoid), .unary(.square)]) {
+      let y = $0.sigmoid()
+      return y.squared() + y
+    }
+  }
+
+  @Test(
+    "an activation becomes part of the product before it",
+    arguments: [UnaryFunction.relu, .reluSquared, .sigmoid])
+  func activation(_ function: UnaryFunction) throws {
+    let matrix = Tensor.random([5, 4], seed: 20)
+    try check([7, 4], kinds: [.linear]) {
+      let y = $0.linear(matrix)
+      return switch function {
+      case .relu: y.relu()
+      case .reluSquared: y.reluSquared()
+      default: y.sigmoid()
+      }
+    }
+  }
+
+  @Test("a ReLU becomes part of the convolution before it, behind its norm")
+  func convolutionActivation() throws {
+    let (weight, bias) = (Tensor.random([6, 4, 3, 3], seed: 30), Tensor.random([6], seed: 31))
+    let scale = Self.positive(6, seed: 32)
+    try check([2, 8, 8, 4], kinds: [.convolution]) {
+      ($0.convolved(with: weight, bias: bias, padding: [1, 1]) * scale - bias).relu()
+    }
+    let plan = try InferencePlan([1, 8, 8, 4]) {
+      $0.convolved(with: weight, padding: [1, 1]).relu()
+    }
+    var values = [Float](repeating: -0.5, count: 256)
+    values[132] = .nan
+    #expect(try plan(Tensor([1, 8, 8, 4], values)).values.count(where: \.isNaN) == 9 * 6)
+    try check([1, 7, 9, 4], kinds: [.convolution]) {
+      $0.convolved(with: weight, stride: [2, 1]).leakyReLU(slope: 0.2)
+    }
+    try check([1, 7, 9, 4], kinds: [.convolution, .unary(.silu)]) {
+      $0.convolved(with: weight).silu()
+    }
+  }
+}
