@@ -8,6 +8,8 @@ import Kernels
 /// product with O columns does, and the product runs at the speed of any other.
 struct WindowConvolution: Operation {
   let hasBias: Bool
+  /// Applied to a tile of results while it is in the cache; in inference plans only.
+  var activation: Unary?
 
   var kind: OperationKind { .convolution }
   var backwardReads: BackwardReads { .only([0, 1]) }
@@ -33,7 +35,7 @@ struct WindowConvolution: Operation {
     let product = WindowProduct(inputs[1], pass)
     return Preparation(
       key: PreparationKey(Self.key(pass), inputs[1].dimensions),
-      count: product.groups * product.packedCount)
+      count: product.groups * product.packedCount, replacesValues: true)
   }
 
   private static func key(_ pass: Pass) -> String {
@@ -73,17 +75,19 @@ struct WindowConvolution: Operation {
     guard let panels = pass.prepared[1] else { preconditionFailure("\(kind): no weights") }
     WindowProduct(pass.inputs[1].shape, .forward).run(
       pass.inputs[0].pointer, pass.inputs[0].shape, panels, into: pass.output.pointer,
-      bias: hasBias ? pass.inputs[2].pointer : nil, adds: false, pass.scratch, pass.workers)
+      bias: hasBias ? pass.inputs[2].pointer : nil, activation: activation, adds: false,
+      pass.scratch, pass.workers)
   }
 
   func backward(_ pass: BackwardPass) {
+    precondition(activation == nil, "\(kind): with an activation it has no gradient")
     let (shape, weight) = (pass.shapes[0], pass.shapes[1])
     let dy = pass.outputGradient
     if let dx = pass.inputGradients[0] {
       guard let panels = pass.prepared[1] else { preconditionFailure("\(kind): no weights") }
       WindowProduct(weight, .backward).run(
-        dy.pointer, dy.shape, panels, into: dx.pointer, bias: nil, adds: pass.adds[0],
-        pass.scratch, pass.workers)
+        dy.pointer, dy.shape, panels, into: dx.pointer, bias: nil, activation: nil,
+        adds: pass.adds[0], pass.scratch, pass.workers)
     }
     if let dw = pass.inputGradients[1] {
       WindowGradient(shape, weight).run(
@@ -128,8 +132,8 @@ private struct WindowProduct {
 
   func run(
     _ x: UnsafePointer<Float>, _ shape: Shape, _ panels: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?, adds: Bool,
-    _ scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
+    into y: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?, activation: Unary?,
+    adds: Bool, _ scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
   ) {
     let (pixels, tile) = (shape.rows, tile(shape.rows))
     workers.run(chunks: (pixels + tile - 1) / tile) { task, worker in
@@ -145,6 +149,11 @@ private struct WindowProduct {
         k_gemm(
           y + first * columns, columns, rows, depth, panels + index * packedCount, &epilogue,
           count, columns, depth)
+      }
+      if let activation {
+        let result = y + first * columns
+        k_unary_forward(
+          result, result, activation.code, activation.parameter, count * columns)
       }
     }
   }

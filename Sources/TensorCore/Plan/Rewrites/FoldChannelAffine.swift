@@ -79,6 +79,7 @@ struct FoldChannelAffine: PlanRewrite {
     switch step.operation {
     case let linear as Linear where linear.activation == .none: axis = 0
     case is Convolution, is DepthwiseConvolution: axis = 0
+    case let window as WindowConvolution where window.activation == nil: axis = 0
     case let transposed as TransposedConvolution where transposed.geometry.groups == 1: axis = 1
     default: return nil
     }
@@ -100,6 +101,8 @@ struct FoldChannelAffine: PlanRewrite {
       step.operation = Linear(activation: .none, hasBias: true)
     case let convolution as Convolution:
       step.operation = Convolution(geometry: convolution.geometry, hasBias: true)
+    case let window as WindowConvolution where window.activation == nil:
+      step.operation = WindowConvolution(hasBias: true)
     case let transposed as TransposedConvolution:
       step.operation = TransposedConvolution(
         geometry: transposed.geometry, outputPadding: transposed.outputPadding, hasBias: true)
