@@ -33,6 +33,10 @@ struct PlanRewriteTests {
     try check([2, 8, 8, 4], kinds: [.convolution]) {
       $0.convolved(with: weight, padding: [1, 1]) * 3 + 0.5
     }
+    try check([2, 8, 8, 4], kinds: [.convolution]) {
+      $0.convolved(with: weight, bias: bias, padding: [1, 1])
+        .channelScaled(by: scale, shift: shift)
+    }
     let transposed = Tensor.random([4, 6, 2, 2], seed: 5)
     try check([1, 5, 6, 4], kinds: [.transposedConvolution]) {
       $0.transposedConvolved(with: transposed, stride: [2, 2]) * scale + shift

@@ -26,6 +26,13 @@ struct WindowConvolution: Operation {
     return x.replacing(axis: -1, with: weight[0])
   }
 
+  /// The same computation as the library's convolution.
+  func asConvolution(kernel: Int) -> Convolution {
+    let geometry = ConvolutionGeometry(
+      stride: [1, 1], padding: [kernel / 2, kernel / 2], dilation: [1, 1], groups: 1)
+    return Convolution(geometry: geometry, hasBias: hasBias)
+  }
+
   // MARK: - Weights
 
   func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {
