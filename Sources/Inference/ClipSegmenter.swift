@@ -1,5 +1,5 @@
 public import Models
-public import TensorCore
+import TensorCore
 
 /// Segments a clip frame by frame in memory that does not depend on its length.
 ///

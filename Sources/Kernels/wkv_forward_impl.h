@@ -50,7 +50,6 @@ K_INLINE void wkv_fast_sums(bool weights, bool values, float *scratch, const flo
       poison[i] = v_set1(0);
     }
     for (size_t t = 0; t < steps; t++) {
-      if (values) WKV_FETCH(v + t * stride, 0);
       WKV_EACH {
         vf key = WKV_LOAD(k + t * stride, i);
         max[i] = v_max(key, max[i]);
@@ -65,7 +64,7 @@ K_INLINE void wkv_fast_sums(bool weights, bool values, float *scratch, const flo
   const size_t ahead = scattered ? WKV_FETCH_TOKENS * stride : wkv_ahead(panel, lane, vectors);
   for (size_t t = 0; t < steps; t++) {
     WKV_FETCH(k + t * stride + ahead, 0);
-    if (weights && values) WKV_FETCH(v + t * stride + ahead, 0);
+    if (values) WKV_FETCH(v + t * stride + ahead, 0);
     WKV_EACH {
       vf e = WKV_LOAD(k + t * stride, i);
       if (!weights) e = wkv_weight(e, max[i]);

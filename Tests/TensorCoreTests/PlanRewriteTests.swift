@@ -77,6 +77,11 @@ struct PlanRewriteTests {
       $0.feedForward(
         key: key, receptance: square, value: value, scale: scale, residual: $0)
     }
+    try check([7, 4], kinds: [.unary(.abs), .feedForward]) {
+      $0.feedForward(
+        key: key, receptance: square, value: value, gate: $0.absolute(), scale: scale,
+        residual: $0)
+    }
     try check([7, 4], kinds: [.unary(.sigmoid), .gatedProjection]) {
       $0.gatedProjection(gate: $0.sigmoid(), weight: square, scale: scale, residual: $0)
     }

@@ -54,8 +54,10 @@ public struct EchoNetIndex: Sendable, Equatable {
     public var polygon: [(x: Int, y: Int)] {
       func rounded(_ value: Double) -> Int { Int(value.rounded(.toNearestOrEven)) }
       let crossing = chords.dropFirst()
-      return crossing.map { (rounded($0.x1), rounded($0.y1)) }
-        + crossing.reversed().map { (rounded($0.x2), rounded($0.y2)) }
+      var corners: [(x: Int, y: Int)] = []
+      for chord in crossing { corners.append((rounded(chord.x1), rounded(chord.y1))) }
+      for chord in crossing.reversed() { corners.append((rounded(chord.x2), rounded(chord.y2))) }
+      return corners
     }
 
     /// Twice the polygon's area.

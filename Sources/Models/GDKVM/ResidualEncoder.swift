@@ -5,7 +5,7 @@ public import TensorCore
 /// Two 3×3 convolutions around a shortcut: `relu(x + bn(conv(relu(bn(conv x)))))`.
 ///
 /// Source: He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, fig. 5 left.
-final class BasicBlock: Module {
+final class ResidualBasicBlock: Module {
   private let first: NormalizedConvolution
   private let second: NormalizedConvolution
   private let shortcut: NormalizedConvolution?
@@ -41,7 +41,7 @@ final class BasicBlock: Module {
 /// four times the channels of the others.
 ///
 /// Source: He et al., CVPR 2016, fig. 5 right.
-final class Bottleneck: Module {
+final class ResidualBottleneck: Module {
   private let first: NormalizedConvolution
   private let second: NormalizedConvolution
   private let third: NormalizedConvolution
@@ -122,12 +122,12 @@ public final class ResidualEncoder: Module {
         switch kind {
         case .resnet50:
           blocks.append(
-            Bottleneck(
+            ResidualBottleneck(
               inChannels: channels, innerChannels: inner, stride: stride, eps: eps,
               using: &generator))
         case .resnet18:
           blocks.append(
-            BasicBlock(
+            ResidualBasicBlock(
               inChannels: channels, outChannels: inner, stride: stride, eps: eps,
               using: &generator))
         }
@@ -151,8 +151,8 @@ public final class ResidualEncoder: Module {
     return stages.map { blocks in
       for block in blocks {
         switch block {
-        case let block as Bottleneck: x = block(x)
-        case let block as BasicBlock: x = block(x)
+        case let block as ResidualBottleneck: x = block(x)
+        case let block as ResidualBasicBlock: x = block(x)
         default: preconditionFailure("residual encoder: block \(type(of: block))")
         }
       }

@@ -9,9 +9,6 @@ enum GDKVMFamily {
     GDKVMOperators.subjects + GDKVMBlocks.subjects + GDKVMLosses.subjects + [GDKVMSubject.self]
 }
 
-/// Initial weights; those of the file replace them.
-func initialGenerator() -> SeededGenerator { SeededGenerator(seed: 0) }
-
 /// The operands of a subject by name, all of which its rules demand.
 struct Operands {
   let byName: [String: Tensor]

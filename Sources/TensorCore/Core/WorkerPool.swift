@@ -10,11 +10,12 @@ public final class WorkerPool: @unchecked Sendable {
   public let threads: Int
 
   private let next = Atomic<Int>(0)
-  private let unfinished = Atomic<Int>(0)
+  /// How many workers are in the loop; −1 while there is no loop to come into.
+  private let inside = Atomic<Int>(-1)
   private let generation = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
   private let condition = NSCondition()
-  // Written by the caller before it raises `generation`, read by workers after they saw that.
+  // Written by the caller before it opens `inside`, read by workers after they came in.
   private var body: ((_ index: Int, _ worker: Int) -> Void)?
   private var chunks = 0
 
@@ -49,14 +50,18 @@ public final class WorkerPool: @unchecked Sendable {
       self.body = escaping
       self.chunks = chunks
       next.store(0, ordering: .relaxed)
-      unfinished.store(threads - 1, ordering: .relaxed)
+      inside.store(0, ordering: .releasing)
       condition.lock()
       generation.add(1, ordering: .releasing)
       condition.broadcast()
       condition.unlock()
       takeChunks(escaping, as: 0)
+      // Closes the loop when no worker is in it. One that is still waking up finds it closed: a short
+      // loop does not wait for sleepers.
       var spins = 0
-      while unfinished.load(ordering: .acquiring) > 0 {
+      while !inside.compareExchange(
+        expected: 0, desired: -1, ordering: .acquiringAndReleasing
+      ).exchanged {
         spins += 1
         if spins > Self.spins { sched_yield() }
       }
@@ -90,6 +95,18 @@ public final class WorkerPool: @unchecked Sendable {
     }
   }
 
+  /// Comes into the loop, unless it is closed.
+  private func comesIn() -> Bool {
+    var count = inside.load(ordering: .acquiring)
+    while count >= 0 {
+      let (isIn, found) = inside.compareExchange(
+        expected: count, desired: count + 1, ordering: .acquiringAndReleasing)
+      if isIn { return true }
+      count = found
+    }
+    return false
+  }
+
   /// Lets go of the closure before the caller, who waits, checks that it did not escape.
   @inline(never)
   private func help(as worker: Int) {
@@ -106,10 +123,12 @@ public final class WorkerPool: @unchecked Sendable {
         while generation.load(ordering: .acquiring) == seen { condition.wait() }
         condition.unlock()
       }
-      seen += 1
+      // Loops that came and went in the meantime are over.
+      seen = generation.load(ordering: .acquiring)
       if stopping.load(ordering: .acquiring) { return }
+      guard comesIn() else { continue }
       help(as: worker)
-      unfinished.subtract(1, ordering: .releasing)
+      inside.subtract(1, ordering: .releasing)
     }
   }
 }

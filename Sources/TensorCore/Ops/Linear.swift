@@ -155,9 +155,9 @@ enum RowChunks {
     _ body: (_ rows: Range<Int>, _ columns: Range<Int>) -> Void
   ) {
     let rowPieces = (rows + self.rows - 1) / self.rows
-    // Half a million multiply-adds, some 10 µs, are worth a hand-over.
+    // Waking a worker takes some 30 µs: as long as four million multiply-adds.
     let work = rows * columns * inner
-    let wanted = rowPieces >= 4 ? 1 : min(4, max(1, work >> 19))
+    let wanted = rowPieces >= 4 ? 1 : min(4, max(1, work >> 22))
     let panels = (columns + K_GEMM_PANEL - 1) / K_GEMM_PANEL
     let width = (panels + wanted - 1) / wanted * K_GEMM_PANEL
     let columnPieces = (columns + width - 1) / max(1, width)
