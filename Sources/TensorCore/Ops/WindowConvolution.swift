@@ -27,9 +27,9 @@ struct WindowConvolution: Operation {
   }
 
   /// The same computation as the library's convolution.
-  func asConvolution(kernel: Int) -> Convolution {
+  func asConvolution(_ x: Shape, weight: Shape) -> Convolution {
     let geometry = ConvolutionGeometry(
-      stride: [1, 1], padding: [kernel / 2, kernel / 2], dilation: [1, 1], groups: 1)
+      of: x, "convolution", stride: [1], padding: [weight[2] / 2], dilation: [1], groups: 1)
     return Convolution(geometry: geometry, hasBias: hasBias)
   }
 

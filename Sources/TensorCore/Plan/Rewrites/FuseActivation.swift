@@ -26,7 +26,7 @@ struct FuseActivation: PlanRewrite {
     switch operation {
     case let window as WindowConvolution:
       // The library's convolution takes the activation along; the own one would need another pass.
-      fused(window.asConvolution(kernel: shapes[1][2]), shapes, unary)
+      fused(window.asConvolution(shapes[0], weight: shapes[1]), shapes, unary)
     case let linear as Linear where linear.activation == .none:
       activations[unary.function].map { Linear(activation: $0, hasBias: linear.hasBias) }
     case let convolution as Convolution where unary.function == .relu:
