@@ -45,7 +45,7 @@ enum Memory {
   /// A number of bytes as people read it, as in `1.3G`.
   static func text(_ bytes: UInt64) -> String {
     bytes >= 1 << 30
-      ? String(format: "%.1fG", Double(bytes) / Double(1 << 30)) : "\(bytes >> 20)M"
+      ? String(format: "%.1fG", Double(bytes) / Double(1 << 30)) : "\((bytes + (1 << 20) - 1) >> 20)M"
   }
 
   private static func field(_ name: String) -> UInt64 {
