@@ -109,6 +109,7 @@ struct FoldChannelAffine: PlanRewrite {
     switch step.operation {
     case let linear as Linear where linear.activation == .none:
       step.operation = Linear(activation: .none, hasBias: true)
+    case is WindowConvolution: step.operation = WindowConvolution(hasBias: true)
     case let convolution as Convolution:
       step.operation = Convolution(geometry: convolution.geometry, hasBias: true)
     case is WindowConvolution: step.operation = WindowConvolution(hasBias: true)

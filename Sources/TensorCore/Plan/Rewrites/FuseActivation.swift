@@ -29,6 +29,10 @@ struct FuseActivation: PlanRewrite {
       fused(window.asConvolution(shapes[0], weight: shapes[1]), shapes, unary)
     case let linear as Linear where linear.activation == .none:
       activations[unary.function].map { Linear(activation: $0, hasBias: linear.hasBias) }
+    case let convolution as WindowConvolution:
+      activations[unary.function].map {
+        ActivatedWindowConvolution(convolution: convolution, activation: $0)
+      }
     case let convolution as Convolution where unary.function == .relu:
       InferenceConvolution(convolution: convolution, reluSlope: leastSlope)
     case let convolution as Convolution where unary.function == .leakyReLU:
