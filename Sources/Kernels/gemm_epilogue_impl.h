@@ -109,7 +109,7 @@ K_INLINE void gemm_fetch(const float *y, size_t y_stride, const k_epilogue *e, s
     for (size_t i = 0; i < rows; i++) {
 #pragma unroll
       for (size_t j = 0; j < panels; j++) {
-        __builtin_prefetch(residual + i * e->residual_stride + j * K_GEMM_PANEL);
+        __builtin_prefetch(residual + i * e->residual_stride + j * K_GEMM_PANEL, 0, 2);
       }
     }
   }

@@ -62,12 +62,15 @@ enum { WKV_PREFETCH_STEPS = 8 };
 // Fetches the lines that hold a block's lanes of one token.
 #define WKV_FETCH(p, write) WKV_EACH __builtin_prefetch((p) + i * VL, write)
 
+// The same into the second-level cache, where they do not displace what a scan keeps.
+#define WKV_FETCH_FAR(p) WKV_EACH __builtin_prefetch((p) + i * VL, 0, 2)
+
 // Whether the tokens of a chunk lie far apart: often a multiple of a page, so that few of them fit
 // into the cache at a time and must be fetched shortly before they are used.
 K_INLINE bool wkv_is_scattered(const k_wkv_plan *plan) { return plan->group > 1; }
 
 // Tokens between a fetch and the use in a scattered chunk: about the latency of memory.
-enum { WKV_FETCH_TOKENS = 4 };
+enum { WKV_FETCH_TOKENS = 12 };
 
 // From a block's first token to that of the block that is walked next, in floats: the lanes beside
 // it or the first lanes of the chunk that follows.

@@ -8,8 +8,6 @@ import Kernels
 /// product with O columns does, and the product runs at the speed of any other.
 struct WindowConvolution: Operation {
   let hasBias: Bool
-  /// Applied to a tile of results while it is in the cache; in inference plans only.
-  var activation: Unary?
 
   var kind: OperationKind { .convolution }
   var backwardReads: BackwardReads { .only([0, 1]) }
@@ -71,7 +69,9 @@ struct WindowConvolution: Operation {
 
   // MARK: - Passes
 
-  func forward(_ pass: ForwardPass) {
+  func forward(_ pass: ForwardPass) { forward(pass, .none) }
+
+  fileprivate func forward(_ pass: ForwardPass, _ activation: Activation) {
     guard let panels = pass.prepared[1] else { preconditionFailure("\(kind): no weights") }
     WindowProduct(pass.inputs[1].shape, .forward).run(
       pass.inputs[0].pointer, pass.inputs[0].shape, panels, into: pass.output.pointer,
@@ -80,14 +80,13 @@ struct WindowConvolution: Operation {
   }
 
   func backward(_ pass: BackwardPass) {
-    precondition(activation == nil, "\(kind): with an activation it has no gradient")
     let (shape, weight) = (pass.shapes[0], pass.shapes[1])
     let dy = pass.outputGradient
     if let dx = pass.inputGradients[0] {
       guard let panels = pass.prepared[1] else { preconditionFailure("\(kind): no weights") }
       WindowProduct(weight, .backward).run(
-        dy.pointer, dy.shape, panels, into: dx.pointer, bias: nil, activation: nil,
-        adds: pass.adds[0], pass.scratch, pass.workers)
+        dy.pointer, dy.shape, panels, into: dx.pointer, bias: nil, adds: pass.adds[0],
+        pass.scratch, pass.workers)
     }
     if let dw = pass.inputGradients[1] {
       WindowGradient(shape, weight).run(
@@ -132,8 +131,9 @@ private struct WindowProduct {
 
   func run(
     _ x: UnsafePointer<Float>, _ shape: Shape, _ panels: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?, activation: Unary?,
-    adds: Bool, _ scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
+    into y: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?,
+    activation: Activation = .none, adds: Bool,
+    _ scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
   ) {
     let (pixels, tile) = (shape.rows, tile(shape.rows))
     workers.run(chunks: (pixels + tile - 1) / tile) { task, worker in
@@ -146,17 +146,44 @@ private struct WindowProduct {
         var epilogue = k_epilogue()
         epilogue.bias = index == 0 ? bias : nil
         epilogue.accumulate = adds || index > 0
+        // What is added to the old values must not be rectified by itself.
+        epilogue.activation = groups == 1 ? activation.code : K_ACT_NONE
         k_gemm(
           y + first * columns, columns, rows, depth, panels + index * packedCount, &epilogue,
           count, columns, depth)
       }
-      if let activation {
-        let result = y + first * columns
-        k_unary_forward(
-          result, result, activation.code, activation.parameter, count * columns)
+      if groups > 1, let function = activation.function {
+        let y = y + first * columns
+        k_unary_forward(y, y, function, 0, count * columns)
       }
     }
   }
+}
+
+/// A ``WindowConvolution`` with an activation on its result, in inference plans.
+struct ActivatedWindowConvolution: NonDifferentiableOperation {
+  let convolution: WindowConvolution
+  let activation: Activation
+
+  var kind: OperationKind { convolution.kind }
+  func outputShape(_ inputs: [Shape]) -> Shape { convolution.outputShape(inputs) }
+
+  func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int {
+    convolution.scratchCount(inputs, .forward)
+  }
+
+  func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {
+    convolution.preparation(ofInput: index, inputs, .forward)
+  }
+
+  func prepare(
+    _ preparation: Preparation, ofInput index: Int, _ inputs: [Shape],
+    from source: UnsafePointer<Float>, into destination: UnsafeMutablePointer<Float>
+  ) {
+    convolution.prepare(preparation, ofInput: index, inputs, from: source, into: destination)
+  }
+
+  func forward(_ pass: ForwardPass) { convolution.forward(pass, activation) }
 }
 
 /// The weight's gradient: for each group of kernel rows `dyᵀ · windows`, summed over pixels in parts

@@ -23,9 +23,10 @@ struct FuseActivation: PlanRewrite {
     switch operation {
     case let linear as Linear where linear.activation == .none:
       activations[unary.function].map { Linear(activation: $0, hasBias: linear.hasBias) }
-    case let window as WindowConvolution
-    where window.activation == nil && [.relu, .leakyReLU].contains(unary.function):
-      WindowConvolution(hasBias: window.hasBias, activation: unary)
+    case let convolution as WindowConvolution:
+      activations[unary.function].map {
+        ActivatedWindowConvolution(convolution: convolution, activation: $0)
+      }
     case let convolution as Convolution where unary.function == .relu:
       InferenceConvolution(convolution: convolution, reluSlope: leastSlope)
     case let convolution as Convolution where unary.function == .leakyReLU:
