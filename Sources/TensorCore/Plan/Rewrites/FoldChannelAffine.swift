@@ -112,7 +112,6 @@ struct FoldChannelAffine: PlanRewrite {
     case is WindowConvolution: step.operation = WindowConvolution(hasBias: true)
     case let convolution as Convolution:
       step.operation = Convolution(geometry: convolution.geometry, hasBias: true)
-    case is WindowConvolution: step.operation = WindowConvolution(hasBias: true)
     case let transposed as TransposedConvolution:
       step.operation = TransposedConvolution(
         geometry: transposed.geometry, outputPadding: transposed.outputPadding, hasBias: true)
