@@ -73,7 +73,10 @@ let package = Package(
     .target(
       name: "Models",
       dependencies: ["Layers", "Randomness", "TensorCore"],
-      exclude: ["FSRWKV/README.md", "GDKVM/README.md", "RestoreRWKV/README.md"],
+      exclude: [
+        "DnCNN/README.md", "FSRWKV/README.md", "GDKVM/README.md", "NAFNet/README.md",
+        "RestoreRWKV/README.md", "TVConvNet/README.md", "UNet/README.md",
+      ],
       swiftSettings: swiftSettings),
     .target(
       name: "Layers",

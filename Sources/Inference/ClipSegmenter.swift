@@ -17,7 +17,11 @@ public struct ClipSegmenter {
   /// Rows and columns as the network sees them.
   public let networkSize: [Int]
 
+  /// How frames after the first are computed; nil before the second frame.
+  public private(set) var execution: ModelExecution?
+
   private var state: GDKVMState?
+  private var plan: InferencePlan?
 
   /// A segmenter before its first frame.
   ///
@@ -49,9 +53,7 @@ public struct ClipSegmenter {
     return Engine.shared.perform {
       let image = Tensor([1, height, width, 1], frame).resampled(to: networkSize)
       let masks = state == nil ? firstMask.map { oneHot($0, height, width) } : nil
-      let result = model.step(model.encoded(image), state: state, firstMasks: masks)
-      state = result.state
-      let logits = result.frame.logits.resampled(to: [height, width])
+      let logits = step(image, masks).resampled(to: [height, width])
       let classes = logits.shape.channels
       return logits.withValues { values in
         (0..<height * width).map { pixel in
@@ -64,6 +66,33 @@ public struct ClipSegmenter {
         }
       }
     }
+  }
+
+  /// The log-odds of the next frame: the first one operation by operation, all others by one plan.
+  private mutating func step(_ image: Tensor, _ firstMasks: Tensor?) -> Tensor {
+    guard let previous = state else { return eagerStep(image, firstMasks) }
+    do throws(PlanError) {
+      let plan: InferencePlan
+      if let kept = self.plan {
+        plan = kept
+      } else {
+        plan = try model.stepPlan(frames: image.shape, state: previous)
+        self.plan = plan
+      }
+      let results = try plan([image] + previous.tensors)
+      execution = .planned
+      state = GDKVMState(tensors: Array(results.dropFirst()))
+      return results[0]
+    } catch {
+      execution = .eager(error)
+      return eagerStep(image, nil)
+    }
+  }
+
+  private mutating func eagerStep(_ image: Tensor, _ firstMasks: Tensor?) -> Tensor {
+    let result = model.step(model.encoded(image), state: state, firstMasks: firstMasks)
+    state = result.state
+    return result.frame.logits
   }
 
   /// Labels as soft masks of the network's size, `[1, H, W, N]`.

@@ -15,8 +15,8 @@ K_INLINE vf depthwise_load(const float *p, bool tail, size_t lanes) {
 }
 
 // One strip of one vector of channels: `size` (kernel) and `edge` are constants at each call.
-// `lanes` is VL or, in a tail, the channels that are left. Only an edge strip reaches outside the image
-// or has fewer than DEPTHWISE_STRIP pixels.
+// `lanes` is VL or, in a tail, the channels that are left. Only an edge strip reaches outside the
+// image or has fewer than DEPTHWISE_STRIP pixels.
 K_INLINE void depthwise_strip(float *y, const float *x, const float *taps, size_t size, bool edge,
                               bool tail, size_t row, size_t column, size_t pixels, size_t lanes,
                               size_t height, size_t width, size_t c) {
@@ -37,7 +37,9 @@ K_INLINE void depthwise_strip(float *y, const float *x, const float *taps, size_
   for (size_t i = first; i < last; i++) {
     vf tap[DEPTHWISE_KERNEL_MAX];
 #pragma unroll
-    for (size_t j = 0; j < size; j++) tap[j] = depthwise_load(taps + (i * size + j) * c, tail, lanes);
+    for (size_t j = 0; j < size; j++) {
+      tap[j] = depthwise_load(taps + (i * size + j) * c, tail, lanes);
+    }
     const float *in = x + (row + i - half) * width * c;
 #pragma unroll
     for (size_t q = 0; q < DEPTHWISE_STRIP + size - 1; q++) {

@@ -1,5 +1,5 @@
-// The register tile of gemm_impl.h with a pair of products in each lane: 24 accumulators, 3 words of
-// weights and a broadcast word of activations.
+// The register tile of gemm_impl.h with a pair of products in each lane: 24 accumulators, 3 words
+// of weights and a broadcast word of activations.
 #include "gemm_bf16_internal.h"
 
 enum {
@@ -76,9 +76,9 @@ K_INLINE void gemm_bf16_tile(float *y, size_t y_stride, uint32_t *y_words, size_
 // All rows against `panels` panels.
 #define GEMM_BF16_ROWS(count, panels)                                                          \
   for (; i + (count) <= rows; i += (count)) {                                                  \
-    gemm_bf16_tile(y + i * y_stride, y_stride, y_words == NULL ? NULL : y_words + i * words_stride, \
-                   words_stride, x + i * words, packed, words, e, row + i, column, columns,    \
-                   count, panels);                                                             \
+    gemm_bf16_tile(y == NULL ? NULL : y + i * y_stride, y_stride,                              \
+                   y_words == NULL ? NULL : y_words + i * words_stride, words_stride,          \
+                   x + i * words, packed, words, e, row + i, column, columns, count, panels);  \
   }
 #define GEMM_BF16_COLUMN(panels)                                                               \
   static __attribute__((noinline)) void gemm_bf16_column_##panels(                             \

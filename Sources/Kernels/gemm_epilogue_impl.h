@@ -37,8 +37,9 @@ K_INLINE void gemm_store(float *p, vf v, size_t j, bool whole, size_t columns) {
   _Pragma("unroll") for (size_t i = 0; i < rows; i++) \
     _Pragma("unroll") for (size_t j = 0; j < vectors; j++)
 
-// Everything that is asked of a finished tile, in registers. `row` and `column` are the tile's place
-// in the matrices of the epilogue; y, if the old values are to be added, points to the tile itself.
+// Everything that is asked of a finished tile, in registers. `row` and `column` are the tile's
+// place in the matrices of the epilogue; y, if the old values are to be added, points to the tile
+// itself.
 K_INLINE void gemm_complete(vf sum[GEMM_ROWS][GEMM_VECTORS], const float *y, size_t y_stride,
                             const k_epilogue *e, size_t row, size_t column, size_t columns,
                             size_t rows, size_t vectors, bool whole) {
@@ -89,7 +90,8 @@ K_INLINE void gemm_finish(float *y, size_t y_stride, vf sum[GEMM_ROWS][GEMM_VECT
   GEMM_EACH gemm_store(y + i * y_stride, sum[i][j], j, whole, columns);
 }
 
-// Fetches what the epilogue of a tile will read and where it will write, while its products are formed.
+// Fetches what the epilogue of a tile will read and where it will write, while its products are
+// formed.
 K_INLINE void gemm_fetch(const float *y, size_t y_stride, const k_epilogue *e, size_t row,
                          size_t column, size_t rows, size_t panels) {
   if (y != NULL) {
@@ -107,7 +109,7 @@ K_INLINE void gemm_fetch(const float *y, size_t y_stride, const k_epilogue *e, s
     for (size_t i = 0; i < rows; i++) {
 #pragma unroll
       for (size_t j = 0; j < panels; j++) {
-        __builtin_prefetch(residual + i * e->residual_stride + j * K_GEMM_PANEL);
+        __builtin_prefetch(residual + i * e->residual_stride + j * K_GEMM_PANEL, 0, 2);
       }
     }
   }

@@ -26,14 +26,59 @@ enum {
 
 #include "gemm_epilogue_impl.h"
 
-// One tile: `rows` and `panels` are constants at each call.
+#if K_LEVEL == 512
+// Half a vector of columns, which costs half on CPUs that split vectors of this length.
+typedef float gemm_half __attribute__((vector_size(VL * 2)));
+typedef float gemm_half_unaligned __attribute__((vector_size(VL * 2), aligned(4), may_alias));
+#define GEMM_EACH_ROW _Pragma("unroll") for (size_t i = 0; i < rows; i++)
+
+// The products of a tile whose last panel has at most eight columns.
+K_INLINE void gemm_half_products(vf sum[GEMM_ROWS][GEMM_VECTORS], const float *x, size_t x_stride,
+                                 const float *packed, size_t k, size_t rows, size_t panels) {
+  gemm_half last[GEMM_ROWS];
+  const size_t vectors = panels - 1, panel_stride = k * K_GEMM_PANEL;
+  GEMM_EACH sum[i][j] = (vf){0};
+  GEMM_EACH_ROW last[i] = (gemm_half){0};
+  for (size_t p = 0; p < k; p++) {
+    if (p % GEMM_LINE == 0) GEMM_EACH_ROW __builtin_prefetch(x + (rows + i) * x_stride + p);
+    const float *weights = packed + p * K_GEMM_PANEL;
+    vf b[GEMM_VECTORS];
+#pragma unroll
+    for (size_t j = 0; j < vectors; j++) b[j] = v_load(weights + j * panel_stride);
+    const gemm_half c = *(const gemm_half_unaligned *)(weights + vectors * panel_stride);
+    GEMM_EACH_ROW {
+      vf a = v_set1(x[i * x_stride + p]);
+      // Or else the compiler broadcasts twice.
+      __asm__("" : "+v"(a));
+#pragma unroll
+      for (size_t j = 0; j < vectors; j++) sum[i][j] = sum[i][j] + a * b[j];
+      last[i] = last[i] + __builtin_shufflevector(a, a, 0, 1, 2, 3, 4, 5, 6, 7) * c;
+    }
+  }
+  GEMM_EACH_ROW {
+    sum[i][vectors] = __builtin_shufflevector(last[i], (gemm_half){0}, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+                                              10, 11, 12, 13, 14, 15);
+  }
+}
+#endif
+
+// One tile: `rows`, `panels` and `half` (the last panel has at most eight columns) are constants at
+// each call.
 K_INLINE void gemm_tile(float *y, size_t y_stride, const float *x, size_t x_stride,
                         const float *packed, size_t k, const k_epilogue *e, size_t row,
-                        size_t column, size_t columns, size_t rows, size_t panels) {
+                        size_t column, size_t columns, size_t rows, size_t panels, bool half) {
   vf sum[GEMM_ROWS][GEMM_VECTORS];
-  const size_t vectors = panels * GEMM_VECTORS_PER_PANEL;
+  const size_t vectors =
+    panels * GEMM_VECTORS_PER_PANEL - (half ? GEMM_VECTORS_PER_PANEL / 2 : 0);
   const size_t panel_stride = k * K_GEMM_PANEL;
   gemm_fetch(y, y_stride, e, row, column, rows, panels);
+#if K_LEVEL == 512
+  if (half) {
+    gemm_half_products(sum, x, x_stride, packed, k, rows, panels);
+    gemm_finish(y, y_stride, sum, e, row, column, columns, rows, vectors, false);
+    return;
+  }
+#endif
   GEMM_EACH sum[i][j] = (vf){0};
   for (size_t begin = 0; begin < k; begin += GEMM_LINE) {
     // So are the rows of the next tile, one cache line each at a time.
@@ -70,15 +115,20 @@ K_INLINE void gemm_tile(float *y, size_t y_stride, const float *x, size_t x_stri
     float *y, size_t y_stride, const float *x, size_t x_stride, const float *packed, size_t k,    \
     const k_epilogue *e, size_t row, size_t column, size_t columns, size_t rows) {                \
     size_t i = 0;                                                                                 \
-    GEMM_ROWS_OF(GEMM_ROWS, panels)                                                               \
-    if (GEMM_ROWS > 4) GEMM_ROWS_OF(4, panels)                                                    \
-    if (GEMM_ROWS > 2) GEMM_ROWS_OF(2, panels)                                                    \
-    GEMM_ROWS_OF(1, panels)                                                                       \
+    if (columns + K_GEMM_PANEL / 2 <= (panels) * K_GEMM_PANEL) {                                  \
+      GEMM_ROWS_OF(GEMM_ROWS, panels, true)                                                       \
+      GEMM_ROWS_OF(1, panels, true)                                                               \
+      return;                                                                                     \
+    }                                                                                             \
+    GEMM_ROWS_OF(GEMM_ROWS, panels, false)                                                        \
+    if (GEMM_ROWS > 4) GEMM_ROWS_OF(4, panels, false)                                             \
+    if (GEMM_ROWS > 2) GEMM_ROWS_OF(2, panels, false)                                             \
+    GEMM_ROWS_OF(1, panels, false)                                                                \
   }
-#define GEMM_ROWS_OF(count, panels)                                                               \
+#define GEMM_ROWS_OF(count, panels, half)                                                         \
   for (; i + (count) <= rows; i += (count)) {                                                     \
     gemm_tile(y + i * y_stride, y_stride, x + i * x_stride, x_stride, packed, k, e, row + i,      \
-              column, columns, count, panels);                                                    \
+              column, columns, count, panels, half);                                              \
   }
 GEMM_COLUMN(1)
 #if K_LEVEL == 512

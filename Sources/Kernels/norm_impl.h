@@ -9,9 +9,55 @@ K_IMPLEMENTS(log_softmax_backward);
 K_IMPLEMENTS(channel_normalise);
 K_IMPLEMENTS(channel_normalise_backward);
 
+// Rows of at most two vectors stay in registers from the first sum to the store. `vectors` is a
+// constant at each call; the last vector has `last` lanes.
+K_INLINE void layer_norm_short(float *y, float *mean, float *rstd, const float *x,
+                               const float *weight, const float *bias, float eps, size_t rows,
+                               size_t c, size_t vectors, size_t last) {
+  const float inverse = 1.0f / (float)c;
+  vf w[2], b[2];
+#pragma unroll
+  for (size_t i = 0; i < vectors; i++) {
+    const size_t lanes = i + 1 == vectors ? last : VL;
+    w[i] = weight == NULL ? v_set1(1.0f) : v_load_tail(weight + i * VL, lanes);
+    b[i] = bias == NULL ? v_set1(0.0f) : v_load_tail(bias + i * VL, lanes);
+  }
+  for (size_t r = 0; r < rows; r++, x += c, y += c) {
+    vf v[2], total = {0}, squares = {0};
+#pragma unroll
+    for (size_t i = 0; i < vectors; i++) {
+      v[i] = v_load_tail(x + i * VL, i + 1 == vectors ? last : VL);
+      total = total + v[i];
+    }
+    const float average = v_sum(total) * inverse;
+#pragma unroll
+    for (size_t i = 0; i < vectors; i++) {
+      v[i] = v[i] - v_set1(average);
+      const vf d = i + 1 == vectors ? v_keep(v[i], last, 0) : v[i];
+      squares = squares + d * d;
+    }
+    const float scale = 1.0f / sqrtf(v_sum(squares) * inverse + eps);
+#pragma unroll
+    for (size_t i = 0; i < vectors; i++) {
+      v_store_tail(y + i * VL, v[i] * v_set1(scale) * w[i] + b[i],
+                   i + 1 == vectors ? last : VL);
+    }
+    if (mean != NULL) mean[r] = average;
+    if (rstd != NULL) rstd[r] = scale;
+  }
+}
+
 void K_FN(layer_norm_forward)(float *y, float *mean, float *rstd, const float *x,
                               const float *weight, const float *bias, float eps, size_t rows,
                               size_t c) {
+  if (c <= VL) {
+    layer_norm_short(y, mean, rstd, x, weight, bias, eps, rows, c, 1, c);
+    return;
+  }
+  if (c <= 2 * VL) {
+    layer_norm_short(y, mean, rstd, x, weight, bias, eps, rows, c, 2, c - VL);
+    return;
+  }
   const float inverse = 1.0f / (float)c;
   for (size_t r = 0; r < rows; r++, x += c, y += c) {
     // Two sums each, so that one addition need not wait for the last.

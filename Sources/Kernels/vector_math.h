@@ -51,8 +51,8 @@ K_INLINE vf v_exp_full(vf x) {
   return v_select(x == x, y, x);
 }
 
-// 1 / x within an ulp or so, for x of at least 1: an estimate and a Newton step where there is an
-// instruction for the former, at a third of a division's cost.
+// 1 / x within an ulp or so, for x between 1e-37 and 1e37: an estimate and a Newton step where
+// there is an instruction for the former, at a third of a division's cost. NaN stays NaN.
 K_INLINE vf v_reciprocal(vf x) {
 #if K_LEVEL == 512
   vf y = (vf)_mm512_rcp14_ps((__m512)x);

@@ -50,7 +50,6 @@ K_INLINE void wkv_fast_sums(bool weights, bool values, float *scratch, const flo
       poison[i] = v_set1(0);
     }
     for (size_t t = 0; t < steps; t++) {
-      if (values) WKV_FETCH(v + t * stride, 0);
       WKV_EACH {
         vf key = WKV_LOAD(k + t * stride, i);
         max[i] = v_max(key, max[i]);
@@ -64,8 +63,8 @@ K_INLINE void wkv_fast_sums(bool weights, bool values, float *scratch, const flo
   const bool scattered = wkv_is_scattered(plan);
   const size_t ahead = scattered ? WKV_FETCH_TOKENS * stride : wkv_ahead(panel, lane, vectors);
   for (size_t t = 0; t < steps; t++) {
-    WKV_FETCH(k + t * stride + ahead, 0);
-    if (weights && values) WKV_FETCH(v + t * stride + ahead, 0);
+    WKV_FETCH_FAR(k + t * stride + ahead);
+    if (values) WKV_FETCH_FAR(v + t * stride + ahead);
     WKV_EACH {
       vf e = WKV_LOAD(k + t * stride, i);
       if (!weights) e = wkv_weight(e, max[i]);
@@ -273,13 +272,12 @@ K_INLINE void wkv_fast_scan(bool weights, bool streamed, float *y, float *e_out,
   }
   const bool scattered = wkv_is_scattered(plan);
   const size_t near = WKV_FETCH_TOKENS * stride, ahead = wkv_ahead(panel, lane, vectors);
+  // What the next block reads is fetched here rather than in the walk below, which has less to compute.
+  const size_t next = scattered ? 0 - WKV_FETCH_TOKENS * stride : ahead;
   for (size_t t = steps; t-- > 0;) {
-    if (scattered) {
-      WKV_FETCH(k + t * stride - near, 0);
-      WKV_FETCH(v + t * stride - near, 0);
-    } else if (!streamed) {
-      WKV_FETCH(y + t * stride, 1);
-    }
+    WKV_FETCH_FAR(k + t * stride + next);
+    WKV_FETCH_FAR(v + t * stride + next);
+    if (!scattered && !streamed) WKV_FETCH(y + t * stride, 1);
     if (!weights && !streamed && e_out) WKV_FETCH(e_out + t * stride - near, 1);
     WKV_EACH {
       vf e = WKV_LOAD(k + t * stride, i);
@@ -308,13 +306,7 @@ K_INLINE void wkv_fast_scan(bool weights, bool streamed, float *y, float *e_out,
     d[i] = WKV_LOAD(chunk + plan->chunk_stride, i);
   }
   for (size_t t = 0; t < steps; t++) {
-    if (scattered) {
-      WKV_FETCH(y + t * stride + near, 1);
-    } else {
-      const size_t next = (steps - 1 - t) * stride + ahead;
-      WKV_FETCH(k + next, 0);
-      WKV_FETCH(v + next, 0);
-    }
+    if (scattered) WKV_FETCH(y + t * stride + near, 1);
     WKV_EACH {
       vf result = (n[i] + kept[t][0][i]) / (d[i] + kept[t][1][i]);
       if (streamed) wkv_stream(y + t * stride + i * VL, result);

@@ -6,8 +6,8 @@
 // leaves for the forward walk stays on the stack.
 #include "wkv_layout.h"
 
-// Vectors of a full block of the backward. Three of 16 lanes read 48 channels in one go; the narrower
-// levels have half the registers.
+// Vectors of a full block of the backward. Three of 16 lanes read 48 channels in one go; the
+// narrower levels have half the registers.
 enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
 
 // `body(…, lane, vectors, last)` for all blocks of a panel: `vectors` and, except in the last block,
@@ -28,8 +28,8 @@ enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
   }
 
 // The same with blocks of one vector, for the forward: what it keeps per token of a chunk then fits
-// into the first-level cache, and tokens far apart, whose lines share few places in that cache, evict
-// each other less.
+// into the first-level cache, and tokens far apart, whose lines share few places in that cache,
+// evict each other less.
 #define WKV_SINGLES(panel, body, ...)                                    \
   for (size_t lane = 0; lane < (panel).lanes; lane += VL) {              \
     size_t left = (panel).lanes - lane;                                  \
@@ -62,15 +62,18 @@ enum { WKV_PREFETCH_STEPS = 8 };
 // Fetches the lines that hold a block's lanes of one token.
 #define WKV_FETCH(p, write) WKV_EACH __builtin_prefetch((p) + i * VL, write)
 
+// The same into the second-level cache, where they do not displace what a scan keeps.
+#define WKV_FETCH_FAR(p) WKV_EACH __builtin_prefetch((p) + i * VL, 0, 2)
+
 // Whether the tokens of a chunk lie far apart: often a multiple of a page, so that few of them fit
 // into the cache at a time and must be fetched shortly before they are used.
 K_INLINE bool wkv_is_scattered(const k_wkv_plan *plan) { return plan->group > 1; }
 
 // Tokens between a fetch and the use in a scattered chunk: about the latency of memory.
-enum { WKV_FETCH_TOKENS = 4 };
+enum { WKV_FETCH_TOKENS = 12 };
 
-// From a block's first token to that of the block that is walked next, in floats: the lanes beside it
-// or the first lanes of the chunk that follows.
+// From a block's first token to that of the block that is walked next, in floats: the lanes beside
+// it or the first lanes of the chunk that follows.
 K_INLINE size_t wkv_ahead(const wkv_panel *panel, size_t lane, int vectors) {
   const size_t width = (size_t)vectors * VL;
   return lane + width < panel->lanes ? width : panel->steps * panel->stride - lane;

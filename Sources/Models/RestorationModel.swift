@@ -111,7 +111,7 @@ extension RestorationModel {
   }
 
   /// All of the state: a layer may keep what it made of its parameters.
-  fileprivate var plannedParameters: [Tensor] {
+  var plannedParameters: [Tensor] {
     state.compactMap { entry in
       switch entry.content {
       case .parameter(let parameter), .buffer(let parameter): parameter.tensor.detached()

@@ -1,4 +1,5 @@
 import Layers
+import Randomness
 import TensorCore
 
 /// Something that golden files describe: an operation, a layer, a block, a network, a metric.
@@ -56,4 +57,13 @@ enum ParityRegistry {
   static func subject(named name: String) -> (any ParitySubject.Type)? {
     subjects.first { $0.name == name }
   }
+}
+
+/// Initial weights of a subject; those of the file replace them.
+func initialGenerator() -> SeededGenerator { SeededGenerator(seed: 0) }
+
+/// The operand of a subject that has just one, x.
+func onlyOperand(_ operands: [String: Tensor]) -> Tensor {
+  guard let x = operands["x"] else { preconditionFailure("operands \(operands.keys.sorted())") }
+  return x
 }

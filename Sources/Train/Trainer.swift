@@ -218,6 +218,11 @@ public final class Trainer {
   private static func check(
     _ model: any RestorationModel, _ configuration: TrainingConfiguration, _ validation: Validation
   ) throws(TrainingError) {
+    if model.convolutionCounts[.fdconv] != nil && configuration.train.batch < 2 {
+      throw .invalidValue(
+        key: "train.batch",
+        reason: "is \(configuration.train.batch), but the batch norm of fdconv layers needs 2")
+    }
     guard let bound = model.boundSize else { return }
     let size = "\(bound.height)x\(bound.width)"
     for section in configuration.allTasks

@@ -42,10 +42,10 @@ enum Memory {
   /// The most bytes that were in use at once.
   static var peak: UInt64 { field("VmHWM:") }
 
-  /// A number of bytes as people read it, as in `1.3G`.
+  /// A number of bytes as people read it, as in `1.3G`; megabytes are rounded up.
   static func text(_ bytes: UInt64) -> String {
-    bytes >= 1 << 30
-      ? String(format: "%.1fG", Double(bytes) / Double(1 << 30)) : "\(bytes >> 20)M"
+    if bytes >= 1 << 30 { return String(format: "%.1fG", Double(bytes) / Double(1 << 30)) }
+    return "\((bytes + (1 << 20) - 1) >> 20)M"
   }
 
   private static func field(_ name: String) -> UInt64 {

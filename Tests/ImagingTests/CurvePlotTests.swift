@@ -26,4 +26,18 @@ struct CurvePlotTests {
     let image = CurvePlot(panels: [CurvePlot.Panel(title: "x", points: [])]).image()
     #expect(image.height == 200)
   }
+
+  @Test("halving takes means of four pixels and leaves an odd edge out")
+  func halving() {
+    let image = PNGImage(
+      samples: [0, 4, 9, 8, 4, 9, 7, 7, 7], height: 3, width: 3, colour: .grey, bitDepth: 8)
+    let half = image.halved()
+    #expect(half.height == 1 && half.width == 1 && half.samples == [4])
+    let line = PNGImage(samples: [1, 2, 3], height: 1, width: 3, colour: .grey, bitDepth: 8)
+    #expect(line.halved() == line)
+    let colour = PNGImage(
+      samples: [1, 10, 100, 3, 20, 200, 5, 30, 100, 7, 40, 200], height: 2, width: 2, colour: .rgb,
+      bitDepth: 8)
+    #expect(colour.halved().samples == [4, 25, 150])
+  }
 }

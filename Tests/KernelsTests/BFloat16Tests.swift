@@ -92,7 +92,9 @@ struct BFloat16Tests {
     arguments: [(1, 2, 3), (5, 12, 48), (130, 24, 97), (129, 48, 192)])
   func feedForward(rows: Int, c: Int, hidden: Int) {
     let (x, other) = (normals(rows * c, seed: 7), normals(rows * c, seed: 13))
-    let (key, receptance) = (normals(c * hidden, seed: 8), normals(c * c, seed: 9))
+    // Hidden values well below 1: one at the middle between two bfloat16 may round either way.
+    let key = normals(c * hidden, seed: 8, scale: 0.3 / Float(c).squareRoot())
+    let receptance = normals(c * c, seed: 9)
     let (value, scale) = (normals(hidden * c, seed: 10), normals(c, seed: 11))
     let residual = normals(rows * c, seed: 12)
     let square = Reference.product(x.map(rounded), key.map(rounded), rows: rows, k: c, n: hidden)
@@ -116,8 +118,7 @@ struct BFloat16Tests {
           }
         }
       }
-      // A hidden value at the middle between two bfloat16 may round the other way.
-      #expect(disagreement(y, expected, tolerance: 4e-3 * Double(c).squareRoot()) == nil)
+      #expect(disagreement(y, expected, tolerance: 1e-2) == nil)
     }
   }
 }

@@ -163,6 +163,10 @@ struct ConvolutionKindTests {
       (#"{"kind": "tvconv", "image_size": [16, 16]}"#, 8, 8, 3, 3, 1, "two-dimensional"),
       (#"{"kind": "weighted", "density": [0.7]}"#, 8, 8, 5, 2, 1, "needs 2 density values"),
       (#"{"kind": "weighted"}"#, 8, 8, 9, 2, 1, "no density is published"),
+      (#"{"kind": "fdconv"}"#, 16, 32, 3, 2, 1, "more than 16 channels"),
+      (#"{"kind": "fdconv"}"#, 32, 32, 5, 2, 1, "side 1 or 3"),
+      (#"{"kind": "fdconv"}"#, 32, 32, 3, 3, 1, "two-dimensional"),
+      (#"{"kind": "fdconv", "kernel_num": 5}"#, 32, 32, 3, 2, 1, "32 to 32 channels"),
     ])
   func refusal(
     text: String, from: Int, to: Int, kernel: Int, axes: Int, reduction: Int, words: String
@@ -201,6 +205,9 @@ struct ConvolutionKindTests {
     let converting = JSONDecoder()
     converting.keyDecodingStrategy = .convertFromSnakeCase
     #expect(try converting.decode(ConvolutionChoice.self, from: JSONEncoder().encode(full)) == full)
+    let text = #"{"kind": "fdconv", "kernel_num": 8, "k_list": [2]}"#
+    let dynamic = try converting.decode(ConvolutionChoice.self, from: Data(text.utf8))
+    #expect(dynamic.kernelCount == 8 && dynamic.bandDivisors == [2])
     for text in [
       #""wieghted""#, #"{"kind": "plain", "colour": 1}"#, #"{"fallback": "plain"}"#,
     ] {

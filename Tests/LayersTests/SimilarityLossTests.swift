@@ -76,7 +76,7 @@ struct SimilarityLossTests {
     let slope = zip(gradient, direction.values).reduce(0.0) {
       $0 + Double($1.0) * Double($1.1)
     }
-    let step: Float = 1e-2
+    let step: Float = 3e-3
     let ahead = loss(start + direction * step, t).scalar
     let behind = loss(start - direction * step, t).scalar
     let difference = Double(ahead - behind) / (2 * Double(step))

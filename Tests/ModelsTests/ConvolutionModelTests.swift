@@ -29,24 +29,34 @@ struct ConvolutionModelTests {
   @Test(
     "one line chooses the kind, and the layers of each kind are counted",
     arguments: [
-      ("dncnn", #"{"depth": 5, "features": 4, "convolution": "weighted"}"#, [0, 5, 0]),
-      ("dncnn", #"{"depth": 5, "features": 4}"#, [5, 0, 0]),
+      ("dncnn", #"{"depth": 5, "features": 4, "convolution": "weighted"}"#, [0, 5, 0, 0]),
+      ("dncnn", #"{"depth": 5, "features": 4}"#, [5, 0, 0, 0]),
       (
         "nafnet",
         #"{"width": 4, "middle_blk_num": 1, "enc_blk_nums": [1], "dec_blk_nums": [1], "convolution": "weighted"}"#,
-        [3 * 5 + 2, 3 + 2, 0]
+        [3 * 5 + 2, 3 + 2, 0, 0]
       ),
-      ("unet", #"{"channels": [4, 6, 8]}"#, [11, 0, 0]),
-      ("unet", #"{"channels": [4, 6, 8], "convolution": "weighted"}"#, [1, 10, 0]),
+      ("unet", #"{"channels": [4, 6, 8]}"#, [11, 0, 0, 0]),
+      (
+        "unet",
+        #"{"channels": [8, 20, 24], "convolution": {"kind": "fdconv", "fallback": "plain"}}"#,
+        [6, 0, 5, 0]
+      ),
+      (
+        "dncnn",
+        #"{"depth": 4, "features": 20, "convolution": {"kind": "fdconv", "fallback": "plain"}}"#,
+        [2, 0, 2, 0]
+      ),
+      ("unet", #"{"channels": [4, 6, 8], "convolution": "weighted"}"#, [1, 10, 0, 0]),
       (
         "unet",
         #"{"channels": [4, 6, 8], "convolution": {"kind": "tvconv", "image_size": [64, 48], "inter_chans": 4, "fallback": "plain"}}"#,
-        [8, 0, 3]
+        [8, 0, 0, 3]
       ),
       (
         "unet",
         #"{"channels": [4, 6, 8], "deep_supervision": true, "convolution": {"kind": "weighted", "trainable": true}}"#,
-        [2, 10, 0]
+        [2, 10, 0, 0]
       ),
     ])
   func counts(architecture: String, hyperparameters: String, counts: [Int]) throws {
@@ -71,7 +81,12 @@ struct ConvolutionModelTests {
         "unet", #"{"kernel_size": 5, "convolution": {"kind": "weighted", "density": [0.7]}}"#,
         ["encoder.0.conv.0", "2 density values"]
       ),
-      ("dncnn", #"{"convolution": "tvconv"}"#, ["plain or weighted"]),
+      ("dncnn", #"{"convolution": "tvconv"}"#, ["plain, weighted or fdconv"]),
+      ("unet", #"{"convolution": "fdconv"}"#, ["encoder.0.conv.0", "more than 16 channels"]),
+      (
+        "unet", #"{"dims": 3, "convolution": {"kind": "fdconv"}}"#,
+        ["encoder.0.conv.0", "two-dimensional"]
+      ),
       ("nafnet", #"{"convolution": "tvconv"}"#, ["plain or weighted"]),
       ("unet", #"{"in_channels": 1, "out_channels": 3}"#, ["cannot be added"]),
     ])

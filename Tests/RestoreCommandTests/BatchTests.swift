@@ -81,7 +81,7 @@ struct BatchTests {
         "run", "-i", output == "out" ? "in" : "in/a.nii", "-o", output, "-m", "./tiny",
         "--dry-run")
       #expect(outcome.status == 0, "\(outcome.errors)")
-      #expect(outcome.errors.contains("in/a.nii: 3 slices, about "))
+      #expect(outcome.errors.contains("in/a.nii: 3 slices, 1M of memory"), "\(outcome.errors)")
     }
     #expect(FileManager.default.subpaths(atPath: space.folder)?.sorted() == before)
   }

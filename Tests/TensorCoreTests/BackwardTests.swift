@@ -73,7 +73,7 @@ struct BackwardTests {
       }
     }
     let (plain, checkpointed) = (peak(false), peak(true))
-    #expect(checkpointed * 2 < plain, "\(checkpointed) of \(plain) bytes")
+    #expect(checkpointed * 3 < plain * 2, "\(checkpointed) of \(plain) bytes")
   }
 
   @Test("gradients of parts of a batch add up to those of the batch, in the same memory")

@@ -23,16 +23,17 @@ public struct DistanceTransform: Sendable {
   /// - Parameters:
   ///   - mask: The set.
   ///   - spacing: Voxel size along x, y, z in mm, each > 0.
-  ///   - threads: Threads that share the work; results do not depend on it.
+  ///   - threads: Threads that share the work, nil for all processors; results do not depend on it.
   public init(
     to mask: VoxelMask, spacing: SIMD3<Double>,
-    threads: Int = ProcessInfo.processInfo.activeProcessorCount
+    threads: Int? = nil
   ) {
     precondition(
       spacing.x > 0 && spacing.y > 0 && spacing.z > 0, "DistanceTransform: spacing \(spacing)")
     let size = mask.size
     self.size = size
     self.spacing = spacing
+    let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
     self.threads = threads
     let area = size.x * size.y
     inSlices = [Double](unsafeUninitializedCapacity: size.count) { buffer, count in

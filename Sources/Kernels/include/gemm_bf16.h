@@ -1,8 +1,8 @@
 /// Matrix products of bfloat16 values, summed in float32.
 ///
 /// Two values next to each other along K form one 32-bit word, the earlier one in the lower half: a
-/// row of k values takes `k_bf16_words(k)` words, the last upper half zero where k is odd. Values are
-/// rounded to nearest even. Only to be called where `k_has_bf16`, but for packing and sizes,
+/// row of k values takes `k_bf16_words(k)` words, the last upper half zero where k is odd. Values
+/// are rounded to nearest even. Only to be called where `k_has_bf16`, but for packing and sizes,
 /// which any CPU can do. Aliasing and threads as in gemm.h.
 #ifndef RESTORE_KERNELS_GEMM_BF16_H
 #define RESTORE_KERNELS_GEMM_BF16_H
@@ -23,8 +23,8 @@ size_t k_gemm_bf16_packed_count(size_t k, size_t n);
 void k_gemm_bf16_pack(uint32_t *packed, const float *b, size_t k, size_t n, size_t stride_k,
                       size_t stride_n);
 
-/// Rounds rows: `y: [rows, words(k)]`, dense, from `x: [rows, k]`; times `gate`, of the same shape and
-/// stride as x, if that is not NULL.
+/// Rounds rows: `y: [rows, words(k)]`, dense, from `x: [rows, k]`; times `gate`, of the same shape
+/// and stride as x, if that is not NULL.
 void k_bf16_round(uint32_t *y, const float *x, const float *gate, size_t x_stride, size_t rows,
                   size_t k);
 

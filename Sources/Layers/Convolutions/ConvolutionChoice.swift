@@ -13,6 +13,11 @@ public struct ConvolutionChoice: Equatable, Sendable {
   public var density: [Float]?
   /// Of `weighted`: whether the density is trained.
   public var isTrainable = false
+  /// Of `fdconv`: parts of the spectrum; must divide the rows of every kernel.
+  public var kernelCount = 4
+  /// Of `fdconv`: the bands of 3×3 layers, as divisors of the sampling frequency; empty for no band
+  /// modulation, which costs most on large maps.
+  public var bandDivisors = [2, 4, 8]
   /// Of `tvconv`: height and width of the images to which the network is bound.
   public var imageSize: [Int]?
   /// Of `tvconv`: the largest map on which kernels are generated, rows or columns.
@@ -26,6 +31,15 @@ public struct ConvolutionChoice: Equatable, Sendable {
 
   /// A kind with its published options.
   public init(_ kind: ConvolutionKind = .plain) { self.kind = kind }
+
+  /// The options of `fdconv` layers; those that are not choices here have their published values.
+  var dynamic: FDConvConfiguration {
+    var options = FDConvConfiguration()
+    options.kernelCount = kernelCount
+    options.bands.divisors = bandDivisors
+    if bandDivisors.isEmpty { options.bandKernelSizes = [] }
+    return options
+  }
 
   /// The images' height and width if the network is bound to them.
   public var boundSize: (height: Int, width: Int)? {
@@ -105,6 +119,22 @@ extension ConvolutionChoice {
         return "no density is published for a kernel of side \(site.kernel); state one"
       }
       return nil
+    case .fdconv:
+      if site.axes != 2 { return "an fdconv is two-dimensional, the layer has \(site.axes) axes" }
+      if site.groups != 1 { return "an fdconv has one group, the layer \(site.groups)" }
+      if dynamic.fallsBack(
+        inChannels: site.inChannels, outChannels: site.outChannels, kernel: site.kernel)
+      {
+        return "an fdconv needs more than \(dynamic.channelThreshold) channels and side 1 or 3, "
+          + "the layer maps \(site.inChannels) to \(site.outChannels) with side \(site.kernel)"
+      }
+      let kernel = [site.kernel, site.kernel]
+      if let rule = dynamic.brokenRule(
+        inChannels: site.inChannels, outChannels: site.outChannels, kernel: kernel, groups: 1)
+      {
+        return "an fdconv of \(site.inChannels) to \(site.outChannels) channels: \(rule)"
+      }
+      return nil
     case .tvconv:
       if site.axes != 2 { return "a tvconv is two-dimensional, the layer has \(site.axes) axes" }
       if site.inChannels != site.outChannels {
@@ -144,6 +174,15 @@ extension ConvolutionChoice {
       return weighted(
         site, ConvolutionDensity(density ?? published?.values ?? [], isTrainable: isTrainable),
         using: &generator)
+    case .fdconv:
+      do throws(LayerError) {
+        return try FDConv(
+          inChannels: site.inChannels, outChannels: site.outChannels,
+          kernel: [site.kernel, site.kernel], padding: [site.kernel / 2, site.kernel / 2],
+          hasBias: site.hasBias, configuration: dynamic, using: &generator)
+      } catch {
+        throw ConvolutionRefusal(layer: site.name, rule: "\(error)")
+      }
     case .tvconv:
       guard let size = boundSize else { preconditionFailure("tvconv: no map") }
       var sizes = TVConvolutionSizes(
@@ -179,6 +218,9 @@ extension ConvolutionChoice {
     if let imageSize, imageSize.count != 2 || !imageSize.allSatisfy((1...1 << 14).contains) {
       return "\"image_size\" must be [height, width]"
     }
+    guard (1...4096).contains(kernelCount), bandDivisors.allSatisfy((2...1024).contains) else {
+      return "\"kernel_num\" or \"k_list\" is out of bounds"
+    }
     guard (1...128).contains(largestMap) else { return "\"largest_map\" must be in 1...128" }
     guard (1...64).contains(affinityChannels), (1...1024).contains(interChannels),
       (0...16).contains(interLayers)
@@ -190,6 +232,8 @@ extension ConvolutionChoice {
 extension ConvolutionChoice: Codable {
   private enum CodingKeys: String, CodingKey, CaseIterable {
     case kind, fallback, density
+    case kernelCount = "kernel_num"
+    case bandDivisors = "k_list"
     case isTrainable = "trainable"
     case imageSize = "image_size"
     case largestMap = "largest_map"
@@ -245,6 +289,8 @@ extension ConvolutionChoice: Codable {
     fallback = try read(.fallback, as: String.self).map(kind)
     density = try read(.density, as: [Float].self)
     isTrainable = try read(.isTrainable, as: Bool.self) ?? isTrainable
+    kernelCount = try read(.kernelCount, as: Int.self) ?? kernelCount
+    bandDivisors = try read(.bandDivisors, as: [Int].self) ?? bandDivisors
     imageSize = try read(.imageSize, as: [Int].self)
     largestMap = try read(.largestMap, as: Int.self) ?? largestMap
     affinityChannels = try read(.affinityChannels, as: Int.self) ?? affinityChannels
@@ -262,6 +308,9 @@ extension ConvolutionChoice: Codable {
     case .weighted:
       try container.encodeIfPresent(density, forKey: .density)
       try container.encode(isTrainable, forKey: .isTrainable)
+    case .fdconv:
+      try container.encode(kernelCount, forKey: .kernelCount)
+      try container.encode(bandDivisors, forKey: .bandDivisors)
     case .tvconv:
       try container.encodeIfPresent(imageSize, forKey: .imageSize)
       try container.encode(largestMap, forKey: .largestMap)

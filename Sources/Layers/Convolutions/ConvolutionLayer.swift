@@ -6,6 +6,8 @@ public enum ConvolutionKind: String, Codable, Sendable, CaseIterable {
   case plain
   /// A plain one whose kernel is scaled by a density of its taps.
   case weighted
+  /// One with a kernel that depends on the image, mixed from parts of a spectrum.
+  case fdconv
   /// A depthwise one with a kernel of its own at every position.
   case tvconv
 }
@@ -39,6 +41,11 @@ extension Convolution: KernelConvolution {
 
   /// The weight.
   public var effectiveKernel: Tensor { weight.tensor }
+}
+
+extension FDConv: ConvolutionLayer {
+  /// Plain if the layer fell back to a plain convolution.
+  public var kind: ConvolutionKind { isPlain ? .plain : .fdconv }
 }
 
 extension Module {

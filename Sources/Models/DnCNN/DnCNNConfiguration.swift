@@ -27,7 +27,7 @@ public struct DnCNNConfiguration: ModelConfiguration {
   /// Key `dims`.
   public var axes = 2
 
-  /// The kind of all convolutions, `plain` or `weighted`.
+  /// The kind of all convolutions: `plain`, `weighted` or `fdconv`.
   ///
   /// Key `convolution`.
   public var convolution = ConvolutionChoice()
@@ -97,8 +97,8 @@ public struct DnCNNConfiguration: ModelConfiguration {
     try check(
       .normMomentum, normMomentum, (0...1).contains(normMomentum), "it must be in 0...1")
     try check(
-      .convolution, convolution.kind.rawValue, [.plain, .weighted].contains(convolution.kind),
-      "its layers can be plain or weighted")
+      .convolution, convolution.kind.rawValue, convolution.kind != .tvconv,
+      "its layers can be plain, weighted or fdconv")
     try convolution.check(sites, architecture: DnCNN.architecture)
   }
 }

@@ -85,7 +85,8 @@ public final class UNet: RestorationModel {
   /// The images' size if a convolution is bound to one.
   public var boundSize: (height: Int, width: Int)? { configuration.convolution.boundSize }
 
-  /// Those of the convolutions, for one image; a translation-variant one counts without its generator.
+  /// Those of the convolutions, for one image; those of a translation-variant one without its
+  /// generator, of a frequency-dynamic one without the making of its kernel.
   public func multiplyAdds(height: Int, width: Int) -> Int {
     let area = configuration.kernel * configuration.kernel
     let body = configuration.sites.reduce(0) { sum, site in

@@ -11,14 +11,6 @@ enum ConvolutionFamily {
   ]
 }
 
-/// Initial weights; those of the file replace them.
-private func initialGenerator() -> SeededGenerator { SeededGenerator(seed: 0) }
-
-private func onlyOperand(_ operands: [String: Tensor]) -> Tensor {
-  guard let x = operands["x"] else { preconditionFailure("operands \(operands.keys.sorted())") }
-  return x
-}
-
 /// An image, volume or sequence with any spatial sizes.
 private func imageRule(channels: Int, axes: Int) -> TensorRule {
   let spatial = ["D", "H", "W"].suffix(axes).map { TensorRule.Axis.any($0) }

@@ -12,14 +12,6 @@ enum FrequencyFamily {
   ]
 }
 
-/// Initial weights; those of the file replace them.
-private func initialGenerator() -> SeededGenerator { SeededGenerator(seed: 0) }
-
-private func onlyOperand(_ operands: [String: Tensor]) -> Tensor {
-  guard let x = operands["x"] else { preconditionFailure("operands \(operands.keys.sorted())") }
-  return x
-}
-
 /// `op.haar_dwt`: x `[B, C, H, W]` to low `[B, C, H', W']` and high `[B, C, 3, H', W']`.
 private struct HaarSubject: ParitySubject {
   static let name = "op.haar_dwt"

@@ -28,7 +28,7 @@ private struct ChannelAttentionSubject: ParitySubject {
     let outChannels = try configuration.integer("out_channels", in: channelRange)
     let kernel = ChannelAttentionBlock.attentionKernel(channels: outChannels)
     try configuration.require("attention_kernel", .number("\(kernel)"))
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     block = ChannelAttentionBlock(
       inChannels: inChannels, outChannels: outChannels, using: &generator)
     inputs = ["x": .image("B", .size(inChannels), "h", "w")]
@@ -51,7 +51,7 @@ private struct KeyProjectorSubject: ParitySubject {
 
   init(_ configuration: inout SubjectConfiguration) throws(ParityError) {
     let inChannels = try configuration.integer("in_channels", in: channelRange)
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     block = KeyProjector(
       inChannels: inChannels,
       hiddenChannels: try configuration.integer("hidden_channels", in: channelRange),
@@ -78,7 +78,7 @@ private struct KPFFSubject: ParitySubject {
   init(_ configuration: inout SubjectConfiguration) throws(ParityError) {
     let key = try configuration.integer("key_channels", in: channelRange)
     let pixel = try configuration.integer("pixel_channels", in: channelRange)
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     block = KeyPixelFeatureFusion(
       keyChannels: key, pixelChannels: pixel,
       hiddenChannels: try configuration.integer("hidden_channels", in: channelRange),
@@ -107,7 +107,7 @@ private struct FeatureFuserSubject: ParitySubject {
   init(_ configuration: inout SubjectConfiguration) throws(ParityError) {
     let x = try configuration.integer("x_channels", in: channelRange)
     let y = try configuration.integer("y_channels", in: channelRange)
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     block = FeatureFuser(
       frameChannels: x, objectChannels: y,
       outChannels: try configuration.integer("out_channels", in: channelRange),
@@ -135,7 +135,7 @@ private struct PixelFuserSubject: ParitySubject {
     let pixel = try configuration.integer("pixel_channels", in: channelRange)
     let value = try configuration.integer("value_channels", in: channelRange)
     let sensory = try configuration.integer("sensory_channels", in: channelRange)
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     block = PixelFuser(
       pixelChannels: pixel, valueChannels: value,
       outChannels: try configuration.integer("out_channels", in: channelRange),
@@ -172,7 +172,7 @@ private struct MaskUpsampleSubject: ParitySubject {
   init(_ configuration: inout SubjectConfiguration) throws(ParityError) {
     let inChannels = try configuration.integer("in_channels", in: channelRange)
     let scale = try configuration.integer("scale", in: 1...64)
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     block = MaskUpsample(
       inChannels: inChannels,
       outChannels: try configuration.integer("out_channels", in: channelRange), scale: scale,
@@ -202,7 +202,7 @@ private struct SensoryUpdaterSubject: ParitySubject {
   init(_ configuration: inout SubjectConfiguration) throws(ParityError) {
     let value = try configuration.integer("value_channels", in: channelRange)
     let sensory = try configuration.integer("sensory_channels", in: channelRange)
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     block = SensoryUpdater(valueChannels: value, sensoryChannels: sensory, using: &generator)
     inputs = [
       "value": .same("B", "N", .size(value), "h", "w"),
@@ -231,7 +231,7 @@ private struct MultiscaleSensoryUpdaterSubject: ParitySubject {
     let v8 = try configuration.integer("v8_channels", in: channelRange)
     let v4 = try configuration.integer("v4_channels", in: channelRange)
     let sensory = try configuration.integer("sensory_channels", in: channelRange)
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     block = MultiscaleSensoryUpdater(
       channels: [v16, v8, v4],
       middleChannels: try configuration.integer("mid_channels", in: channelRange),
@@ -266,7 +266,7 @@ private struct ObjectSummarizerSubject: ParitySubject {
     let value = try configuration.integer("value_channels", in: channelRange)
     let embed = try configuration.integer("embed_channels", in: channelRange)
     try configuration.require("position_encoding", .bool(true))
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     block = ObjectSummarizer(
       valueChannels: value, embedChannels: embed,
       summaries: try configuration.evenInteger("num_summaries"),
@@ -308,7 +308,7 @@ private struct QueryTransformerSubject: ParitySubject {
       throw .invalidValue(
         key: "embed_channels", value: "\(embed)", rule: "expected a multiple of \(heads) heads")
     }
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     block = QueryTransformer(
       channels: embed, feedForwardChannels: try configuration.integer("ff_channels"),
       blocks: try configuration.integer("num_blocks", in: 1...64), heads: heads,

@@ -9,9 +9,6 @@ enum GDKVMFamily {
     GDKVMOperators.subjects + GDKVMBlocks.subjects + GDKVMLosses.subjects + [GDKVMSubject.self]
 }
 
-/// Initial weights; those of the file replace them.
-func gdkvmGenerator() -> SeededGenerator { SeededGenerator(seed: 0) }
-
 /// The operands of a subject by name, all of which its rules demand.
 struct Operands {
   let byName: [String: Tensor]
@@ -76,7 +73,7 @@ private final class GDKVMSubject: ParitySubject {
     try configuration.require("first_mask", .string("zero"))
     c.batchNormEps = Float(try configuration.number("bn_eps"))
     c.layerNormEps = Float(try configuration.number("ln_eps"))
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     do {
       model = try GDKVM(c, using: &generator)
     } catch {

@@ -74,7 +74,7 @@ private final class FrameGatedDeltaRuleSubject: ParitySubject {
       throw .invalidValue(
         key: "value_dim", value: "\(value)", rule: "expected a multiple of heads, \(heads)")
     }
-    var generator = gdkvmGenerator()
+    var generator = initialGenerator()
     memory = GatedDeltaMemory(
       valueChannels: value, heads: heads, variant: variant, using: &generator)
     sizes = (batch, objects, key, value)

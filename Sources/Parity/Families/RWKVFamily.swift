@@ -41,15 +41,6 @@ private struct BiWKVSubject: ParitySubject {
   }
 }
 
-/// Initial weights; those of the file replace them.
-private func initialGenerator() -> SeededGenerator { SeededGenerator(seed: 0) }
-
-/// The operand of a subject that has just one.
-private func onlyOperand(_ operands: [String: Tensor]) -> Tensor {
-  guard let x = operands["x"] else { preconditionFailure("operands \(operands.keys.sorted())") }
-  return x
-}
-
 /// `layer.omni_shift`: x `[B, C, H, W]` to y.
 private struct OmniShiftSubject: ParitySubject {
   static let name = "layer.omni_shift"

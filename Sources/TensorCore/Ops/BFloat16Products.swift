@@ -26,7 +26,7 @@ extension PackedMatrix {
   var bfloat16: Preparation {
     Preparation(
       key: PreparationKey("gemm.bfloat16", [out, inputs]),
-      count: k_gemm_bf16_packed_count(inputs, out))
+      count: k_gemm_bf16_packed_count(inputs, out), replacesValues: true)
   }
 
   /// Fills that form from the plain weight.

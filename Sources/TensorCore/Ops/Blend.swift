@@ -57,7 +57,7 @@ struct Blend: Operation {
         da.map { $0 + first }, db.map { $0 + first }, dm == nil ? nil : sum, dy + first, a + first,
         b + first, m, rows.count, c)
     }
-    if let dm { k_sum_parts(dm.pointer, sums, 0, 0, c, parts.count, c) }
+    if let dm { k_sum_parts(dm.pointer, sums, false, 0, c, parts.count, c) }
   }
 }
 
@@ -109,7 +109,7 @@ struct ChannelAffine: Operation {
         wantsShift ? shifts + part * c : nil, dy + first, x + first, scale, rows.count, c)
     }
     for (gradient, sums) in [(pass.inputGradients[1], scales), (pass.inputGradients[2], shifts)] {
-      if let gradient { k_sum_parts(gradient.pointer, sums, 0, 0, c, parts.count, c) }
+      if let gradient { k_sum_parts(gradient.pointer, sums, false, 0, c, parts.count, c) }
     }
   }
 }

@@ -160,7 +160,7 @@ struct DisjointSpectrum: Operation {
     }
     if let dAttention {
       k_sum_parts(
-        dAttention.pointer, sums, 0, 0, attention.count, chunks, attention.count)
+        dAttention.pointer, sums, false, 0, attention.count, chunks, attention.count)
     }
   }
 }

@@ -176,7 +176,7 @@ struct KernelAssembly: Operation {
           sizes.inputs, k)
       }
     }
-    k_sum_parts(total, sums, 0, 0, sizes.sumCount, sizes.chunks, sizes.sumCount)
+    k_sum_parts(total, sums, false, 0, sizes.sumCount, sizes.chunks, sizes.sumCount)
     let channels = total + sizes.samples * sizes.padded
     if local != nil, let gradient = pass.inputGradients[2]?.pointer {
       for sample in 0..<sizes.samples {

@@ -12,6 +12,16 @@ public enum Activation: String, Sendable, CaseIterable, Codable {
     case .sigmoid: K_ACT_SIGMOID
     }
   }
+
+  /// The same function applied to stored elements; nil for none.
+  var function: k_unary? {
+    switch self {
+    case .none: nil
+    case .relu: K_UNARY_RELU
+    case .reluSquared: K_UNARY_RELU_SQUARED
+    case .sigmoid: K_UNARY_SIGMOID
+    }
+  }
 }
 
 /// `activation(x · Wᵀ + bias)` over the last axis: inputs x `[…, in]`, weight `[out, in]` and, if

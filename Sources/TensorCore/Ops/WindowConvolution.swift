@@ -26,6 +26,13 @@ struct WindowConvolution: Operation {
     return x.replacing(axis: -1, with: weight[0])
   }
 
+  /// The same computation as the library's convolution.
+  func asConvolution(_ x: Shape, weight: Shape) -> Convolution {
+    let geometry = ConvolutionGeometry(
+      of: x, "convolution", stride: [1], padding: [weight[2] / 2], dilation: [1], groups: 1)
+    return Convolution(geometry: geometry, hasBias: hasBias)
+  }
+
   // MARK: - Weights
 
   func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {
@@ -33,7 +40,7 @@ struct WindowConvolution: Operation {
     let product = WindowProduct(inputs[1], pass)
     return Preparation(
       key: PreparationKey(Self.key(pass), inputs[1].dimensions),
-      count: product.groups * product.packedCount)
+      count: product.groups * product.packedCount, replacesValues: true)
   }
 
   private static func key(_ pass: Pass) -> String {
@@ -69,11 +76,14 @@ struct WindowConvolution: Operation {
 
   // MARK: - Passes
 
-  func forward(_ pass: ForwardPass) {
+  func forward(_ pass: ForwardPass) { forward(pass, .none) }
+
+  fileprivate func forward(_ pass: ForwardPass, _ activation: Activation) {
     guard let panels = pass.prepared[1] else { preconditionFailure("\(kind): no weights") }
     WindowProduct(pass.inputs[1].shape, .forward).run(
       pass.inputs[0].pointer, pass.inputs[0].shape, panels, into: pass.output.pointer,
-      bias: hasBias ? pass.inputs[2].pointer : nil, adds: false, pass.scratch, pass.workers)
+      bias: hasBias ? pass.inputs[2].pointer : nil, activation: activation, adds: false,
+      pass.scratch, pass.workers)
   }
 
   func backward(_ pass: BackwardPass) {
@@ -128,7 +138,8 @@ private struct WindowProduct {
 
   func run(
     _ x: UnsafePointer<Float>, _ shape: Shape, _ panels: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?, adds: Bool,
+    into y: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?,
+    activation: Activation = .none, adds: Bool,
     _ scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
   ) {
     let (pixels, tile) = (shape.rows, tile(shape.rows))
@@ -142,12 +153,44 @@ private struct WindowProduct {
         var epilogue = k_epilogue()
         epilogue.bias = index == 0 ? bias : nil
         epilogue.accumulate = adds || index > 0
+        // What is added to the old values must not be rectified by itself.
+        epilogue.activation = groups == 1 ? activation.code : K_ACT_NONE
         k_gemm(
           y + first * columns, columns, rows, depth, panels + index * packedCount, &epilogue,
           count, columns, depth)
       }
+      if groups > 1, let function = activation.function {
+        let y = y + first * columns
+        k_unary_forward(y, y, function, 0, count * columns)
+      }
     }
   }
+}
+
+/// A ``WindowConvolution`` with an activation on its result, in inference plans.
+struct ActivatedWindowConvolution: NonDifferentiableOperation {
+  let convolution: WindowConvolution
+  let activation: Activation
+
+  var kind: OperationKind { convolution.kind }
+  func outputShape(_ inputs: [Shape]) -> Shape { convolution.outputShape(inputs) }
+
+  func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int {
+    convolution.scratchCount(inputs, .forward)
+  }
+
+  func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {
+    convolution.preparation(ofInput: index, inputs, .forward)
+  }
+
+  func prepare(
+    _ preparation: Preparation, ofInput index: Int, _ inputs: [Shape],
+    from source: UnsafePointer<Float>, into destination: UnsafeMutablePointer<Float>
+  ) {
+    convolution.prepare(preparation, ofInput: index, inputs, from: source, into: destination)
+  }
+
+  func forward(_ pass: ForwardPass) { convolution.forward(pass, activation) }
 }
 
 /// The weight's gradient: for each group of kernel rows `dyᵀ · windows`, summed over pixels in parts

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
-import Models
 import Imaging
+import Models
 import Train
 
 /// `restore train`: trains a model or continues a run.

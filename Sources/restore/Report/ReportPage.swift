@@ -15,6 +15,7 @@ struct ReportPage {
   let inputs: String?
   private(set) var warnings: [String] = []
   private var spent = 0
+  private var casesLeft: Int
 
   init(
     title: String, evaluations: [EvaluationFile], runs: [(label: String, log: RunLog)],
@@ -24,6 +25,7 @@ struct ReportPage {
     self.evaluations = evaluations
     self.runs = runs
     self.inputs = inputs
+    casesLeft = evaluations.reduce(0) { $0 + $1.cases.count }
   }
 
   /// The page.
@@ -176,12 +178,15 @@ struct ReportPage {
         warnings.append("\(file.label), \(item.name): no input \(name)")
       }
     }
-    for planes in [
-      isWorst ? nil : [output.geometry.acquisitionPlane],
-      [
-        output.geometry.acquisitionPlane
-      ],
-    ] as [[AnatomicalPlane]?] {
+    // A picture takes its share of what is left, a worst case twice that; too large a one is shown
+    // in one plane, then at a half and a quarter of its size.
+    let share = (Self.pictureBudget - spent) / max(1, casesLeft) * (isWorst ? 2 : 1)
+    casesLeft -= 1
+    let plane = [output.geometry.acquisitionPlane]
+    let attempts: [(planes: [AnatomicalPlane]?, halvings: Int)] = [
+      (isWorst ? nil : plane, 0), (plane, 0), (plane, 1), (plane, 2),
+    ]
+    for (planes, halvings) in attempts {
       var montage = try Montage(
         input: input, output: output, reference: reference, planes: planes)
       if !hasInput {
@@ -189,13 +194,15 @@ struct ReportPage {
         montage.headings[.input] = "(no input)"
         montage.headings[.inputError] = "(no input)"
       }
-      let png = try montage.image().encoded()
-      guard spent + png.count <= Self.pictureBudget else { continue }
+      var image = montage.image()
+      for _ in 0..<halvings { image = image.halved() }
+      let png = try image.encoded()
+      guard png.count <= min(share, Self.pictureBudget - spent) else { continue }
       spent += png.count
       return HTML.picture(png, alternative: "\(item.name): slices")
         + histogram(input: hasInput ? input : nil, output: output)
     }
-    return "<p>Left out, so that the page stays below 5 MB.</p>"
+    return "<p>No picture, so that the page stays below 5 MB.</p>"
   }
 
   /// The histogram before and after, as bars of 64 classes between the 0.5th and 99.5th percentile.

@@ -20,6 +20,17 @@ struct FoldChannelAffine: PlanRewrite {
         graph.steps.remove(at: index)
         return true
       }
+      if step.operation is ChannelAffine, let source = value(step, 0), uses[source] == 1,
+        case .constant(let scale) = step.operands[1],
+        case .constant(let shift) = step.operands[2], let at = graph.producer(of: source),
+        let scaled = Self.scaled(graph.steps[at], by: scale),
+        let folded = Self.shifted(scaled, by: shift)
+      {
+        graph.steps[at] = folded
+        graph.replace(step.output, with: source)
+        graph.steps.remove(at: index)
+        return true
+      }
       guard let binary = step.operation as? Binary,
         binary.function == .multiply || binary.function == .add
           || binary.function == .subtract
@@ -78,7 +89,7 @@ struct FoldChannelAffine: PlanRewrite {
     let axis: Int
     switch step.operation {
     case let linear as Linear where linear.activation == .none: axis = 0
-    case is Convolution, is DepthwiseConvolution: axis = 0
+    case is Convolution, is WindowConvolution, is DepthwiseConvolution: axis = 0
     case let transposed as TransposedConvolution where transposed.geometry.groups == 1: axis = 1
     default: return nil
     }
@@ -98,8 +109,10 @@ struct FoldChannelAffine: PlanRewrite {
     switch step.operation {
     case let linear as Linear where linear.activation == .none:
       step.operation = Linear(activation: .none, hasBias: true)
+    case is WindowConvolution: step.operation = WindowConvolution(hasBias: true)
     case let convolution as Convolution:
       step.operation = Convolution(geometry: convolution.geometry, hasBias: true)
+    case is WindowConvolution: step.operation = WindowConvolution(hasBias: true)
     case let transposed as TransposedConvolution:
       step.operation = TransposedConvolution(
         geometry: transposed.geometry, outputPadding: transposed.outputPadding, hasBias: true)
