@@ -67,9 +67,12 @@ struct SimilarityLossTests {
 
   @Test("the gradient is that of differences", arguments: [1, 2])
   func gradient(scales: Int) {
-    let shape: Shape = [2, 22, 23, 1]
-    let (t, noise, direction) = (image(3, shape), image(4, shape), image(5, shape) + (-0.5))
+    // Large enough that rounding averages out at the coarser scale too.
+    let shape: Shape = [2, 40, 42, 1]
+    let (t, noise, turn) = (image(3, shape), image(4, shape), image(5, shape) + (-0.5))
     let start = t * 0.7 + noise * 0.3
+    // Partly towards the target, so that the slope is far above the rounding of differences.
+    let direction = (t - start) + turn * 0.5
     let loss = SimilarityLoss(scales: scales)
     let x = start.tracked()
     let gradient = loss(x, t).gradients()[x]?.values ?? []
@@ -80,8 +83,7 @@ struct SimilarityLossTests {
     let ahead = loss(start + direction * step, t).scalar
     let behind = loss(start - direction * step, t).scalar
     let difference = Double(ahead - behind) / (2 * Double(step))
-    // Variances as differences of moments leave about 1e-6 in the loss, 1e-4 in its slope.
-    #expect(abs(slope - difference) < 3e-2 * abs(difference) + 3e-4)
-    #expect(abs(slope) > 1e-3)
+    #expect(abs(slope - difference) < 1e-2 * abs(difference) + 5e-4)
+    #expect(abs(slope) > 2e-2)
   }
 }
