@@ -64,12 +64,17 @@ public struct FourierTransform<Scalar: FourierScalar>: Hashable, Sendable {
   ///   - axes: Sizes of the one to three transformed axes, slowest first, each at least 1.
   ///   - channels: The number of channels to transform, the first of which the buffers point to.
   ///   - pitch: All channels of the array.
-  package init(batch: Int, axes: [Int], channels: Int, of pitch: Int) {
+  ///   - isTransposed: Whether the output, which must be complex and of one axis, is
+  ///     `[channels, axis]` instead.
+  package init(
+    batch: Int, axes: [Int], channels: Int, of pitch: Int, isTransposed: Bool = false
+  ) {
     precondition(
       (1...3).contains(axes.count) && batch >= 1 && channels >= 1 && pitch >= channels
-        && axes.allSatisfy { $0 >= 1 },
+        && axes.allSatisfy { $0 >= 1 } && (!isTransposed || (batch == 1 && axes.count == 1)),
       "fourier: batch \(batch), axes \(axes), channels \(channels) of \(pitch)")
-    self.layout = FourierLayout(batch: batch, axes: axes, channels: channels, pitch: pitch)
+    self.layout = FourierLayout(
+      batch: batch, axes: axes, channels: channels, pitch: pitch, isTransposed: isTransposed)
     self.normalization = .forward
     isUnscaled = true
   }

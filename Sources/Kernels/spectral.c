@@ -2,10 +2,26 @@
 
 #include "dispatch_internal.h"
 
+K_DISPATCHED(spectrum_split)
+K_DISPATCHED(spectrum_join)
+K_DISPATCHED(transpose_complex)
 K_DISPATCHED(spectrum_scale)
 K_DISPATCHED(spectrum_scale_backward)
 K_DISPATCHED(assemble_kernel_forward)
 K_DISPATCHED(assemble_kernel_backward)
+
+void k_spectrum_split(float *y, const float *z, float edge, float inner, size_t n, size_t pairs) {
+  K_CALL(spectrum_split)(y, z, edge, inner, n, pairs);
+}
+
+void k_spectrum_join(float *z, const float *y, float edge, float inner, size_t n, size_t pairs) {
+  K_CALL(spectrum_join)(z, y, edge, inner, n, pairs);
+}
+
+void k_transpose_complex(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,
+                         size_t columns) {
+  K_CALL(transpose_complex)(y, y_stride, x, x_stride, rows, columns);
+}
 
 void k_spectrum_scale(float *d, const float *w, const float *attention, const int32_t *group,
                       float alpha, bool accumulate, size_t begin, size_t end) {

@@ -1,9 +1,65 @@
 #include "include/spectral.h"
 
+K_IMPLEMENTS(spectrum_split);
+K_IMPLEMENTS(spectrum_join);
+K_IMPLEMENTS(transpose_complex);
 K_IMPLEMENTS(spectrum_scale);
 K_IMPLEMENTS(spectrum_scale_backward);
 K_IMPLEMENTS(assemble_kernel_forward);
 K_IMPLEMENTS(assemble_kernel_backward);
+
+void K_FN(spectrum_split)(float *restrict y, const float *restrict z, float edge, float inner,
+                          size_t n, size_t pairs) {
+  for (size_t k = 0; k <= n / 2; k++) {
+    const float half = 0.5f * (k == 0 || 2 * k == n ? edge : inner);
+    const float *a = z + k * 2 * pairs, *b = z + (k == 0 ? 0 : n - k) * 2 * pairs;
+    float *out = y + k * 4 * pairs;
+#pragma clang loop vectorize(assume_safety)
+    for (size_t p = 0; p < pairs; p++) {
+      const float ar = a[2 * p], ai = a[2 * p + 1], br = b[2 * p], bi = b[2 * p + 1];
+      out[4 * p] = half * (ar + br);
+      out[4 * p + 1] = half * (ai - bi);
+      out[4 * p + 2] = half * (ai + bi);
+      out[4 * p + 3] = half * (br - ar);
+    }
+  }
+}
+
+void K_FN(spectrum_join)(float *restrict z, const float *restrict y, float edge, float inner,
+                         size_t n, size_t pairs) {
+  for (size_t k = 0; k <= n / 2; k++) {
+    const bool is_edge = k == 0 || 2 * k == n;
+    const float *in = y + k * 4 * pairs;
+    float *a = z + k * 2 * pairs;
+    if (is_edge) {
+      for (size_t p = 0; p < pairs; p++) {
+        a[2 * p] = edge * in[4 * p];
+        a[2 * p + 1] = edge * in[4 * p + 2];
+      }
+      continue;
+    }
+    float *b = z + (n - k) * 2 * pairs;
+#pragma clang loop vectorize(assume_safety)
+    for (size_t p = 0; p < pairs; p++) {
+      const float xr = inner * in[4 * p], xi = inner * in[4 * p + 1];
+      const float ur = inner * in[4 * p + 2], ui = inner * in[4 * p + 3];
+      a[2 * p] = xr - ui;
+      a[2 * p + 1] = xi + ur;
+      b[2 * p] = xr + ui;
+      b[2 * p + 1] = ur - xi;
+    }
+  }
+}
+
+void K_FN(transpose_complex)(float *y, size_t y_stride, const float *x, size_t x_stride,
+                             size_t rows, size_t columns) {
+  typedef uint64_t pair __attribute__((aligned(4), may_alias));
+  const pair *from = (const pair *)x;
+  pair *to = (pair *)y;
+  for (size_t j = 0; j < columns; j++) {
+    for (size_t i = 0; i < rows; i++) to[j * y_stride + i] = from[i * x_stride + j];
+  }
+}
 
 void K_FN(spectrum_scale)(float *d, const float *w, const float *attention, const int32_t *group,
                           float alpha, bool accumulate, size_t begin, size_t end) {

@@ -66,6 +66,47 @@ struct FrequencyOperationTests {
     #expect(Mismatch(x.waveletShifted(), expected, relative: 1e-6) == nil)
   }
 
+  // MARK: - Kernels of samples
+
+  @Test(
+    "convolution by sample equals the convolution of each sample",
+    arguments: [
+      ([3, 7, 6, 5], [9, 3, 3], [1, 1], [1, 1], [1, 1]),
+      ([1, 20, 23, 18], [17, 3, 3], [2, 2], [1, 1], [1, 1]),
+      ([2, 11, 9, 4], [6, 5, 3], [1, 2], [2, 0], [1, 2]),
+      ([2, 8, 8, 64], [48, 1, 1], [2, 2], [0, 0], [1, 1]),
+      ([2, 5, 4, 7], [33, 1, 1], [1, 1], [0, 0], [1, 1]),
+      ([2, 40, 40, 20], [20, 3, 3], [1, 1], [2, 2], [2, 2]),
+    ] as [([Int], [Int], [Int], [Int], [Int])])
+  func samples(x: [Int], kernel: [Int], stride: [Int], padding: [Int], dilation: [Int]) {
+    let (n, inputs) = (x[0], x[3])
+    let image = Tensor.random(Shape(x), seed: 10)
+    let weight = Tensor.random(Shape([n, kernel[0], inputs] + kernel[1...]), seed: 11)
+    let bias = Tensor.random([kernel[0]], seed: 12)
+    let leaves = [image.tracked(), weight.tracked(), bias.tracked()]
+    let y = leaves[0].convolvedBySample(
+      with: leaves[1], bias: leaves[2], stride: stride, padding: padding, dilation: dilation)
+    let others = [image.tracked(), weight.tracked(), bias.tracked()]
+    let parts = (0..<n).map { item in
+      others[0].sliced(axis: 0, item..<item + 1).convolved(
+        with: others[1].sliced(axis: 0, item..<item + 1).reshaped(
+          to: Shape([kernel[0], inputs] + kernel[1...])), bias: others[2], stride: stride,
+        padding: padding, dilation: dilation)
+    }
+    let expected = Tensor.concatenate(parts, axis: 0)
+    #expect(Mismatch(y.detached(), expected.detached(), relative: 1e-5) == nil)
+    let upstream = Tensor.random(y.shape, seed: 13)
+    let gradients = Tensor.gradients(of: [y], upstream: [upstream])
+    let reference = Tensor.gradients(of: [expected], upstream: [upstream])
+    for (leaf, other) in zip(leaves, others) {
+      guard let a = gradients[leaf], let b = reference[other] else {
+        Issue.record("a gradient is missing")
+        return
+      }
+      #expect(Mismatch(a, b, relative: 1e-5) == nil)
+    }
+  }
+
   // MARK: - Bands
 
   /// Low-pass through whole Fourier transforms.

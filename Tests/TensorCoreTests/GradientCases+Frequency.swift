@@ -94,7 +94,11 @@ extension GradientCase {
     GradientCase("real fft, two axes", .fourier, inputs: [2, 5, 6, 3]) {
       $0[0].rfft(normalization: .ortho)
     },
+    GradientCase("real fft, pairs of channels", .fourier, inputs: [2, 6, 4]) { $0[0].rfft() },
     GradientCase("inverse real fft, even", .fourier, inputs: [2, 4, 3, 2]) { $0[0].irfft(last: 6) },
+    GradientCase("inverse real fft, pairs of channels", .fourier, inputs: [2, 4, 4, 2]) {
+      $0[0].irfft(last: 6)
+    },
     GradientCase("inverse real fft, three axes", .fourier, inputs: [1, 2, 3, 3, 2, 2]) {
       $0[0].irfft(last: 5, normalization: .forward)
     },

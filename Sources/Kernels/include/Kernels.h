@@ -24,6 +24,7 @@
 #include "spectral.h"
 #include "wavelet.h"
 #include "tvconv.h"
+#include "windows.h"
 #include "wkv.h"
 
 #endif

@@ -1,4 +1,4 @@
-/// Kernels of frequency-dynamic convolution: a spectrum scaled by groups of frequencies, and the
+/// Rearrangements for real Fourier transforms, and kernels of frequency-dynamic convolution: a spectrum scaled by groups of frequencies, and the
 /// elementwise assembly of a convolution kernel for one sample.
 ///
 /// Source: Chen et al., *Frequency Dynamic Convolution for Dense Image Prediction*, CVPR 2025.
@@ -8,6 +8,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/// Half spectra of pairs of real signals from the spectra of the complex signals that they form:
+/// `z: [n, pairs]` complex to `y: [n / 2 + 1, 2 · pairs]` complex. Entry 0 and, for even n, entry
+/// n / 2 are multiplied by `edge`, the others by `inner`.
+void k_spectrum_split(float *y, const float *z, float edge, float inner, size_t n, size_t pairs);
+
+/// The spectra of complex signals whose parts are the real signals of neighbouring half spectra, the
+/// inverse of `k_spectrum_split`; the imaginary parts of entry 0 and, for even n, entry n / 2 are not
+/// read.
+void k_spectrum_join(float *z, const float *y, float edge, float inner, size_t n, size_t pairs);
+
+/// `y[j · y_stride + i] = x[i · x_stride + j]` for complex numbers, i < rows, j < columns.
+void k_transpose_complex(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,
+                         size_t columns);
 
 /// `d[i] (+)= alpha · attention[group[i]] · w[i]` for complex numbers i in `begin ..< end`;
 /// `d, w: [count, 2]`, `group: [count]`.

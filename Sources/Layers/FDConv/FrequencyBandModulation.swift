@@ -19,6 +19,8 @@ public final class FrequencyBandModulation: Module {
 
   private let convolutions: [Convolution]
   private let parts: Int
+  /// For each tap and band a kernel that is 1 at the tap, `[taps · bands, 1, k, k]`.
+  private let moves: Tensor
   private let joined = FoldCache<(weight: Tensor, bias: Tensor)>()
 
   /// A layer whose weights are near 1 everywhere.
@@ -39,6 +41,16 @@ public final class FrequencyBandModulation: Module {
     bands = FrequencyBands(divisors: configuration.divisors, grid: configuration.grid)
     let parts = configuration.parts(inChannels: channels)
     self.parts = parts
+    let (side, count) = (
+      configuration.kernel, configuration.divisors.count + (configuration.weighsLowest ? 1 : 0)
+    )
+    let taps = side * side
+    moves = Tensor([taps * count, 1, side, side]) { values in
+      values.initialize(repeating: 0)
+      for tap in 0..<taps {
+        for band in 0..<count { values[(tap * count + band) * taps + tap] = 1 }
+      }
+    }.asParameter(tracked: false)
     convolutions = (0..<configuration.divisors.count + (configuration.weighsLowest ? 1 : 0)).map {
       _ in
       let convolution = Convolution(
@@ -83,16 +95,22 @@ public final class FrequencyBandModulation: Module {
 
   private func logits(_ x: Tensor) -> Tensor {
     guard parts == 1 else { return .concatenate(convolutions.map { $0(x) }, axis: -1) }
-    // One convolution for all bands.
+    // All bands together, with few results at each position: a matrix product makes what each tap
+    // contributes, and each contribution is then moved to where it belongs.
     let weights = convolutions.map(\.weight)
     let biases = convolutions.compactMap(\.bias)
+    let taps = configuration.kernel * configuration.kernel
     let (weight, bias) = joined.value(of: weights + biases) {
-      let weight = Tensor.concatenate(weights.map(\.tensor), axis: 0)
+      let kernels = Tensor.concatenate(weights.map(\.tensor), axis: 0)
+      let weight = kernels.permuted([2, 3, 0, 1])
+        .reshaped(to: [taps * convolutions.count, x.shape.channels])
       let bias = Tensor.concatenate(biases.map(\.tensor), axis: 0)
       return weights.contains(where: \.requiresGradient)
         ? (weight, bias)
         : (weight.asParameter(tracked: false), bias.asParameter(tracked: false))
     }
-    return x.convolved(with: weight, bias: bias, padding: convolutions[0].padding)
+    let moved = x.linear(weight).depthwiseConvolved(with: moves)
+    let split = Shape(Array(x.shape.dimensions.dropLast()) + [taps, convolutions.count])
+    return moved.reshaped(to: split).sum(axes: [-2]) + bias
   }
 }

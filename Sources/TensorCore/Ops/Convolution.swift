@@ -164,7 +164,7 @@ extension ConvolutionGeometry {
   }
 
   /// Whether each position is a matrix product of its own.
-  fileprivate func isPointwise(_ weight: Shape) -> Bool {
+  func isPointwise(_ weight: Shape) -> Bool {
     groups == 1 && weight.rank > 2 && weight.dimensions.dropFirst(2).allSatisfy { $0 == 1 }
       && stride.allSatisfy { $0 == 1 } && padding.allSatisfy { $0 == 0 }
   }

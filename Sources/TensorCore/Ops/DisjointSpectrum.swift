@@ -107,39 +107,43 @@ struct DisjointSpectrum: Operation {
 
   /// The scaled spectra; in backward also sums of the attention's gradient for each chunk.
   func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int {
-    let spectra = 2 * passes(outputShape(inputs)).halfCount
+    let passes = passes(outputShape(inputs))
+    let spectra = passes.scratchCount + 2 * passes.halfCount
     return pass == .forward ? spectra : spectra + chunks(groups.groups.count) * inputs[1].count
   }
 
   func forward(_ pass: ForwardPass) {
     let (w, attention) = (pass.inputs[0], pass.inputs[1])
     let (count, copies, samples) = (groups.groups.count, w.shape[0], attention.shape[0])
+    let passes = passes(pass.output.shape)
+    let spectra = pass.scratch + passes.scratchCount
     let chunks = chunks(count)
     pass.workers.run(chunks: samples * chunks) { unit in
       let (sample, chunk) = unit.quotientAndRemainder(dividingBy: chunks)
       let range = chunk * Self.perChunk..<min(count, (chunk + 1) * Self.perChunk)
       for copy in 0..<copies {
         k_spectrum_scale(
-          pass.scratch + 2 * sample * count, w.pointer + 2 * copy * count,
+          spectra + 2 * sample * count, w.pointer + 2 * copy * count,
           attention.pointer + (sample * copies + copy) * groups.count, groups.groups, alpha,
           copy > 0, range.lowerBound, range.upperBound)
       }
     }
-    let passes = passes(pass.output.shape)
     passes.realInverse(
-      pass.scratch, into: pass.output.pointer, work: pass.scratch,
-      factor: Float(1 / Double(pass.output.shape[1] * width)), weight: .one, pass.workers)
+      spectra, into: pass.output.pointer, work: spectra,
+      factor: Float(1 / Double(pass.output.shape[1] * width)), weight: .one, scratch: pass.scratch,
+      pass.workers)
   }
 
   func backward(_ pass: BackwardPass) {
     let (w, attention) = (pass.input(0), pass.input(1))
     let (count, copies, samples) = (groups.groups.count, w.shape[0], attention.shape[0])
     let passes = passes(pass.outputGradient.shape)
-    let (spectra, sums) = (pass.scratch, pass.scratch + 2 * passes.halfCount)
+    let spectra = pass.scratch + passes.scratchCount
+    let sums = spectra + 2 * passes.halfCount
     passes.realForward(
       pass.outputGradient.pointer, into: spectra,
       factor: Float(1 / Double(pass.outputGradient.shape[1] * width)), weight: .multiplicity,
-      pass.workers)
+      scratch: pass.scratch, pass.workers)
     let (dw, dAttention) = (pass.inputGradients[0]?.pointer, pass.inputGradients[1])
     let chunks = chunks(count)
     pass.workers.run(chunks: chunks) { chunk in

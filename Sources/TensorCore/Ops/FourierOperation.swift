@@ -64,24 +64,33 @@ struct FourierOperation: Operation {
     }
   }
 
-  /// A copy of the half spectrum, which the transform to a real signal destroys.
+  /// The passes' own memory, and a copy of the half spectrum, which the transform to a real signal
+  /// destroys.
   func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int {
+    let passes = passes(inputs[0])
     switch (direction, pass) {
-    case (.rfft, .backward), (.irfft, .forward): 2 * passes(inputs[0]).halfCount
-    default: 0
+    case (.rfft, .backward), (.irfft, .forward):
+      return passes.scratchCount + 2 * passes.halfCount
+    default: return passes.scratchCount
     }
   }
 
   func forward(_ pass: ForwardPass) {
     let passes = passes(pass.inputs[0].shape)
     let (x, y, factor) = (pass.inputs[0].pointer, pass.output.pointer, factor(passes))
+    let (scratch, work) = (pass.scratch, pass.scratch + passes.scratchCount)
     switch direction {
-    case .fft: passes.complex(x, into: y, isInverse: false, factor: factor, pass.workers)
-    case .ifft: passes.complex(x, into: y, isInverse: true, factor: factor, pass.workers)
-    case .rfft: passes.realForward(x, into: y, factor: factor, weight: .one, pass.workers)
+    case .fft:
+      passes.complex(
+        x, into: y, isInverse: false, factor: factor, scratch: scratch, pass.workers)
+    case .ifft:
+      passes.complex(x, into: y, isInverse: true, factor: factor, scratch: scratch, pass.workers)
+    case .rfft:
+      passes.realForward(
+        x, into: y, factor: factor, weight: .one, scratch: scratch, pass.workers)
     case .irfft:
       passes.realInverse(
-        x, into: y, work: pass.scratch, factor: factor, weight: .one, pass.workers)
+        x, into: y, work: work, factor: factor, weight: .one, scratch: scratch, pass.workers)
     }
   }
 
@@ -89,20 +98,24 @@ struct FourierOperation: Operation {
     guard let gradient = pass.inputGradients[0]?.pointer else { return }
     let passes = passes(pass.shapes[0])
     let (upstream, factor) = (pass.outputGradient.pointer, factor(passes))
+    let (scratch, work) = (pass.scratch, pass.scratch + passes.scratchCount)
     switch direction {
     case .fft:
-      passes.complex(upstream, into: gradient, isInverse: true, factor: factor, pass.workers)
+      passes.complex(
+        upstream, into: gradient, isInverse: true, factor: factor, scratch: scratch, pass.workers)
     case .ifft:
-      passes.complex(upstream, into: gradient, isInverse: false, factor: factor, pass.workers)
+      passes.complex(
+        upstream, into: gradient, isInverse: false, factor: factor, scratch: scratch, pass.workers)
     // A real inverse counts every column that stands for two twice; the sum over the half spectrum
     // counts it once.
     case .rfft:
       passes.realInverse(
-        upstream, into: gradient, work: pass.scratch, factor: factor,
-        weight: .inverseMultiplicity, pass.workers)
+        upstream, into: gradient, work: work, factor: factor, weight: .inverseMultiplicity,
+        scratch: scratch, pass.workers)
     case .irfft:
       passes.realForward(
-        upstream, into: gradient, factor: factor, weight: .multiplicity, pass.workers)
+        upstream, into: gradient, factor: factor, weight: .multiplicity, scratch: scratch,
+        pass.workers)
     }
   }
 }

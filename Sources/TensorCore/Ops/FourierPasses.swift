@@ -4,8 +4,11 @@ import Kernels
 /// Fourier transforms of `[batch, axes…, channels]` as one pass for each axis, shared by the workers.
 ///
 /// FFTW promises nothing for a multi-dimensional complex-to-real transform of a half spectrum that no
-/// real signal has, so inverses are taken axis by axis: complex ones first, the real one last. It
-/// ignores the imaginary parts of the entries 0 and n/2 of the last axis. Complex numbers are pairs.
+/// real signal has, so inverses are taken axis by axis: complex ones first, the real one last. The
+/// imaginary parts of the entries 0 and n/2 of the last axis are ignored. Complex numbers are pairs.
+///
+/// Of an even number of channels, neighbours are transformed as the parts of one complex signal: in
+/// memory they are one already, and complex transforms of neighbouring columns are the faster ones.
 struct FourierPasses {
   let batch: Int
   /// Sizes of the axes in the signal.
@@ -13,29 +16,61 @@ struct FourierPasses {
   let channels: Int
 
   /// Sizes of the axes in the half spectrum.
-  var halfAxes: [Int] { axes.dropLast() + [axes[axes.count - 1] / 2 + 1] }
+  var halfAxes: [Int] { axes.dropLast() + [last / 2 + 1] }
   /// Complex numbers of the half spectrum.
   var halfCount: Int { batch * halfAxes.reduce(1, *) * channels }
 
-  private static let elementsPerChunk = 1 << 14
+  private var last: Int { axes[axes.count - 1] }
+  private var rows: Int { batch * axes.dropLast().reduce(1, *) }
 
-  /// A real signal to its half spectrum, times `factor`, and columns times `1/µ` or µ (see
-  /// ``ColumnWeight``).
+  private static let elementsPerChunk = 1 << 14
+  /// Columns that are transformed together: few, because their lines share sets of the cache.
+  private static let columns = 16
+  /// Rows that are transformed together: FFTW's estimates for more are poor.
+  private static let rowsPerPlan = 16
+
+  /// Floats of one thread's temporary memory.
+  private var perThread: Int {
+    max(2 * Self.columns * (axes.max() ?? 1), channels.isMultiple(of: 2) ? last * channels : 0)
+  }
+
+  /// Floats of temporary memory of any transform.
+  var scratchCount: Int { Engine.shared.workers.threads * aligned(perThread) }
+
+  /// Whole cache lines, so that every thread's part is aligned.
+  private func aligned(_ count: Int) -> Int { (count + 15) / 16 * 16 }
+
+  // MARK: - Real
+
+  /// A real signal to its half spectrum, times `factor` and the columns' weights.
   func realForward(
     _ signal: UnsafePointer<Float>, into spectrum: UnsafeMutablePointer<Float>, factor: Float,
-    weight: ColumnWeight, _ workers: WorkerPool
+    weight: ColumnWeight, scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
   ) {
-    let (n, half) = (axes[axes.count - 1], axes[axes.count - 1] / 2 + 1)
-    let rows = batch * axes.dropLast().reduce(1, *)
-    workers.run(count: rows, grain: Self.elementsPerChunk / max(1, n * channels)) { range in
+    let half = last / 2 + 1
+    forEachRows(workers) { range, worker in
       let to = spectrum + range.lowerBound * 2 * half * channels
-      FourierTransform<Float>(
-        batch: range.count, axes: [n], channels: channels, of: channels
-      ).rfft(signal + range.lowerBound * n * channels, into: to)
-      weight.apply(to, from: to, rows: range.count, n: n, channels: channels, factor: factor)
+      let from = signal + range.lowerBound * last * channels
+      if channels.isMultiple(of: 2) {
+        let pairs = scratch + worker * aligned(perThread)
+        for row in 0..<range.count {
+          FourierTransform<Float>(
+            batch: 1, axes: [last], channels: channels / 2, of: channels / 2
+          ).fft(from + row * last * channels, into: pairs)
+          k_spectrum_split(
+            to + row * 2 * half * channels, pairs, factor, factor * weight.pair, last,
+            channels / 2)
+        }
+      } else {
+        FourierTransform<Float>(
+          batch: range.count, axes: [last], channels: channels, of: channels
+        ).rfft(from, into: to)
+        weight.apply(to, from: to, rows: range.count, n: last, channels: channels, factor: factor)
+      }
     }
     for axis in axes.indices.dropLast().reversed() {
-      complex(spectrum, into: spectrum, axis: axis, sizes: halfAxes, isInverse: false, workers)
+      complex(
+        spectrum, into: spectrum, axis: axis, sizes: halfAxes, isInverse: false, scratch, workers)
     }
   }
 
@@ -43,35 +78,61 @@ struct FourierPasses {
   /// spectrum itself, which is then destroyed.
   func realInverse(
     _ spectrum: UnsafePointer<Float>, into signal: UnsafeMutablePointer<Float>,
-    work: UnsafeMutablePointer<Float>, factor: Float, weight: ColumnWeight, _ workers: WorkerPool
+    work: UnsafeMutablePointer<Float>, factor: Float, weight: ColumnWeight,
+    scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
   ) {
     var source = spectrum
     for axis in axes.indices.dropLast() {
-      complex(source, into: work, axis: axis, sizes: halfAxes, isInverse: true, workers)
+      complex(source, into: work, axis: axis, sizes: halfAxes, isInverse: true, scratch, workers)
       source = UnsafePointer(work)
     }
-    let (n, half) = (axes[axes.count - 1], axes[axes.count - 1] / 2 + 1)
-    let rows = batch * axes.dropLast().reduce(1, *)
-    workers.run(count: rows, grain: Self.elementsPerChunk / max(1, n * channels)) { range in
+    let half = last / 2 + 1
+    forEachRows(workers) { range, worker in
       let first = range.lowerBound * 2 * half * channels
-      // Also a copy where there was no other axis: the transform destroys what it reads.
-      weight.apply(
-        work + first, from: source + first, rows: range.count, n: n, channels: channels,
-        factor: factor)
-      FourierTransform<Float>(
-        batch: range.count, axes: [n], channels: channels, of: channels
-      ).irfft(destroying: work + first, into: signal + range.lowerBound * n * channels)
+      let to = signal + range.lowerBound * last * channels
+      if channels.isMultiple(of: 2) {
+        let pairs = scratch + worker * aligned(perThread)
+        for row in 0..<range.count {
+          k_spectrum_join(
+            pairs, source + first + row * 2 * half * channels, factor, factor * weight.pair, last,
+            channels / 2)
+          FourierTransform<Float>(
+            batch: 1, axes: [last], channels: channels / 2, of: channels / 2
+          ).ifft(pairs, into: to + row * last * channels)
+        }
+      } else {
+        // Also a copy where there was no other axis: the transform destroys what it reads.
+        weight.apply(
+          work + first, from: source + first, rows: range.count, n: last, channels: channels,
+          factor: factor)
+        FourierTransform<Float>(
+          batch: range.count, axes: [last], channels: channels, of: channels
+        ).irfft(destroying: work + first, into: to)
+      }
     }
   }
+
+  private func forEachRows(
+    _ workers: WorkerPool, _ body: (_ rows: Range<Int>, _ worker: Int) -> Void
+  ) {
+    let grain = max(
+      1, min(Self.rowsPerPlan, Self.elementsPerChunk / max(1, last * channels)))
+    workers.run(chunks: (rows + grain - 1) / grain) { chunk, worker in
+      body(chunk * grain..<min(rows, (chunk + 1) * grain), worker)
+    }
+  }
+
+  // MARK: - Complex
 
   /// A complex signal to its spectrum or back, times `factor`.
   func complex(
     _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>, isInverse: Bool,
-    factor: Float, _ workers: WorkerPool
+    factor: Float, scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
   ) {
     var source = source
     for axis in axes.indices.reversed() {
-      complex(source, into: target, axis: axis, sizes: axes, isInverse: isInverse, workers)
+      complex(
+        source, into: target, axis: axis, sizes: axes, isInverse: isInverse, scratch, workers)
       source = UnsafePointer(target)
     }
     guard factor != 1 else { return }
@@ -81,36 +142,41 @@ struct FourierPasses {
     }
   }
 
-  /// One axis of complex numbers `[batch, sizes…, channels]`: chunks of outer positions, or of
-  /// neighbouring columns where an outer position is large.
+  /// One axis of complex numbers `[batch, sizes…, channels]`: some rows where the axis is the innermost,
+  /// otherwise some neighbouring columns, by way of a transposed copy.
   private func complex(
     _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>, axis: Int,
-    sizes: [Int], isInverse: Bool, _ workers: WorkerPool
+    sizes: [Int], isInverse: Bool, _ scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
   ) {
     let n = sizes[axis]
     let outer = batch * sizes[..<axis].reduce(1, *)
     let inner = sizes[(axis + 1)...].reduce(channels, *)
-    // Even widths keep the parts of a split row aligned to 16 bytes.
-    let width = max(1, min(inner, max(8, Self.elementsPerChunk / max(1, n) / 8 * 8)))
-    let parts = (inner + width - 1) / width
-    let grain = Self.elementsPerChunk / max(1, n * width)
-    func run(_ outer: Range<Int>, _ columns: Range<Int>) {
-      let transform = FourierTransform<Float>(
-        batch: outer.count, axes: [n], channels: columns.count, of: inner)
-      let first = 2 * (outer.lowerBound * n * inner + columns.lowerBound)
-      if isInverse {
-        transform.ifft(source + first, into: target + first)
-      } else {
-        transform.fft(source + first, into: target + first)
-      }
+    func run(
+      _ transform: FourierTransform<Float>, _ from: UnsafePointer<Float>,
+      _ to: UnsafeMutablePointer<Float>
+    ) {
+      if isInverse { transform.ifft(from, into: to) } else { transform.fft(from, into: to) }
     }
-    if parts == 1 {
-      workers.run(count: outer, grain: grain) { run($0, 0..<inner) }
-    } else {
-      workers.run(chunks: outer * parts) { unit in
-        let first = unit % parts * width
-        run(unit / parts..<unit / parts + 1, first..<min(inner, first + width))
+    if inner == 1 {
+      let grain = max(1, min(Self.rowsPerPlan, Self.elementsPerChunk / max(1, n)))
+      workers.run(chunks: (outer + grain - 1) / grain) { chunk in
+        let rows = chunk * grain..<min(outer, (chunk + 1) * grain)
+        run(
+          FourierTransform(batch: rows.count, axes: [n], channels: 1, of: 1),
+          source + 2 * rows.lowerBound * n, target + 2 * rows.lowerBound * n)
       }
+      return
+    }
+    let parts = (inner + Self.columns - 1) / Self.columns
+    workers.run(chunks: outer * parts) { unit, worker in
+      let column = unit % parts * Self.columns
+      let width = min(Self.columns, inner - column)
+      let first = 2 * (unit / parts * n * inner + column)
+      let columns = scratch + worker * aligned(perThread)
+      run(
+        FourierTransform(batch: 1, axes: [n], channels: width, of: inner, isTransposed: true),
+        source + first, columns)
+      k_transpose_complex(target + first, inner, columns, n, width, n)
     }
   }
 }
@@ -119,6 +185,15 @@ struct FourierPasses {
 /// counts twice (µ = 2), those of column 0 and of column n/2 of an even n once.
 enum ColumnWeight {
   case one, multiplicity, inverseMultiplicity
+
+  /// The weight of entries that stand for two.
+  var pair: Float {
+    switch self {
+    case .one: 1
+    case .multiplicity: 2
+    case .inverseMultiplicity: 0.5
+    }
+  }
 
   /// `to = from · factor · weight` for `rows` rows of `[n / 2 + 1, channels]` complex numbers.
   func apply(
@@ -132,12 +207,11 @@ enum ColumnWeight {
       }
       return
     }
-    let pair = factor * (self == .multiplicity ? 2 : 0.5)
     let last = n % 2 == 0 && n > 1 ? half - 1 : half
     for row in 0..<rows {
       let (to, from) = (to + row * half * run, from + row * half * run)
       k_affine(to, from, factor, 0, run)
-      k_affine(to + run, from + run, pair, 0, (last - 1) * run)
+      k_affine(to + run, from + run, factor * pair, 0, (last - 1) * run)
       if last < half { k_affine(to + last * run, from + last * run, factor, 0, run) }
     }
   }

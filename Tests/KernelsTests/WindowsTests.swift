@@ -1,0 +1,121 @@
+import Foundation
+import Kernels
+import Testing
+
+@Suite("Window and spectrum kernels")
+struct WindowsTests {
+  @Test(
+    "gathered windows times packed weights are a convolution and its gradient", arguments: Level.all
+  )
+  func convolution(level: Level) {
+    let (height, width, inputs, outputs) = (11, 9, 5, 18)
+    let windows = k_windows(
+      kernel_height: 3, kernel_width: 2, stride_height: 2, stride_width: 1, padding_height: 1,
+      padding_width: 0, dilation_height: 1, dilation_width: 2)
+    let (rows, columns, taps) = (6, 7, 6)
+    let x = normals(height * width * inputs, seed: 1)
+    let w = normals(outputs * inputs * taps, seed: 2)
+    let dy = normals(rows * columns * outputs, seed: 3)
+    var y = [Double](repeating: 0, count: dy.count)
+    var dx = [Double](repeating: 0, count: x.count)
+    for p in 0..<rows * columns {
+      for t in 0..<taps {
+        let (r, s) = (p / columns * 2 + t / 2 - 1, p % columns + t % 2 * 2)
+        guard (0..<height).contains(r), (0..<width).contains(s) else { continue }
+        for o in 0..<outputs {
+          for i in 0..<inputs {
+            let weight = Double(w[(o * inputs + i) * taps + t])
+            y[p * outputs + o] += weight * Double(x[(r * width + s) * inputs + i])
+            dx[(r * width + s) * inputs + i] += weight * Double(dy[p * outputs + o])
+          }
+        }
+      }
+    }
+    let panels = (outputs + 15) / 16
+    let packed = written(k_gemm_packed_count(taps * inputs, outputs)) {
+      k_windows_pack($0, w, 0, panels, outputs, inputs, taps)
+    }
+    let packedBack = written(k_gemm_packed_count(taps * outputs, inputs)) {
+      k_windows_pack_transposed($0, w, 0, 1, outputs, inputs, taps)
+    }
+    level.run {
+      withUnsafePointer(to: windows) { windows in
+        let gathered = written(rows * columns * taps * inputs) {
+          k_windows_gather($0, x, windows, 0, rows * columns, columns, height, width, inputs)
+        }
+        let product = written(y.count) {
+          k_gemm(
+            $0, outputs, gathered, taps * inputs, packed, nil, rows * columns, outputs,
+            taps * inputs)
+        }
+        #expect(disagreement(product, y) == nil)
+        let back = written(height * width * taps * outputs) {
+          k_windows_gather_transposed(
+            $0, dy, windows, 0, height * width, width, rows, columns, outputs)
+        }
+        let gradient = written(dx.count) {
+          k_gemm(
+            $0, inputs, back, taps * outputs, packedBack, nil, height * width, inputs,
+            taps * outputs)
+        }
+        #expect(disagreement(gradient, dx) == nil)
+      }
+    }
+  }
+
+  @Test(
+    "spectra of pairs of signals are split and joined", arguments: Level.all,
+    [1, 2, 3, 6, 7, 16])
+  func pairs(level: Level, n: Int) {
+    let pairs = 9
+    let half = n / 2 + 1
+    let signals = normals(n * 2 * pairs, seed: 4)
+    // Complex signal p has the parts 2p and 2p + 1.
+    func transform(_ value: (Int) -> (Double, Double), _ k: Int) -> (Double, Double) {
+      (0..<n).reduce((0.0, 0.0)) { sum, m in
+        let angle = -2 * Double.pi * Double(k * m) / Double(n)
+        let (a, b) = value(m)
+        return (
+          sum.0 + a * cos(angle) - b * sin(angle), sum.1 + a * sin(angle) + b * cos(angle)
+        )
+      }
+    }
+    func signal(_ m: Int, _ c: Int) -> Double { Double(signals[m * 2 * pairs + c]) }
+    let joined = (0..<n).flatMap { k in
+      (0..<pairs).flatMap { p -> [Float] in
+        let z = transform({ (signal($0, 2 * p), signal($0, 2 * p + 1)) }, k)
+        return [Float(z.0), Float(z.1)]
+      }
+    }
+    func weight(_ k: Int) -> Double { k == 0 || 2 * k == n ? 0.5 : 2 }
+    let split = (0..<half).flatMap { k in
+      (0..<2 * pairs).flatMap { c -> [Double] in
+        let z = transform({ (signal($0, c), 0) }, k)
+        return [weight(k) * z.0, weight(k) * z.1]
+      }
+    }
+    level.run {
+      let result = written(2 * half * 2 * pairs) {
+        k_spectrum_split($0, joined, 0.5, 2, n, pairs)
+      }
+      #expect(disagreement(result, split, tolerance: 1e-5) == nil)
+      let back = written(2 * n * pairs) { k_spectrum_join($0, result, 2, 0.5, n, pairs) }
+      #expect(disagreement(back, joined.map(Double.init), tolerance: 1e-5) == nil)
+    }
+  }
+
+  @Test("complex numbers are transposed", arguments: Level.all)
+  func transpose(level: Level) {
+    let (rows, columns) = (5, 7)
+    let x = normals(2 * rows * columns, seed: 5)
+    let y = level.run {
+      written(2 * rows * columns) { k_transpose_complex($0, rows, x, columns, rows, columns) }
+    }
+    for i in 0..<rows {
+      for j in 0..<columns {
+        #expect(y[2 * (j * rows + i)] == x[2 * (i * columns + j)])
+        #expect(y[2 * (j * rows + i) + 1] == x[2 * (i * columns + j) + 1])
+      }
+    }
+  }
+}
