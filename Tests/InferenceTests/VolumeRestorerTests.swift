@@ -57,6 +57,43 @@ struct VolumeRestorerTests {
     }
   }
 
+  @Test("a network that is bound to one size restores it, and refuses others and tiles")
+  func boundSize() throws {
+    var configuration = UNetConfiguration()
+    configuration.channels = [4, 6]
+    configuration.convolution = ConvolutionChoice(.tvconv)
+    configuration.convolution.fallback = .plain
+    configuration.convolution.imageSize = [16, 12]
+    configuration.convolution.interChannels = 4
+    var generator = SeededGenerator(seed: 3)
+    let model = try UNet(configuration, using: &generator)
+    #expect(model.convolutionCounts[.tvconv] == 3)
+    model.setRequiresGradient(false)
+    let restorer = VolumeRestorer(model, normalization: .window(low: 0, high: 100))
+    func volume(_ x: Int, _ y: Int) -> Volume {
+      let size = GridSize(x: x, y: y, z: 2)
+      let affine = Affine(
+        i: SIMD3(1, 0, 0), j: SIMD3(0, 1, 0), k: SIMD3(0, 0, 5), origin: SIMD3(0, 0, 0))
+      return Volume(
+        voxels: (0..<size.count).map { Float($0 % 97) },
+        geometry: Geometry(size: size, affine: affine), volumeCount: 1)
+    }
+    let fits = [volume(12, 16), volume(16, 12)].filter { input in
+      let slice = input.slices(in: input.geometry.acquisitionPlane)[0]
+      return (slice.height, slice.width) == (16, 12)
+    }
+    #expect(fits.count == 1)
+    let input = try #require(fits.first)
+    #expect(restorer.memoryEstimate(for: input, RestorationOptions()) > 0)
+    #expect(try restorer.restore(input).volume.voxels != input.voxels)
+    let other = volume(14, 14)
+    #expect(restorer.memoryEstimate(for: other, RestorationOptions()) > 0)
+    #expect(throws: InferenceError.self) { try restorer.restore(other) }
+    var tiles = RestorationOptions()
+    tiles.tiling = Tiling(height: 16, width: 12, overlap: 0)
+    #expect(throws: InferenceError.self) { try restorer.restore(input, options: tiles) }
+  }
+
   @Test("each volume of a series is restored as it would be alone")
   func series() throws {
     let input = volume(times: 2)

@@ -123,6 +123,18 @@ struct ConvolutionKindTests {
     #expect(layer.state.first { $0.name == "TVConv_k_square" }?.tensor.scalar == 9)
   }
 
+  @Test("sizes in a state dictionary must be those of the layer, or be absent")
+  func sizesAgree() throws {
+    var generator = Self.generator()
+    let layer = TVConvolution(Self.tvSizes[0], using: &generator)
+    var state = Dictionary(uniqueKeysWithValues: layer.state.map { ($0.name, $0.tensor) })
+    try layer.load(state)
+    state["stride"] = Tensor(2)
+    #expect(throws: LayerError.self) { try layer.load(state) }
+    state["stride"] = nil
+    try layer.load(state)
+  }
+
   // MARK: - The choice
 
   @Test("a norm behind a convolution is folded into it at inference", arguments: [false, true])

@@ -158,8 +158,10 @@ extension ConvolutionChoice {
 
   /// The layer at a site.
   ///
-  /// Plain and weighted layers draw the same normal weights (variance `2 / (out · kernel^axes)`) and have
-  /// zero biases, so that networks of one seed differ in the density alone.
+  /// Plain and weighted layers draw the same normal weights (variance 2 / fan-in) and have zero biases,
+  /// so that networks of one seed differ in the density alone. By the number of outputs, as the authors
+  /// of weighted convolution do it, the last layer of a network for grey images would start with an
+  /// output far larger than the image.
   ///
   /// - Throws: ``ConvolutionRefusal`` if it cannot be of the chosen kind and there is no fallback.
   public func makeLayer(
@@ -200,9 +202,11 @@ extension ConvolutionChoice {
     _ site: ConvolutionSite, _ density: ConvolutionDensity,
     using generator: inout SeededGenerator
   ) -> WeightedConvolution {
-    WeightedConvolution(
+    let area = (0..<site.axes).reduce(1) { area, _ in area * site.kernel }
+    return WeightedConvolution(
       inChannels: site.inChannels, outChannels: site.outChannels, density: density,
-      axes: site.axes, groups: site.groups, hasBias: site.hasBias, using: &generator)
+      axes: site.axes, groups: site.groups, hasBias: site.hasBias,
+      variance: 2 / Float(area * site.inChannels / site.groups), using: &generator)
   }
 
   /// Checks the options that do not depend on a layer.

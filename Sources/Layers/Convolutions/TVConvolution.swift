@@ -40,7 +40,7 @@ public struct TVConvolutionSizes: Equatable, Sendable {
 ///
 /// State dictionary: `posi_map` `[1, A, h, w]`, `weight_layers.…` (``WeightGenerator``), with a bias
 /// `bias_layers.…`; and the sizes as scalars `TVConv_k`, `TVConv_k_square`, `stride`, `channels`, `h`,
-/// `w`, which are not read.
+/// `w`, which must agree if they are there.
 ///
 /// Source: Chen et al., *TVConv: Efficient Translation Variant Convolution for Layout-aware Visual
 /// Processing*, CVPR 2022, §3.

@@ -50,7 +50,7 @@ public final class WeightGenerator: Module {
 
   /// Maps the affinity maps `[1, h, w, A]` to `[1, h, w, outputs]`.
   public func callAsFunction(_ map: Tensor) -> Tensor {
-    last(
+    outputs(
       blocks.reduce(map) { map, block in
         let y = block.convolution(map)
         func flattened(_ parameter: Parameter) -> Tensor {
@@ -61,5 +61,24 @@ public final class WeightGenerator: Module {
             weight: flattened(block.weight), bias: flattened(block.bias), eps: eps
           ).relu().reshaped(to: y.shape)
       })
+  }
+
+  /// The last convolution as one matrix product.
+  ///
+  /// Its many outputs at few positions make the kernel larger than all maps together. A product takes
+  /// the kernel, and gives its gradient, as it is stored; a convolution would re-arrange both.
+  private func outputs(_ map: Tensor) -> Tensor {
+    let (height, width, channels) = (map.shape[1], map.shape[2], map.shape.channels)
+    let padded = map.padded(before: [0, 1, 1, 0], after: [0, 1, 1, 0])
+    let windows = (0..<9).map { tap in
+      padded.sliced([0..<1, tap / 3..<tap / 3 + height, tap % 3..<tap % 3 + width, 0..<channels])
+    }
+    // Tap and channel change places: the kernel has the channel first.
+    let columns = Tensor.concatenate(windows, axis: -1)
+      .reshaped(to: [height * width, 9, channels]).permuted([0, 2, 1])
+      .reshaped(to: [height * width, 9 * channels])
+    let count = last.weight.shape[0]
+    return columns.linear(last.weight.tensor.reshaped(to: [count, 9 * channels]))
+      .reshaped(to: [1, height, width, count])
   }
 }

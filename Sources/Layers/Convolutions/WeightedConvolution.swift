@@ -73,7 +73,7 @@ public final class WeightedConvolution: KernelConvolution {
   private let axes: Int
   private let folded = FoldCache<Tensor>()
 
-  /// A layer with normal initial weights of variance `2 / (outChannels · kernel^axes)` and zero bias.
+  /// A layer with normal initial weights and zero bias.
   ///
   /// - Parameters:
   ///   - inChannels: Channels of the input, a multiple of `groups`.
@@ -85,11 +85,12 @@ public final class WeightedConvolution: KernelConvolution {
   ///   - dilation: Distances between taps.
   ///   - groups: The number of groups of channels that do not see each other.
   ///   - hasBias: Whether a bias is added.
+  ///   - variance: Of the initial weights, nil for the authors' `2 / (outChannels · kernel^axes)`.
   ///   - generator: Draws the weights.
   public init(
     inChannels: Int, outChannels: Int, density: ConvolutionDensity, axes: Int = 2, stride: Int = 1,
     padding: Int? = nil, dilation: Int = 1, groups: Int = 1, hasBias: Bool = false,
-    using generator: inout SeededGenerator
+    variance: Float? = nil, using generator: inout SeededGenerator
   ) {
     precondition(
       groups > 0 && inChannels % groups == 0 && outChannels % groups == 0 && (1...3).contains(axes),
@@ -105,7 +106,7 @@ public final class WeightedConvolution: KernelConvolution {
     let shape = Shape([outChannels, inChannels / groups] + everywhere(kernel))
     let fanOut = Float(outChannels * shape.dimensions.dropFirst(2).reduce(1, *))
     weight = Parameter(shape) {
-      generator.fillNormal($0, standardDeviation: (2 / fanOut).squareRoot())
+      generator.fillNormal($0, standardDeviation: (variance ?? 2 / fanOut).squareRoot())
     }
     bias = hasBias ? Parameter([outChannels], repeating: 0) : nil
     if density.isTrainable {

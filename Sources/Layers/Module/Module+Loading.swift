@@ -47,11 +47,30 @@ extension Module {
         missing: missing.sorted(), surplus: surplus.sorted(),
         misshapen: misshapen.sorted { $0.name < $1.name })
     }
+    try checkScalars(of: state, shapes: shapes, copy: copy)
     for entry in state where shapes[entry.name] != nil {
       switch entry.content {
       case .parameter(let parameter), .buffer(let parameter):
         parameter.update { copy(entry.name, $0) }
       case .derived: break
+      }
+    }
+  }
+}
+
+extension Module {
+  /// Makes sure that derived scalars, which repeat sizes of the module, say what the module says.
+  private func checkScalars(
+    of state: [StateEntry], shapes: [String: Shape],
+    copy: (String, UnsafeMutableBufferPointer<Float>) -> Void
+  ) throws(LayerError) {
+    for entry in state where shapes[entry.name] == .scalar {
+      guard case .derived(let compute) = entry.content else { continue }
+      let stored = Tensor(.scalar) { copy(entry.name, $0) }.scalar
+      let own = compute().scalar
+      guard stored == own else {
+        throw .invalidLayer(
+          layer: entry.name, rule: "the weights say \(stored), the model has \(own)")
       }
     }
   }
