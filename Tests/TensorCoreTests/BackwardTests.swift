@@ -65,7 +65,7 @@ struct BackwardTests {
       return Engine.shared.perform {
         BufferPool.shared.measuringPeak {
           var y = x
-          for _ in 0..<24 {
+          for _ in 0..<12 {
             y = y.checkpointed(if: checkpoints) { self.part($0, weight, scale) }
           }
           _ = y.sum().gradients()
