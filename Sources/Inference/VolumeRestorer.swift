@@ -110,6 +110,8 @@ public final class VolumeRestorer {
 
   /// What the network sees at a time.
   private func networkShape(_ volume: Volume, _ options: RestorationOptions) -> Shape {
+    // Other sizes are refused when it comes to restoring them.
+    if let bound = model.boundSize { return [1, bound.height, bound.width, model.inChannels] }
     let layout = SliceLayout(plane(volume, options), of: volume.geometry)
     let tiling = bandRows(options) == nil ? options.tiling : nil
     return [

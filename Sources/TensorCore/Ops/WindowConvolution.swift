@@ -26,13 +26,6 @@ struct WindowConvolution: Operation {
     return x.replacing(axis: -1, with: weight[0])
   }
 
-  /// The same computation as the library's convolution.
-  func asConvolution(_ x: Shape, weight: Shape) -> Convolution {
-    let geometry = ConvolutionGeometry(
-      of: x, "convolution", stride: [1], padding: [weight[2] / 2], dilation: [1], groups: 1)
-    return Convolution(geometry: geometry, hasBias: hasBias)
-  }
-
   // MARK: - Weights
 
   func preparation(ofInput index: Int, _ inputs: [Shape], _ pass: Pass) -> Preparation? {

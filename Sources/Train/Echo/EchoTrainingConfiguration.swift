@@ -9,11 +9,10 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
   /// The bundle's name.
   public var name = "echo-gdkvm"
   /// The network's hyperparameters.
-  public var network: GDKVMConfiguration = {
-    var network = GDKVMConfiguration.light
-    network.objects = 3
-    return network
-  }()
+  ///
+  /// One object, the left ventricle. Several objects share all weights, so that only a first mask tells
+  /// them apart: a network of several is of use where one is always given.
+  public var network = GDKVMConfiguration.light
   /// Rows and columns of a frame, multiples of 16.
   public var size = [112, 112]
   /// Frames of a training clip.

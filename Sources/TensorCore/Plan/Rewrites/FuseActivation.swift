@@ -9,8 +9,7 @@ struct FuseActivation: PlanRewrite {
       index += 1
       guard let unary = step.operation as? Unary, let source = value(step, 0), uses[source] == 1,
         let at = graph.producer(of: source),
-        let fused = Self.fused(
-          graph.steps[at].operation, graph.shapes(of: graph.steps[at]), unary)
+        let fused = Self.fused(graph.steps[at].operation, unary)
       else { continue }
       graph.steps[at].operation = fused
       graph.replace(step.output, with: source)
@@ -20,13 +19,8 @@ struct FuseActivation: PlanRewrite {
     }
   }
 
-  private static func fused(
-    _ operation: any Operation, _ shapes: [Shape], _ unary: Unary
-  ) -> (any Operation)? {
+  private static func fused(_ operation: any Operation, _ unary: Unary) -> (any Operation)? {
     switch operation {
-    case let window as WindowConvolution:
-      // The library's convolution takes the activation along; the own one would need another pass.
-      fused(window.asConvolution(shapes[0], weight: shapes[1]), shapes, unary)
     case let linear as Linear where linear.activation == .none:
       activations[unary.function].map { Linear(activation: $0, hasBias: linear.hasBias) }
     case let convolution as WindowConvolution:
