@@ -19,7 +19,6 @@
 #include "pool.h"
 #include "reduce.h"
 #include "resize.h"
-#include "window.h"
 #include "shift.h"
 #include "spectral.h"
 #include "wavelet.h"

@@ -143,10 +143,6 @@ extension Tensor {
     if geometry.isPointwise(weight.shape) {
       return linear(weight.reshaped(to: [weight.shape[0], weight.shape[1]]), bias: bias)
     }
-    if geometry.isWindow(weight.shape, on: shape) {
-      return Tensor.apply(
-        WindowConvolution(hasBias: bias != nil), [self, weight] + [bias].compactMap(\.self))
-    }
     return Tensor.apply(
       Convolution(geometry: geometry, hasBias: bias != nil),
       [self, weight] + [bias].compactMap(\.self))

@@ -89,7 +89,7 @@ struct FoldChannelAffine: PlanRewrite {
     let axis: Int
     switch step.operation {
     case let linear as Linear where linear.activation == .none: axis = 0
-    case is Convolution, is WindowConvolution, is DepthwiseConvolution: axis = 0
+    case is Convolution, is DepthwiseConvolution: axis = 0
     case let transposed as TransposedConvolution where transposed.geometry.groups == 1: axis = 1
     default: return nil
     }
@@ -109,7 +109,6 @@ struct FoldChannelAffine: PlanRewrite {
     switch step.operation {
     case let linear as Linear where linear.activation == .none:
       step.operation = Linear(activation: .none, hasBias: true)
-    case is WindowConvolution: step.operation = WindowConvolution(hasBias: true)
     case let convolution as Convolution:
       step.operation = Convolution(geometry: convolution.geometry, hasBias: true)
     case let transposed as TransposedConvolution:

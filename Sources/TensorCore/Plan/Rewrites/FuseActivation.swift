@@ -23,10 +23,6 @@ struct FuseActivation: PlanRewrite {
     switch operation {
     case let linear as Linear where linear.activation == .none:
       activations[unary.function].map { Linear(activation: $0, hasBias: linear.hasBias) }
-    case let convolution as WindowConvolution:
-      activations[unary.function].map {
-        ActivatedWindowConvolution(convolution: convolution, activation: $0)
-      }
     case let convolution as Convolution where unary.function == .relu:
       InferenceConvolution(convolution: convolution, reluSlope: leastSlope)
     case let convolution as Convolution where unary.function == .leakyReLU:
