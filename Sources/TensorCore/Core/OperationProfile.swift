@@ -69,14 +69,15 @@ extension Engine {
 
   /// To be called on the engine thread around the work of one operation.
   func timed(
-    _ kind: OperationKind, _ phase: OperationProfile.Phase, _ inputs: [Shape], _ body: () -> Void
+    _ kind: OperationKind, _ phase: OperationProfile.Phase, _ inputs: @autoclosure () -> [Shape],
+    _ body: () -> Void
   ) {
     guard profile != nil else { return body() }
     let start = ContinuousClock.now
     body()
     let time = start.duration(to: .now).components
     profile?.add(
-      kind, phase, channels: inputs.first?.channels ?? 0,
+      kind, phase, channels: inputs().first?.channels ?? 0,
       Double(time.seconds) + Double(time.attoseconds) * 1e-18)
   }
 }

@@ -16,6 +16,15 @@ final class PlanProgram {
     /// Forms of computed inputs, to be made before the step.
     let computed: [(preparation: Preparation, input: Int)]
     let shapes: [Shape]
+
+    func prepare() {
+      for form in computed {
+        guard let target = pass.prepared[form.input] else { continue }
+        operation.prepare(
+          form.preparation, ofInput: form.input, shapes,
+          from: pass.inputs[form.input].pointer, into: target)
+      }
+    }
   }
 
   /// Takes the memory of a layout and lays out the weights.
@@ -71,13 +80,12 @@ final class PlanProgram {
       inputs[index].update(from: source, count: sources[index].count)
     }
     for call in calls {
-      for form in call.computed {
-        guard let target = call.pass.prepared[form.input] else { continue }
-        call.operation.prepare(
-          form.preparation, ofInput: form.input, call.shapes,
-          from: call.pass.inputs[form.input].pointer, into: target)
+      if !call.computed.isEmpty {
+        Engine.shared.timed(call.operation.kind, .preparing, call.shapes) { call.prepare() }
       }
-      call.operation.forward(call.pass)
+      Engine.shared.timed(call.operation.kind, .forward, call.shapes) {
+        call.operation.forward(call.pass)
+      }
     }
     for index in outputs.indices {
       results[index].baseAddress?.update(from: outputs[index], count: results[index].count)
