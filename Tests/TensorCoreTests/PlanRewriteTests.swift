@@ -225,4 +225,54 @@ struct PlanRewriteTests {
       $0.convolved(with: weight).silu()
     }
   }
+
+  /// Images of 9 and of 73 rows of 1600 and 120 pixels: several bands, none a multiple of the other.
+  @Test(
+    "rows of a shifted image are multiplied while they are in the cache",
+    arguments: [[1, 73, 120, 64], [2, 9, 1600, 20]])
+  func shiftedProducts(_ dimensions: [Int]) throws {
+    let (shape, c) = (Shape(dimensions), dimensions[3])
+    let kernel = Tensor.random([c, 1, 5, 5], .uniform(-0.2..<0.2), seed: 40)
+    let (weight, bias) = (Self.positive(c, seed: 41), Tensor.random([c], seed: 42))
+    let matrices = (0..<3).map { Tensor.random([c, c], .uniform(-0.2..<0.2), seed: 43 + $0) }
+    let parts: [OperationKind] = [.slice, .reshape]
+    // Keys, values and receptances; then one result is written over, and the others must stay.
+    try check(shape, kinds: [.shiftedProducts] + parts + parts + parts + [.softmax, .unary(.tanh)])
+    {
+      let s = $0.layerNormalized(weight: weight, bias: bias).depthwiseConvolved(with: kernel)
+      let (k, v) = (s.linear(matrices[0]), s.linear(matrices[1]))
+      let r = s.linear(matrices[2], bias: bias, activation: .sigmoid)
+      return v.softmax().hyperbolicTangent() * k + r
+    }
+    try check(shape, kinds: [.unary(.abs), .shiftedProducts]) {
+      let x = $0.absolute()
+      return x.depthwiseConvolved(with: kernel).feedForward(
+        key: matrices[0], receptance: matrices[1], value: matrices[2], scale: weight, residual: x)
+    }
+    // What a product reads besides must be there before the shift; a result of the plan is written.
+    try check(shape, kinds: [.depthwiseConvolution, .unary(.abs), .feedForward]) {
+      let s = $0.depthwiseConvolved(with: kernel)
+      return s.feedForward(
+        key: matrices[0], receptance: matrices[1], value: matrices[2], residual: s.absolute())
+    }
+  }
+
+  @Test("a shift and its products have the same bits together and apart, in bfloat16 too")
+  func shiftedProductsInBFloat16() throws {
+    guard Engine.shared.perform({ Precision.bfloat16.isSupported }) else { return }
+    let shape: Shape = [1, 64, 96, 96]
+    let kernel = Tensor.random([96, 1, 5, 5], .uniform(-0.2..<0.2), seed: 50)
+    let matrices = (0..<3).map { Tensor.random([96, 96], .uniform(-0.2..<0.2), seed: 51 + $0) }
+    let body: @Sendable (Tensor) -> Tensor = {
+      let s = $0.depthwiseConvolved(with: kernel)
+      let y = s.linear(matrices[0]) - s.linear(matrices[1], activation: .sigmoid)
+      return y.depthwiseConvolved(with: kernel).feedForward(
+        key: matrices[0], receptance: matrices[1], value: matrices[2], residual: y)
+    }
+    let x = Tensor.random(shape, seed: 54)
+    let together = try InferencePlan(shape, precision: .bfloat16, body)
+    #expect(together.kinds.count { $0 == .shiftedProducts } == 2)
+    let apart = try InferencePlan(shape, precision: .bfloat16, rewrites: false, body)
+    #expect(try together(x).values == apart(x).values)
+  }
 }

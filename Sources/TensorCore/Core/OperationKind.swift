@@ -14,7 +14,7 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
   case maxPool, averagePool, resize, pixelShuffle, pixelUnshuffle
   case layerNorm, groupNorm, batchNorm
   case softmax, logSoftmax
-  case feedForward, gatedProjection
+  case feedForward, gatedProjection, shiftedProducts
   case omniShiftKernel, bidirectionalWKV
   case gatedDeltaRule, pointSample, foregroundMask, sumReLU
   case waveletAnalysis, waveletSynthesis, fourier, contextShift, adaptiveConvolution
@@ -31,7 +31,8 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
         .matmul, .linear, .convolution, .transposedConvolution, .depthwiseConvolution, .maxPool,
         .averagePool, .resize, .pixelShuffle, .pixelUnshuffle, .layerNorm, .groupNorm, .batchNorm,
         .translationVariantConvolution,
-        .softmax, .logSoftmax, .feedForward, .gatedProjection, .omniShiftKernel, .bidirectionalWKV,
+        .softmax, .logSoftmax, .feedForward, .gatedProjection, .shiftedProducts, .omniShiftKernel,
+        .bidirectionalWKV,
         .gatedDeltaRule, .pointSample, .foregroundMask, .sumReLU,
         .waveletAnalysis, .waveletSynthesis, .fourier, .contextShift, .adaptiveConvolution, .blend,
         .channelAffine, .bandModulation, .disjointSpectrum, .kernelAssembly, .sampleConvolution,
@@ -40,8 +41,9 @@ public enum OperationKind: Hashable, Sendable, CaseIterable {
 }
 
 extension OperationKind {
-  /// Kinds that have no gradient: their outputs are piecewise constant, and asking for one stops.
-  public static let withoutGradient: Set<OperationKind> = [.foregroundMask]
+  /// Kinds that have no gradient, and asking for one stops: their outputs are piecewise constant, or they
+  /// exist in inference plans alone.
+  public static let withoutGradient: Set<OperationKind> = [.foregroundMask, .shiftedProducts]
 }
 
 /// Functions of one number, applied element by element.

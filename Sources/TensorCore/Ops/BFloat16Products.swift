@@ -38,7 +38,7 @@ extension PackedMatrix {
 }
 
 /// ``Linear`` in bfloat16.
-struct BFloat16Linear: NonDifferentiableOperation {
+struct BFloat16Linear: NonDifferentiableOperation, RowwiseOperation {
   let exact: Linear
 
   var kind: OperationKind { exact.kind }
@@ -56,22 +56,34 @@ struct BFloat16Linear: NonDifferentiableOperation {
   }
 
   func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int {
-    Engine.shared.workers.threads * BFloat16.rows * k_bf16_words(inputs[1][1])
+    Engine.shared.workers.threads * rowScratchCount(inputs)
   }
+
+  func rowScratchCount(_ inputs: [Shape]) -> Int { BFloat16.rows * k_bf16_words(inputs[1][1]) }
 
   func forward(_ pass: ForwardPass) {
     let (k, n) = (pass.inputs[1].shape[1], pass.inputs[1].shape[0])
-    let (x, y) = (pass.inputs[0].pointer, pass.output.pointer)
-    let (packed, scratch) = (BFloat16.weight(1, pass), BFloat16.words(pass.scratch))
-    let bias = exact.hasBias ? UnsafePointer(pass.inputs[2].pointer) : nil
-    let (code, rows) = (exact.activation.code, pass.inputs[0].shape.rows)
+    let scratchCount = BFloat16.rows * k_bf16_words(k)
+    let rows = pass.inputs[0].shape.rows
     pass.workers.run(chunks: (rows + BFloat16.rows - 1) / BFloat16.rows) { index, worker in
       let first = index * BFloat16.rows
-      let count = min(BFloat16.rows, rows - first)
-      let rounded = scratch + worker * BFloat16.rows * k_bf16_words(k)
-      var epilogue = k_epilogue()
-      epilogue.bias = bias
-      epilogue.activation = code
+      forward(
+        first..<min(rows, first + BFloat16.rows), of: pass.inputs[0].pointer + first * k,
+        into: pass.output.pointer + first * n, pass,
+        scratch: pass.scratch + worker * scratchCount)
+    }
+  }
+
+  func forward(
+    _ rows: Range<Int>, of x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    _ pass: ForwardPass, scratch: UnsafeMutablePointer<Float>
+  ) {
+    let (k, n) = (pass.inputs[1].shape[1], pass.inputs[1].shape[0])
+    let (packed, rounded) = (BFloat16.weight(1, pass), BFloat16.words(scratch))
+    var epilogue = k_epilogue()
+    epilogue.bias = exact.hasBias ? UnsafePointer(pass.inputs[2].pointer) : nil
+    epilogue.activation = exact.activation.code
+    forEachTile(of: 0..<rows.count, BFloat16.rows) { first, count in
       k_bf16_round(rounded, x + first * k, nil, k, count, k)
       k_gemm_bf16(y + first * n, n, rounded, packed, &epilogue, count, n, k)
     }
@@ -122,7 +134,7 @@ struct BFloat16GatedProjection: NonDifferentiableOperation {
 }
 
 /// ``FeedForward`` in bfloat16, the hidden values included; gate and residual sum are float32.
-struct BFloat16FeedForward: NonDifferentiableOperation {
+struct BFloat16FeedForward: NonDifferentiableOperation, RowwiseOperation {
   let exact: FeedForward
 
   var kind: OperationKind { exact.kind }
@@ -140,25 +152,43 @@ struct BFloat16FeedForward: NonDifferentiableOperation {
   }
 
   func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int {
-    Engine.shared.workers.threads
-      * k_feed_forward_bf16_scratch_count(inputs[0].channels, inputs[1][0])
+    Engine.shared.workers.threads * rowScratchCount(inputs)
+  }
+
+  func rowScratchCount(_ inputs: [Shape]) -> Int {
+    k_feed_forward_bf16_scratch_count(inputs[0].channels, inputs[1][0])
   }
 
   func forward(_ pass: ForwardPass) {
-    let (c, hidden) = (pass.inputs[0].shape.channels, pass.inputs[1].shape[0])
-    let (x, y) = (pass.inputs[0].pointer, pass.output.pointer)
-    let gate = pass.inputs[exact.gateIndex].pointer
-    let scale = exact.scaleIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
-    let residual = exact.residualIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
-    let weights = (1...3).map { BFloat16.weight($0, pass) }
-    let (rows, scratch) = (pass.inputs[0].shape.rows, BFloat16.words(pass.scratch))
-    let scratchCount = k_feed_forward_bf16_scratch_count(c, hidden)
+    let (c, rows) = (pass.inputs[0].shape.channels, pass.inputs[0].shape.rows)
+    let scratchCount = rowScratchCount(pass.inputs.map(\.shape))
     pass.workers.run(chunks: (rows + BFloat16.rows - 1) / BFloat16.rows) { index, worker in
       let first = index * BFloat16.rows
+      forward(
+        first..<min(rows, first + BFloat16.rows), of: pass.inputs[0].pointer + first * c,
+        into: pass.output.pointer + first * c, pass,
+        scratch: pass.scratch + worker * scratchCount)
+    }
+  }
+
+  func forward(
+    _ rows: Range<Int>, of x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    _ pass: ForwardPass, scratch: UnsafeMutablePointer<Float>
+  ) {
+    let (c, hidden) = (pass.inputs[0].shape.channels, pass.inputs[1].shape[0])
+    let scale = exact.scaleIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
+    let residual = exact.residualIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
+    let (key, receptance, value) = (
+      BFloat16.weight(1, pass), BFloat16.weight(2, pass), BFloat16.weight(3, pass)
+    )
+    forEachTile(of: rows, BFloat16.rows) { first, count in
+      let (start, own) = (first * c, (first - rows.lowerBound) * c)
+      let gate =
+        exact.hasGateInput
+        ? UnsafePointer(pass.inputs[exact.gateIndex].pointer) + start : x + own
       k_feed_forward_bf16(
-        y + first * c, x + first * c, gate + first * c, residual.map { $0 + first * c }, scale,
-        weights[0], weights[1], weights[2], scratch + worker * scratchCount,
-        min(BFloat16.rows, rows - first), c, hidden)
+        y + own, x + own, gate, residual.map { $0 + start }, scale, key, receptance, value,
+        BFloat16.words(scratch), count, c, hidden)
     }
   }
 }

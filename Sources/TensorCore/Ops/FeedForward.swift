@@ -7,7 +7,7 @@ import Kernels
 /// exists a tile of rows at a time and never leaves the cache; backward computes it again instead of
 /// storing it. What the gate multiplies, and the gate, are small enough to be stored: computing them
 /// again would cost a fifth more arithmetic.
-struct FeedForward: Operation {
+struct FeedForward: RowwiseOperation {
   var hasGateInput = false
   let hasScale: Bool
   let hasResidual: Bool
@@ -77,34 +77,50 @@ struct FeedForward: Operation {
     let (c, hidden) = (inputs[0].channels, inputs[1][0])
     let threads = Engine.shared.workers.threads
     switch pass {
-    case .forward: return threads * k_feed_forward_scratch_count(c, hidden)
+    case .forward: return threads * rowScratchCount(inputs)
     case .backward:
       let parts = parts(inputs[0])
       return parts * partCount(c, hidden) + threads * Self.tile * (2 * hidden + 2 * c)
     }
   }
 
+  func rowScratchCount(_ inputs: [Shape]) -> Int {
+    k_feed_forward_scratch_count(inputs[0].channels, inputs[1][0])
+  }
+
   func forward(_ pass: ForwardPass) {
+    let (c, rows) = (pass.inputs[0].shape.channels, pass.inputs[0].shape.rows)
+    let scratchCount = rowScratchCount(pass.inputs.map(\.shape))
+    pass.workers.run(chunks: (rows + Self.tile - 1) / Self.tile) { index, worker in
+      let first = index * Self.tile
+      forward(
+        first..<min(rows, first + Self.tile), of: pass.inputs[0].pointer + first * c,
+        into: pass.output.pointer + first * c, pass,
+        scratch: pass.scratch + worker * scratchCount)
+    }
+  }
+
+  func forward(
+    _ rows: Range<Int>, of x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    _ pass: ForwardPass, scratch: UnsafeMutablePointer<Float>
+  ) {
     let (c, hidden) = (pass.inputs[0].shape.channels, pass.inputs[1].shape[0])
-    let (x, y) = (pass.inputs[0].pointer, pass.output.pointer)
-    let gateInput = pass.inputs[gateIndex].pointer
     let scale = scaleIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
     let residual = residualIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
     let (key, receptance, value) = (pass.prepared[1], pass.prepared[2], pass.prepared[3])
-    let (rows, scratch) = (pass.inputs[0].shape.rows, pass.scratch)
-    let scratchCount = k_feed_forward_scratch_count(c, hidden)
-    pass.workers.run(chunks: (rows + Self.tile - 1) / Self.tile) { index, worker in
-      let (start, count) = (index * Self.tile * c, min(Self.tile, rows - index * Self.tile))
-      let scratch = scratch + worker * scratchCount
+    forEachTile(of: rows, Self.tile) { first, count in
+      let (start, own) = (first * c, (first - rows.lowerBound) * c)
+      let gateInput =
+        hasGateInput ? UnsafePointer(pass.inputs[gateIndex].pointer) + start : x + own
       let residual = residual.map { $0 + start }
       if let gate = pass.kept {
         k_feed_forward_keeping(
-          y + start, gate + start, gate + rows * c + start, x + start, gateInput + start, residual,
+          y + own, gate + start, gate + pass.output.count + start, x + own, gateInput, residual,
           scale, key, receptance, value, scratch, count, c, hidden)
       } else {
         k_feed_forward(
-          y + start, x + start, gateInput + start, residual, scale, key, receptance, value, scratch,
-          count, c, hidden)
+          y + own, x + own, gateInput, residual, scale, key, receptance, value, scratch, count, c,
+          hidden)
       }
     }
   }

@@ -29,7 +29,7 @@ public enum Activation: String, Sendable, CaseIterable, Codable {
 ///
 /// The activation's derivative is formed from the output, so neither the product nor anything else
 /// is stored.
-struct Linear: Operation {
+struct Linear: RowwiseOperation {
   let activation: Activation
   let hasBias: Bool
 
@@ -80,6 +80,21 @@ struct Linear: Operation {
       k_gemm(
         y + rows.lowerBound * n + columns.lowerBound, n, x + rows.lowerBound * k, k,
         packed.map { $0 + columns.lowerBound * k }, &epilogue, rows.count, columns.count, k)
+    }
+  }
+
+  func rowScratchCount(_ inputs: [Shape]) -> Int { 0 }
+
+  func forward(
+    _ rows: Range<Int>, of x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
+    _ pass: ForwardPass, scratch: UnsafeMutablePointer<Float>
+  ) {
+    let (k, n) = (pass.inputs[1].shape[1], pass.inputs[1].shape[0])
+    var epilogue = k_epilogue()
+    epilogue.bias = hasBias ? UnsafePointer(pass.inputs[2].pointer) : nil
+    epilogue.activation = activation.code
+    forEachTile(of: 0..<rows.count, RowChunks.rows) { first, count in
+      k_gemm(y + first * n, n, x + first * k, k, pass.prepared[1], &epilogue, count, n, k)
     }
   }
 

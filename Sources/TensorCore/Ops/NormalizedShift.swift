@@ -34,39 +34,16 @@ struct NormalizedShift: NonDifferentiableOperation {
       preparation, ofInput: 1, [inputs[0], inputs[index]], from: source, into: destination)
   }
 
-  /// The division of the images, by shape alone.
-  private struct Bands {
-    let rows: Int
-    let perImage: Int
-    /// Rows shifted at a time.
-    let step: Int
-    /// Normalised rows that are there meanwhile.
-    let buffered: Int
-
-    init(_ x: Shape, kernel: Int) {
-      let height = x[1]
-      rows = max(8, (height + 15) / 16)
-      perImage = (height + rows - 1) / rows
-      // About a megabyte, but not so few rows that most of the time goes into moving them.
-      step = max(4, min(rows, (1 << 18) / max(1, x[2] * x.channels) - (kernel - 1)))
-      buffered = step + kernel - 1
-    }
-  }
-
   func scratchCount(_ inputs: [Shape], _ pass: Pass) -> Int {
-    let x = inputs[0]
-    return Engine.shared.workers.threads * Bands(x, kernel: inputs[kernelIndex][2]).buffered * x[2]
-      * x.channels
+    let bands = ShiftBands(inputs[0], kernel: inputs[kernelIndex][2])
+    return Engine.shared.workers.threads * bands.buffered * bands.rowCount
   }
 
   func forward(_ pass: ForwardPass) {
     guard let taps = pass.prepared[kernelIndex] else { preconditionFailure("\(kind): no taps") }
-    let shape = pass.inputs[0].shape
-    let (kernel, bands) = (
-      pass.inputs[kernelIndex].shape[2],
-      Bands(shape, kernel: pass.inputs[kernelIndex].shape[2])
-    )
-    let (height, rowCount) = (shape[1], shape[2] * shape.channels)
+    let (shape, kernel) = (pass.inputs[0].shape, pass.inputs[kernelIndex].shape[2])
+    let bands = ShiftBands(shape, kernel: kernel)
+    let (height, rowCount) = (shape[1], bands.rowCount)
     let weight = norm.parameters.weightIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
     let bias = norm.parameters.biasIndex.map { UnsafePointer(pass.inputs[$0].pointer) }
     let (source, target, scratch) = (pass.inputs[0].pointer, pass.output.pointer, pass.scratch)
@@ -74,27 +51,16 @@ struct NormalizedShift: NonDifferentiableOperation {
       let image = chunk / bands.perImage * height * rowCount
       let (x, y) = (source + image, target + image)
       let buffer = scratch + worker * bands.buffered * rowCount
-      let first = chunk % bands.perImage * bands.rows
-      let last = min(height, first + bands.rows)
-      // The rows of the image that the buffer holds.
-      var held = 0..<0
-      for row in stride(from: first, to: last, by: bands.step) {
-        let end = min(last, row + bands.step)
-        let needed = max(0, row - kernel / 2)..<min(height, end + kernel / 2)
-        let kept = max(0, held.upperBound - needed.lowerBound)
-        if kept > 0 {
-          buffer.update(
-            from: buffer + (needed.lowerBound - held.lowerBound) * rowCount,
-            count: kept * rowCount)
+      bands.forEachStep(of: chunk % bands.perImage) { rows, needed, held in
+        bands.refill(buffer, needed, after: held) { fresh, target in
+          k_layer_norm_forward(
+            target, nil, nil, x + fresh.lowerBound * rowCount, weight, bias, norm.eps,
+            fresh.count * shape[2], shape.channels)
         }
-        let fresh = needed.lowerBound + kept
-        k_layer_norm_forward(
-          buffer + kept * rowCount, nil, nil, x + fresh * rowCount, weight, bias, norm.eps,
-          (needed.upperBound - fresh) * shape[2], shape.channels)
-        held = needed
         k_depthwise_forward(
-          y + held.lowerBound * rowCount, buffer, taps, kernel, row - held.lowerBound,
-          end - held.lowerBound, held.count, shape[2], shape.channels)
+          y + needed.lowerBound * rowCount, buffer, taps, kernel,
+          rows.lowerBound - needed.lowerBound, rows.upperBound - needed.lowerBound, needed.count,
+          shape[2], shape.channels)
       }
     }
   }

@@ -107,31 +107,48 @@ struct PlanViews {
   ///
   /// - Returns: For each root the last step that reads it, past the end for results.
   mutating func overwrite(_ graph: PlanGraph) -> [Int] {
+    // For each tensor the last step that computes or reads it, past the end for results.
     var lastUse = [Int](repeating: -1, count: graph.shapes.count)
     for (index, step) in graph.steps.enumerated() {
-      for case .value(let value) in step.operands { lastUse[roots[value]] = index }
-      lastUse[roots[step.output]] = max(index, lastUse[roots[step.output]])
+      for case .value(let value) in step.operands { lastUse[value] = index }
+      lastUse[step.output] = max(index, lastUse[step.output])
     }
-    for output in graph.outputs { lastUse[roots[output]] = graph.steps.count }
+    for output in graph.outputs { lastUse[output] = graph.steps.count }
     for (index, step) in graph.steps.enumerated()
     where !isView[step.output] && roots[step.output] == step.output {
       let shapes = graph.shapes(of: step)
       let sources = step.operands.map { operand -> Int? in
-        if case .value(let value) = operand { roots[value] } else { nil }
+        if case .value(let value) = operand { value } else { nil }
       }
       let overwritten = sources.indices.first { place in
-        guard let root = sources[place], lastUse[root] == index,
-          graph.shapes[root].count == graph.shapes[step.output].count,
-          shapes[place].count == graph.shapes[root].count,
-          sources.count(where: { $0 == root }) == 1
+        guard let source = sources[place],
+          graph.shapes[source].count == graph.shapes[step.output].count,
+          step.operation.canOverwrite(input: place, shapes)
         else { return false }
-        return step.operation.canOverwrite(input: place, shapes)
+        let others = sources.indices.filter { other in
+          sources[other].map { overlaps($0, source, graph) } ?? false
+        }
+        // A whole of which the input is a part counts as read where its parts are.
+        return others == [place]
+          && members[roots[source]].allSatisfy { member in
+            lastUse[member] <= index || !overlaps(member, source, graph)
+          }
       }
-      guard let overwritten, let root = sources[overwritten] else { continue }
-      lastUse[root] = max(index, lastUse[step.output])
-      merge(step.output, into: root, at: 0)
+      guard let overwritten, let source = sources[overwritten] else { continue }
+      merge(step.output, into: roots[source], at: offsets[source])
     }
-    return lastUse
+    var lastOfRoot = [Int](repeating: -1, count: graph.shapes.count)
+    for value in graph.shapes.indices {
+      lastOfRoot[roots[value]] = max(lastOfRoot[roots[value]], lastUse[value])
+    }
+    return lastOfRoot
+  }
+
+  /// Whether two tensors share memory.
+  private func overlaps(_ one: Int, _ other: Int, _ graph: PlanGraph) -> Bool {
+    roots[one] == roots[other]
+      && offsets[one] < offsets[other] + graph.shapes[other].count
+      && offsets[other] < offsets[one] + graph.shapes[one].count
   }
 }
 

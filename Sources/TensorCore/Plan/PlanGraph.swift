@@ -16,6 +16,12 @@ struct PlanGraph {
     removeUnused()
   }
 
+  /// A further tensor, which no step computes yet.
+  mutating func newValue(_ shape: Shape) -> Int {
+    shapes.append(shape)
+    return shapes.count - 1
+  }
+
   /// The step that computes a tensor; nil for inputs.
   func producer(of value: Int) -> Int? { steps.firstIndex { $0.output == value } }
 
