@@ -72,6 +72,8 @@ public struct ModelCard: Codable, Sendable {
   public var normalization: IntensityNormalization
   /// The plane of the slices; nil for the plane of acquisition.
   public var plane: AnatomicalPlane?
+  /// How a segmentation network sees images, if that followed from a dataset.
+  public var plan: SegmentationPlan?
   /// Rows and columns are continued to multiples of this.
   public var sizeMultiple: Int
   /// What the data were, first of all whether they were real.
@@ -92,7 +94,8 @@ public struct ModelCard: Codable, Sendable {
   public var convertedFrom: String?
 
   enum CodingKeys: String, CodingKey {
-    case schema, name, version, task, inputs, outputs, normalization, plane, limitations, metrics
+    case schema, name, version, task, inputs, outputs, normalization, plane, plan, limitations
+    case metrics
     case references, license
     case sizeMultiple = "size_multiple"
     case trainingData = "training_data"
@@ -153,6 +156,7 @@ public struct ModelCard: Codable, Sendable {
     outputs = try values.decode([String: DataFormat].self, forKey: .outputs)
     normalization = try values.decode(IntensityNormalization.self, forKey: .normalization)
     plane = try values.decodeIfPresent(AnatomicalPlane.self, forKey: .plane)
+    plan = try values.decodeIfPresent(SegmentationPlan.self, forKey: .plan)
     sizeMultiple = try values.decode(Int.self, forKey: .sizeMultiple)
     trainingData = try values.decode(String.self, forKey: .trainingData)
     intendedUse = try values.decode(String.self, forKey: .intendedUse)
@@ -176,6 +180,7 @@ public struct ModelCard: Codable, Sendable {
     try values.encode(outputs, forKey: .outputs)
     try values.encode(normalization, forKey: .normalization)
     try values.encodeIfPresent(plane, forKey: .plane)
+    try values.encodeIfPresent(plan, forKey: .plan)
     try values.encode(sizeMultiple, forKey: .sizeMultiple)
     try values.encode(trainingData, forKey: .trainingData)
     try values.encode(intendedUse, forKey: .intendedUse)

@@ -32,7 +32,8 @@ struct RunFolder {
   /// Prepares the folder of a new run, or checks the one that is to be continued.
   init(_ path: String, configuration: TrainingConfiguration, resume: Bool) throws {
     self.path = path
-    let exists = FileManager.default.fileExists(atPath: log)
+    // A run that was stopped early has a state before it has a log.
+    let exists = [log, state].contains(where: FileManager.default.fileExists(atPath:))
     if exists && !resume { throw TrainingError.runExists(folder: path) }
     do {
       for part in ["checkpoints", "pictures"] {
@@ -59,6 +60,7 @@ struct RunFolder {
       let step: Double
       let loss: Double?
       let validationPSNR: Double?
+      let validationDice: Double?
     }
     let text = try String(contentsOfFile: log, encoding: .utf8)
     let records = text.split(separator: "\n").compactMap {
@@ -67,9 +69,12 @@ struct RunFolder {
     func points(_ value: (Record) -> Double?) -> [SIMD2<Double>] {
       records.compactMap { record in value(record).map { SIMD2(record.step, $0) } }
     }
+    let dice = points(\.validationDice)
     let plot = CurvePlot(panels: [
       CurvePlot.Panel(title: "loss", points: points(\.loss)),
-      CurvePlot.Panel(title: "validation PSNR (dB)", points: points(\.validationPSNR)),
+      dice.isEmpty
+        ? CurvePlot.Panel(title: "validation PSNR (dB)", points: points(\.validationPSNR))
+        : CurvePlot.Panel(title: "validation Dice", points: dice),
     ])
     try write(plot.image().encoded(), to: path + "/progress.png")
   }

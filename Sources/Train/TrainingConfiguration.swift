@@ -104,7 +104,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public struct LoopSection: Codable, Sendable, Equatable {
     /// Steps in all.
     public var iterations = 300_000
-    /// Samples a step.
+    /// Samples a step; 0 for what the plan of `unet-segmentation` suggests.
     public var batch = 4
     /// How a batch mixes tasks: `equal` parts, or `pooled` like the slices of all tasks together.
     public var mixing = "equal"
@@ -186,7 +186,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     }
     try require(loss.epsilon > 0, "loss.epsilon", "is not positive")
     try require(train.iterations > 0, "train.iterations", "is not positive")
-    try require((1...1024).contains(train.batch), "train.batch", "is not in 1...1024")
+    let least = model.arch == SegmentationTrainer.architecture ? 0 : 1
+    try require((least...1024).contains(train.batch), "train.batch", "is not in \(least)...1024")
     try require(
       train.accumulate >= 1 && train.batch.isMultiple(of: train.accumulate), "train.accumulate",
       "\(train.accumulate) does not divide train.batch, \(train.batch)")

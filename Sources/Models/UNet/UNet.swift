@@ -9,7 +9,7 @@ public import TensorCore
 /// | stage | members | channels | size |
 /// | --- | --- | --- | --- |
 /// | two convolutions, each with batch norm and ReLU | `encoder.0` | c₀ | 1 |
-/// | maximum of 2×2, two convolutions | `encoder.i` | cᵢ | 1/2ⁱ |
+/// | maximum of 2×2 (or ``UNetConfiguration/pooling``), two convolutions | `encoder.i` | cᵢ | 1/2ⁱ |
 /// | linear ×2, joined to the encoder's map, two convolutions | `decoder.i` | cᵢ | 1/2ⁱ |
 /// | 1×1, plus the input if residual | `output` | out | 1 |
 /// | 1×1 on coarser levels, if deeply supervised | `auxiliary.i` | out | 1/2ⁱ |
@@ -79,8 +79,13 @@ public final class UNet: RestorationModel {
   /// Channels of the output.
   public var outChannels: Int { configuration.outChannels }
 
-  /// 2 for each level below the first.
-  public var sizeMultiple: Int { 1 << (configuration.channels.count - 1) }
+  /// 2 for each level below the first, or the largest product of factors.
+  public var sizeMultiple: Int {
+    let steps = 0..<configuration.channels.count - 1
+    return (0..<configuration.axes).map { axis in
+      steps.reduce(1) { $0 * configuration.factors($1)[axis] }
+    }.max() ?? 1
+  }
 
   /// The images' size if a convolution is bound to one.
   public var boundSize: (height: Int, width: Int)? { configuration.convolution.boundSize }
@@ -106,12 +111,12 @@ public final class UNet: RestorationModel {
   public func outputs(_ x: Tensor) -> [Tensor] { outputs(x, onlyFinest: false) }
 
   private func outputs(_ x: Tensor, onlyFinest: Bool) -> [Tensor] {
-    let pair = [Int](repeating: 2, count: configuration.axes)
     var skips: [Tensor] = []
     var y = encoder[0](x)
-    for block in encoder.dropFirst() {
+    for (level, block) in encoder.dropFirst().enumerated() {
       skips.append(y)
-      y = block(y.maxPooled(kernel: pair, stride: pair))
+      let factors = configuration.factors(level)
+      y = block(y.maxPooled(kernel: factors, stride: factors))
     }
     var coarser: [Tensor] = []
     for (level, block) in decoder.enumerated().reversed() {
@@ -123,5 +128,16 @@ public final class UNet: RestorationModel {
     }
     let finest = configuration.isResidual ? output(y) + x : output(y)
     return [finest] + coarser.reversed()
+  }
+}
+
+extension UNet {
+  /// A plan of ``forward(_:)`` for one shape, of images or volumes.
+  ///
+  /// - Parameter shape: `[N, spatial…, in]`, sizes that all steps down divide.
+  /// - Returns: A plan that runs this network's parameters as they are at each run.
+  /// - Throws: `PlanError` if the network looks at values while it computes.
+  public func patchPlan(for shape: Shape) throws(PlanError) -> InferencePlan {
+    try InferencePlan(shape, parameters: plannedParameters) { self.forward($0) }
   }
 }

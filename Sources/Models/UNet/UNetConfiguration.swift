@@ -37,6 +37,11 @@ public struct UNetConfiguration: ModelConfiguration {
   /// Key `deep_supervision`.
   public var hasDeepSupervision = false
 
+  /// By what each step down divides each axis, as in `[[1, 2, 2], [2, 2, 2]]`; empty for 2 everywhere.
+  ///
+  /// Key `pooling`.
+  public var pooling: [[Int]] = []
+
   /// The kind of all convolutions but the last.
   ///
   /// Key `convolution`.
@@ -60,6 +65,11 @@ public struct UNetConfiguration: ModelConfiguration {
     ("full", full), ("light", light), ("weighted", full.with(ConvolutionChoice(.weighted))),
     ("light-weighted", light.with(ConvolutionChoice(.weighted))),
   ]
+
+  /// By what a step to the next level divides each axis.
+  func factors(_ level: Int) -> [Int] {
+    pooling.isEmpty ? [Int](repeating: 2, count: axes) : pooling[level]
+  }
 
   /// The places of the convolutions in a level's block on the way down.
   func encoder(_ level: Int) -> (ConvolutionSite, ConvolutionSite) {
@@ -106,6 +116,15 @@ public struct UNetConfiguration: ModelConfiguration {
     try check(
       .isResidual, isResidual, !isResidual || inChannels == outChannels,
       "the input of \(inChannels) channels cannot be added to an output of \(outChannels)")
+    try check(
+      .pooling, pooling,
+      pooling.isEmpty
+        || (pooling.count == channels.count - 1
+          && pooling.allSatisfy { $0.count == axes && $0.allSatisfy((1...4).contains) }),
+      "it must have a factor in 1...4 for each axis and step down")
+    try check(
+      .pooling, pooling, convolution.boundSize == nil || pooling.joined().allSatisfy { $0 == 2 },
+      "convolutions that are bound to a size need 2 everywhere")
     try convolution.check(sites, architecture: UNet.architecture)
     if let size = convolution.boundSize {
       let multiple = 1 << (channels.count - 1)
@@ -128,6 +147,7 @@ extension UNetConfiguration: Codable {
     case axes = "dims"
     case isResidual = "residual"
     case hasDeepSupervision = "deep_supervision"
+    case pooling
     case convolution
   }
 
@@ -147,6 +167,7 @@ extension UNetConfiguration: Codable {
     try read(.axes, into: &axes)
     try read(.isResidual, into: &isResidual)
     try read(.hasDeepSupervision, into: &hasDeepSupervision)
+    try read(.pooling, into: &pooling)
     try read(.convolution, into: &convolution)
   }
 }

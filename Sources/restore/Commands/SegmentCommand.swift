@@ -3,19 +3,32 @@ import Foundation
 import Inference
 import Models
 
-/// `restore segment`: finds structures in a clip.
+/// `restore segment`: finds structures in images.
+///
+/// What an input is and what is written follow from the model's architecture; each kind has its own
+/// file, `SegmentCommand+….swift`.
 struct SegmentCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "segment", abstract: "Segment an echo clip.",
+    commandName: "segment", abstract: "Segment images with a model: an echo clip, photographs.",
     discussion: """
-      The clip is a NIfTI file with frames along the third or fourth axis, or a folder of PNG frames in \
-      the order of their names. Beside the labels OUT.nii.gz go OUT_overlay.png and OUT_curve.csv.
+      echo-gdkvm: a clip is a NIfTI file with frames along the third or fourth axis, or a folder of \
+      PNG frames in the order of their names. Beside the labels OUT.nii.gz go OUT_overlay.png and \
+      OUT_curve.csv.
+
+      optic-disc-cup: photographs (PNG) of the disc or of the whole field, one or many. OUT is a PNG \
+      file or a folder; beside each label map go NAME_overlay.png and NAME.json.
+
+      Models of `restore train --dataset`: the channels of one image in order, or a folder of images \
+      named CASE_0000, CASE_0001, and so on.
       """)
 
-  @Option(name: .shortAndLong, help: "Clip: NIfTI, or a folder of PNG frames.")
-  var input: String
+  @Option(
+    name: .shortAndLong, parsing: .upToNextOption,
+    help: "Image, or images of several contrasts in the model's order; for clips also a PNG folder."
+  )
+  var input: [String]
 
-  @Option(name: .shortAndLong, help: "Labels, .nii or .nii.gz, in the clip's geometry.")
+  @Option(name: .shortAndLong, help: "Labels, in the input's geometry.")
   var output: String
 
   @Option(name: .shortAndLong, help: "Bundle.")
@@ -32,15 +45,28 @@ struct SegmentCommand: ParsableCommand {
   func run() throws {
     common.apply()
     let bundle = try ModelBundle.find(model)
-    guard let network = try bundle.loadModel() as? GDKVM else {
+    switch bundle.card.network.architecture.architecture {
+    case GDKVM.architecture: try segmentClip(with: bundle)
+    case TVConvNet.architecture: try segmentPhotographs(with: bundle)
+    case UNet.architecture: try segmentVolumes(with: bundle)
+    default:
       throw CommandFailure(
-        code: ExitStatus.configuration, kind: "model", what: "not a model for clips (\(model))",
-        cause: "its task or architecture is another", advice: "`restore models list` shows them")
+        code: ExitStatus.configuration, kind: "model", what: "not a model that segments (\(model))",
+        cause: "its architecture is \(bundle.card.network.architecture.architecture)",
+        advice: "`restore models list` shows the models")
     }
-    let report = try EchoSegmentation(
-      model: network, bundle: bundle, input: input, output: output, firstMask: firstMask,
-      overwrite: overwrite
-    ).run()
-    if common.json { Console.shared.result(report) } else { Console.shared.result(report.lines) }
+  }
+
+  /// The input of a model that takes one.
+  ///
+  /// - Throws: A failure with code 65 if there are several.
+  func singleInput() throws(CommandFailure) -> String {
+    guard input.count == 1, let only = input.first else {
+      throw CommandFailure(
+        code: ExitStatus.data, kind: "channel-mismatch",
+        what: "channel count does not match the model (\(model))",
+        cause: "it expects 1 input, \(input.count) were given", advice: "name one input with -i")
+    }
+    return only
   }
 }

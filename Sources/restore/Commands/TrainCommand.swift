@@ -11,7 +11,15 @@ struct TrainCommand: ParsableCommand {
     discussion: "The run folder gets the configuration, a log, checkpoints and the bundle.")
 
   @Option(name: .shortAndLong, help: "Configuration, JSON or YAML.")
-  var config: String
+  var config: String?
+
+  @Option(
+    name: .long,
+    help: "nnU-Net raw folder: train a U-Net that configures itself, without a configuration.")
+  var dataset: String?
+
+  @Option(name: .long, help: "Steps, with --dataset.")
+  var iterations: Int?
 
   @Option(name: .shortAndLong, help: "Run folder.")
   var output: String?
@@ -34,11 +42,11 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     common.apply()
-    guard FileManager.default.fileExists(atPath: config) else {
-      throw ImagingError.noSuchFile(file: config, reason: "the configuration should be there")
-    }
-    var configuration = try TrainingConfiguration(contentsOf: config)
+    var configuration = try readConfiguration()
     if checkpointActivations { configuration.train.checkpointActivations = true }
+    if printConfig, configuration.model.arch == SegmentationTrainer.architecture {
+      return Console.shared.result([configuration.json()])
+    }
     if printConfig {
       Console.shared.info(try configuration.model.description().convolutionSummary())
       return Console.shared.result([configuration.json()])
@@ -49,7 +57,10 @@ struct TrainCommand: ParsableCommand {
         advice: "name the run folder with -o")
     }
     try configuration.validate()
-    configuration.resolvePaths(relativeTo: config)
+    if let config { configuration.resolvePaths(relativeTo: config) }
+    if configuration.model.arch == SegmentationTrainer.architecture {
+      return try trainSegmentation(configuration, output)
+    }
     if configuration.model.arch == TVConvNet.architecture {
       return try trainFundus(configuration, output)
     }
@@ -76,6 +87,23 @@ struct TrainCommand: ParsableCommand {
       Console.shared.result([
         outcome == .finished ? "finished" : "stopped; --resume continues", "bundle: \(bundle)",
       ])
+    }
+  }
+
+  /// The file's configuration, or that of a dataset.
+  private func readConfiguration() throws -> TrainingConfiguration {
+    switch (config, dataset) {
+    case (nil, let dataset?): return try segmentationDefaults(dataset)
+    case (let config?, nil):
+      guard FileManager.default.fileExists(atPath: config) else {
+        throw ImagingError.noSuchFile(file: config, reason: "the configuration should be there")
+      }
+      return try TrainingConfiguration(contentsOf: config)
+    default:
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage", what: "no configuration",
+        cause: "one of --config and --dataset is needed, and not both",
+        advice: "name a configuration with -c, or an nnU-Net raw folder with --dataset")
     }
   }
 

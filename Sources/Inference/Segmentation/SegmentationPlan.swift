@@ -1,0 +1,83 @@
+public import Imaging
+
+/// How a segmentation network sees images: everything that follows from the dataset it was trained on.
+///
+/// Part of a bundle's card (`plan`). Axes are in the network's order: slices, rows, columns.
+///
+/// Source: Isensee et al., *nnU-Net*, Nature Methods 18, 2021, in its spirit; see
+/// `docs/training.md` for the rules.
+public struct SegmentationPlan: Codable, Sendable, Equatable {
+  /// How the intensities of a channel become what the network sees.
+  public enum Normalization: Codable, Sendable, Equatable {
+    /// The image's own mean becomes 0, its standard deviation 1.
+    case ofImage
+    /// Cut to two values, then the mean and deviation of the dataset's structures: for CT, whose numbers
+    /// mean the same in all images.
+    case ofDataset(low: Double, high: Double, mean: Double, deviation: Double)
+  }
+
+  /// A channel.
+  public struct Channel: Codable, Sendable, Equatable {
+    /// As in `CT`.
+    public let name: String
+    /// Its normalisation.
+    public let normalization: Normalization
+
+    /// A channel.
+    public init(name: String, normalization: Normalization) {
+      (self.name, self.normalization) = (name, normalization)
+    }
+  }
+
+  /// The channels in order.
+  public var channels: [Channel]
+  /// The structures, numbered from 1.
+  public var labels: [NNUNetFolder.Label]
+  /// 2 for slices one by one, 3 for volumes.
+  public var axes: Int
+  /// The storage axis (0 = x, 1 = y, 2 = z) along which slices are counted.
+  public var sliceAxis: Int
+  /// The distance of voxels to which images are resampled, mm; slices one by one keep their distance.
+  public var spacing: [Double]
+  /// What the network sees at once, voxels: rows and columns, with three axes slices first.
+  public var patch: [Int]
+  /// By what each level of the network divides each axis.
+  public var pooling: [[Int]]
+  /// Samples of a training step.
+  public var batch: Int
+  /// The middle size of the dataset's images after resampling.
+  public var medianSize: [Int]
+
+  /// A plan.
+  public init(
+    channels: [Channel], labels: [NNUNetFolder.Label], axes: Int, sliceAxis: Int,
+    spacing: [Double], patch: [Int], pooling: [[Int]], batch: Int, medianSize: [Int]
+  ) {
+    (self.channels, self.labels, self.axes) = (channels, labels, axes)
+    (self.sliceAxis, self.spacing, self.patch) = (sliceAxis, spacing, patch)
+    (self.pooling, self.batch, self.medianSize) = (pooling, batch, medianSize)
+  }
+
+  /// The storage axes z, y, x (0, 1, 2) in the network's order.
+  var order: [Int] { [[2, 0, 1], [1, 0, 2], [0, 1, 2]][sliceAxis] }
+
+  /// Where the network's axes are in storage order.
+  var inverseOrder: [Int] { [[1, 2, 0], [1, 0, 2], [0, 1, 2]][sliceAxis] }
+
+  /// The patch with three axes; slices one by one have one.
+  public var patchVolume: [Int] { axes == 3 ? patch : [1] + patch }
+
+  /// The size that an image has after resampling.
+  ///
+  /// - Parameter geometry: Its grid.
+  /// - Returns: Slices, rows, columns.
+  public func size(of geometry: Geometry) -> [Int] {
+    let (size, old) = (geometry.size, geometry.spacing)
+    let storage = [(size.z, old.z), (size.y, old.y), (size.x, old.x)]
+    return order.enumerated().map { place, axis in
+      let (count, step) = storage[axis]
+      if axes == 2, place == 0 { return count }
+      return max(1, Int((Double(count) * step / spacing[place]).rounded()))
+    }
+  }
+}

@@ -1,0 +1,148 @@
+public import Imaging
+public import TensorCore
+
+/// Brings the channels of a case to what the plan of a network says, and label maps with them.
+public struct SegmentationPreprocessor: Sendable {
+  /// The plan.
+  public let plan: SegmentationPlan
+
+  /// A preprocessor.
+  public init(_ plan: SegmentationPlan) { self.plan = plan }
+
+  /// Reads the channels of a case.
+  ///
+  /// - Parameters:
+  ///   - files: One a channel; a colour PNG is several.
+  ///   - channels: How many there must be.
+  /// - Returns: One volume a channel, all on one grid, and the first file.
+  /// - Throws: ``InferenceError/channelMismatch(file:model:expected:found:)``, ``ImagingError`` if the
+  ///   grids differ, or what reading throws.
+  public static func read(
+    _ files: [String], channels: Int
+  ) throws -> (volumes: [Volume], first: ScanFile) {
+    var volumes: [Volume] = []
+    var scans: [ScanFile] = []
+    for file in files {
+      let scan = try ScanFile.read(file)
+      if let first = scans.first {
+        guard scan.volume.size == first.volume.size,
+          scan.volume.geometry.matches(first.volume.geometry, tolerance: 1e-3)
+        else {
+          try scan.volume.volume(at: 0).requireGrid(
+            of: first.volume.volume(at: 0), file: file, referenceFile: first.path)
+          preconditionFailure("segmentation: grids that differ and do not")
+        }
+      }
+      scans.append(scan)
+      volumes += (0..<scan.volume.volumeCount).map(scan.volume.volume(at:))
+    }
+    guard let first = scans.first, volumes.count == channels else {
+      throw InferenceError.channelMismatch(
+        file: files.first ?? "", model: "segmentation", expected: channels, found: volumes.count)
+    }
+    return (volumes, first)
+  }
+
+  /// The channels, normalised and resampled.
+  ///
+  /// Linear between voxels; a voxel of the new grid lies where its part of the field of view has its
+  /// middle.
+  ///
+  /// - Parameter volumes: One a channel, all on one grid.
+  /// - Returns: `[1, slices, rows, columns, channels]`.
+  public func image(_ volumes: [Volume]) -> Tensor {
+    precondition(volumes.count == plan.channels.count, "segmentation: \(volumes.count) channels")
+    return Engine.shared.perform {
+      let size = volumes[0].size
+      let channels = zip(volumes, plan.channels).map { volume, channel in
+        Tensor([size.z, size.y, size.x], Self.normalized(volume.voxels, channel.normalization))
+          .permuted(plan.order)
+      }
+      let s = channels[0].shape
+      let joined = Tensor.concatenate(
+        channels.map { $0.reshaped(to: [1, s[0], s[1], s[2], 1]) }, axis: -1)
+      return joined.resized(
+        to: plan.size(of: volumes[0].geometry), mode: .linear(alignCorners: false))
+    }
+  }
+
+  static func normalized(
+    _ voxels: [Float], _ normalization: SegmentationPlan.Normalization
+  ) -> [Float] {
+    switch normalization {
+    case .ofImage:
+      var (sum, squares, count) = (0.0, 0.0, 0.0)
+      for voxel in voxels where voxel.isFinite {
+        sum += Double(voxel)
+        count += 1
+      }
+      let mean = count > 0 ? sum / count : 0
+      for voxel in voxels where voxel.isFinite {
+        squares += (Double(voxel) - mean) * (Double(voxel) - mean)
+      }
+      // A constant image becomes 0 everywhere.
+      let deviation = max((squares / max(count, 1)).squareRoot(), 1e-8)
+      return voxels.map { $0.isFinite ? Float((Double($0) - mean) / deviation) : 0 }
+    case .ofDataset(let low, let high, let mean, let deviation):
+      return voxels.map { voxel in
+        guard voxel.isFinite else { return 0 }
+        return Float((min(max(Double(voxel), low), high) - mean) / max(deviation, 1e-8))
+      }
+    }
+  }
+
+  /// A label map on the grid of ``image(_:)``: the nearest voxel's label.
+  ///
+  /// - Parameter map: On the grid of the channels.
+  /// - Returns: Slice by slice, row by row.
+  public func labels(_ map: LabelMap) -> [UInt8] {
+    let size = map.geometry.size
+    let storage = [size.z, size.y, size.x]
+    let strides = [size.y * size.x, size.x, 1]
+    let target = plan.size(of: map.geometry)
+    // For each axis of the network, where its voxels lie in storage.
+    let offsets = plan.order.enumerated().map { place, axis in
+      (0..<target[place]).map { index in
+        let nearest = (2 * index + 1) * storage[axis] / (2 * target[place])
+        return nearest * strides[axis]
+      }
+    }
+    var result: [UInt8] = []
+    result.reserveCapacity(target.reduce(1, *))
+    for slice in offsets[0] {
+      for row in offsets[1] {
+        for column in offsets[2] {
+          result.append(UInt8(clamping: map.labels[slice + row + column]))
+        }
+      }
+    }
+    return result
+  }
+
+  /// Probabilities back on the grid of an image, and the most probable class of each voxel.
+  ///
+  /// - Parameters:
+  ///   - probabilities: `[1, slices, rows, columns, classes]`, the background first.
+  ///   - geometry: The image's grid.
+  /// - Returns: 0 for the background.
+  public func labelMap(_ probabilities: Tensor, on geometry: Geometry) -> LabelMap {
+    let size = geometry.size
+    let storage = [size.z, size.y, size.x]
+    let classes = probabilities.shape.channels
+    let values = Engine.shared.perform {
+      probabilities.resized(
+        to: plan.order.map { storage[$0] }, mode: .linear(alignCorners: false)
+      ).reshaped(to: Shape(plan.order.map { storage[$0] } + [classes]))
+        .permuted(plan.inverseOrder + [3]).values
+    }
+    let labels = (0..<size.count).map { voxel -> Int32 in
+      var best = 0
+      for label in 1..<classes
+      where values[voxel * classes + label] > values[voxel * classes + best] {
+        best = label
+      }
+      return Int32(best)
+    }
+    return LabelMap(labels: labels, geometry: geometry)
+  }
+}

@@ -1,0 +1,246 @@
+import Foundation
+public import Imaging
+public import Inference
+import Randomness
+public import TensorCore
+
+/// The cases of an nnU-Net raw folder, prepared as its plan says and kept in memory.
+public struct SegmentationDataset: Sendable {
+  /// One prepared case.
+  public struct Case: Sendable {
+    /// Its name.
+    public let name: String
+    /// `[1, slices, rows, columns, channels]`.
+    let image: Tensor
+    /// The label of each voxel, the background 0.
+    let labels: [UInt8]
+    /// Slices, rows, columns.
+    let size: [Int]
+    /// Some voxels of each structure.
+    let places: [[Int32]]
+  }
+
+  /// How images are seen.
+  public let plan: SegmentationPlan
+  /// What is learnt from.
+  public let train: [Case]
+  /// By which a checkpoint is chosen.
+  public let validation: [Case]
+
+  private static let splitStream: UInt64 = 1
+  private static let sampleStream: UInt64 = 2
+  private static let mostPlaces = 4000
+  /// The part of a batch whose patches lie around a structure.
+  private static let foregroundShare = 1.0 / 3
+
+  /// Reads a folder, takes its fingerprint, plans, and prepares all cases.
+  ///
+  /// - Parameters:
+  ///   - folder: With labels.
+  ///   - section: Who is held back, and how much memory may be taken.
+  ///   - planner: Makes the plan.
+  ///   - progress: Told what is being done.
+  /// - Throws: ``TrainingError``, or what reading images throws.
+  public init(
+    _ folder: NNUNetFolder, _ section: TrainingConfiguration.DataSection,
+    planner: SegmentationPlanner, progress: (String) -> Void = { _ in }
+  ) throws {
+    guard folder.cases.count >= 2 else {
+      throw TrainingError.invalidSplit(
+        file: folder.path, reason: "it has \(folder.cases.count) case with labels; at least 2")
+    }
+    let allowed = Set(folder.labels.map(\.value))
+    func read(_ item: NNUNetFolder.Case) throws -> (volumes: [Volume], labels: LabelMap) {
+      let (volumes, first) = try SegmentationPreprocessor.read(
+        item.images, channels: folder.channels.count)
+      guard let path = item.labels else {
+        preconditionFailure("segmentation dataset: \(item.name) has no labels")
+      }
+      let truth = try ScanFile.read(path).volume.volume(at: 0)
+      try truth.requireGrid(
+        of: first.volume.volume(at: 0), file: path, referenceFile: item.images[0])
+      return (volumes, try LabelMap(truth, file: path, allowed: allowed))
+    }
+    var collector = DatasetFingerprint.Collector(channels: folder.channels.count)
+    for (index, item) in folder.cases.enumerated() {
+      progress("fingerprint \(index + 1)/\(folder.cases.count)")
+      let (volumes, labels) = try read(item)
+      collector.add(volumes, labels)
+    }
+    let plan = planner.plan(
+      collector.fingerprint(), channels: folder.channels, labels: folder.labels)
+    self.plan = plan
+    let preprocessor = SegmentationPreprocessor(plan)
+    var bytes = 0
+    var cases: [Case] = []
+    for (index, item) in folder.cases.enumerated() {
+      progress("preparing \(index + 1)/\(folder.cases.count)")
+      let (volumes, map) = try read(item)
+      let image = preprocessor.image(volumes)
+      bytes += image.count * 5
+      guard bytes <= section.cacheMegabytes << 20 else {
+        throw TrainingError.invalidValue(
+          key: "data.cache_megabytes",
+          reason: "is \(section.cacheMegabytes), but the prepared cases need more; nothing is "
+            + "read again")
+      }
+      let labels = preprocessor.labels(map)
+      cases.append(
+        Case(
+          name: item.name, image: image, labels: labels,
+          size: Array(image.shape.dimensions[1...3]),
+          places: Self.places(labels, classes: folder.labels.count)))
+    }
+    var generator = SeededGenerator(seed: section.splitSeed, stream: Self.splitStream)
+    let order = generator.permutation(cases.count)
+    let held = min(
+      cases.count - 1, max(1, Int((section.validationShare * Double(cases.count)).rounded())))
+    validation = order.prefix(held).sorted().map { cases[$0] }
+    train = order.dropFirst(held).sorted().map { cases[$0] }
+  }
+
+  private static func places(_ labels: [UInt8], classes: Int) -> [[Int32]] {
+    var counts = [Int](repeating: 0, count: classes + 1)
+    for label in labels { counts[Int(label)] += 1 }
+    var result = [[Int32]](repeating: [], count: classes)
+    var seen = [Int](repeating: 0, count: classes + 1)
+    for (voxel, label) in labels.enumerated() where label > 0 {
+      let step = max(1, counts[Int(label)] / mostPlaces)
+      if seen[Int(label)] % step == 0 { result[Int(label) - 1].append(Int32(voxel)) }
+      seen[Int(label)] += 1
+    }
+    return result
+  }
+
+  /// Whether all cases have the size of the patch, so that a patch is always at the same place.
+  public var isOfOneSize: Bool {
+    (train + validation).allSatisfy { item in
+      plan.axes == 2
+        ? Array(item.size.dropFirst()) == plan.patch : item.size == plan.patch
+    }
+  }
+
+  /// Patches to learn from.
+  ///
+  /// A third of them, at least one, lies around a voxel of a structure that is drawn among those of its
+  /// case; the others anywhere. Patches may be flipped along each axis; contrast and noise vary.
+  ///
+  /// - Parameters:
+  ///   - step: Decides, with the seed, what is drawn.
+  ///   - count: Samples.
+  ///   - seed: That of the run.
+  ///   - flips: Whether patches are flipped.
+  /// - Returns: `[count, patch…, channels]` and one-hot `[count, patch…, classes]`.
+  public func batch(
+    step: Int, count: Int, seed: UInt64, flips: Bool
+  ) -> (images: Tensor, labels: Tensor) {
+    let (patch, channels) = (plan.patchVolume, plan.channels.count)
+    let voxels = patch.reduce(1, *)
+    let classes = plan.labels.count + 1
+    let guided = max(1, Int((Self.foregroundShare * Double(count)).rounded()))
+    var images = [Float](repeating: 0, count: count * voxels * channels)
+    var targets = [Float](repeating: 0, count: count * voxels * classes)
+    for index in 0..<count {
+      var generator = SeededGenerator(
+        seed: seed, stream: Self.sampleStream, UInt64(step), UInt64(index))
+      let item = train[generator.nextInt(below: train.count)]
+      let start = self.start(
+        in: item, patch, isGuided: index >= count - guided, using: &generator)
+      var isFlipped = [false, false, false]
+      for axis in (plan.axes == 3 ? 0 : 1)..<3 {
+        let draw = generator.nextUniform() < 0.5
+        isFlipped[axis] = flips && draw
+      }
+      let gain = 0.8 + 0.4 * generator.nextUniform()
+      let shift = 0.2 * (generator.nextUniform() - 0.5)
+      let noise = generator.nextUniform() < 0.3 ? 0.15 * generator.nextUniform() : 0
+      item.image.withValues { source in
+        var voxel = index * voxels
+        for z in 0..<patch[0] {
+          let sz = start[0] + (isFlipped[0] ? patch[0] - 1 - z : z)
+          for y in 0..<patch[1] {
+            let sy = start[1] + (isFlipped[1] ? patch[1] - 1 - y : y)
+            for x in 0..<patch[2] {
+              let sx = start[2] + (isFlipped[2] ? patch[2] - 1 - x : x)
+              let isInside =
+                (0..<item.size[0]).contains(sz) && (0..<item.size[1]).contains(sy)
+                && (0..<item.size[2]).contains(sx)
+              if isInside {
+                let from = (sz * item.size[1] + sy) * item.size[2] + sx
+                for channel in 0..<channels {
+                  var value = source[from * channels + channel] * gain + shift
+                  if noise > 0 { value += noise * generator.nextNormal() }
+                  images[voxel * channels + channel] = value
+                }
+                targets[voxel * classes + Int(item.labels[from])] = 1
+              } else {
+                targets[voxel * classes] = 1
+              }
+              voxel += 1
+            }
+          }
+        }
+      }
+    }
+    let shape = [count] + plan.patch
+    return (Tensor(Shape(shape + [channels]), images), Tensor(Shape(shape + [classes]), targets))
+  }
+
+  /// Where a patch begins; before 0 where the image is smaller.
+  private func start(
+    in item: Case, _ patch: [Int], isGuided: Bool, using generator: inout SeededGenerator
+  ) -> [Int] {
+    let present = item.places.indices.filter { !item.places[$0].isEmpty }
+    var centre: [Int]?
+    if isGuided, !present.isEmpty {
+      let places = item.places[present[generator.nextInt(below: present.count)]]
+      let voxel = Int(places[generator.nextInt(below: places.count)])
+      centre = [
+        voxel / (item.size[1] * item.size[2]), voxel / item.size[2] % item.size[1],
+        voxel % item.size[2],
+      ]
+    }
+    return (0..<3).map { axis in
+      let room = item.size[axis] - patch[axis]
+      guard room > 0 else { return room / 2 }
+      guard let centre else { return generator.nextInt(below: room + 1) }
+      return min(max(centre[axis] - patch[axis] / 2, 0), room)
+    }
+  }
+
+  /// The Dice of each structure in prepared cases: the mean over those that have it or claim it.
+  ///
+  /// - Parameters:
+  ///   - most: The most validation cases that are looked at.
+  ///   - segmenter: With the network in evaluation mode.
+  /// - Returns: One value a structure; 1 where no case has it and none claims it.
+  /// - Throws: What segmenting throws.
+  public func validationDice(most: Int, _ segmenter: VolumeSegmenter) throws -> [Double] {
+    let classes = plan.labels.count
+    var sums = [Double](repeating: 0, count: classes)
+    var counts = sums
+    for item in validation.prefix(most) {
+      let probabilities = try segmenter.probabilities(item.image)
+      var (both, sizes) = (
+        [Int](repeating: 0, count: classes + 1), [Int](repeating: 0, count: classes + 1)
+      )
+      probabilities.withValues { values in
+        for (voxel, truth) in item.labels.enumerated() {
+          var best = 0
+          for label in 1...classes
+          where values[voxel * (classes + 1) + label] > values[voxel * (classes + 1) + best] {
+            best = label
+          }
+          sizes[best] += 1
+          sizes[Int(truth)] += 1
+          if best == Int(truth) { both[best] += 1 }
+        }
+      }
+      for label in 1...classes where sizes[label] > 0 {
+        sums[label - 1] += 2 * Double(both[label]) / Double(sizes[label])
+        counts[label - 1] += 1
+      }
+    }
+    return zip(sums, counts).map { $1 > 0 ? $0 / $1 : 1 }
+  }
+}

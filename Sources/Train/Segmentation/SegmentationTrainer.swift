@@ -1,0 +1,347 @@
+import Foundation
+import Imaging
+public import Inference
+public import Layers
+public import Models
+import Randomness
+import TensorCore
+
+/// Trains a U-Net with deep supervision on an nnU-Net raw folder, configured by the folder's fingerprint.
+///
+/// Cross-entropy plus Dice on the output and, with halving weights, on those of coarser levels; a third
+/// of the patches lie around structures. The best checkpoint is the one with the highest mean Dice of
+/// all structures on cases held back. What a step draws depends on the seed and the step alone, so that
+/// an interrupted run goes on to the bit.
+///
+/// Source: Isensee et al., *nnU-Net*, Nature Methods 18, 2021, in its spirit.
+public final class SegmentationTrainer {
+  /// The name of this way of training in configurations, `model.arch`.
+  public static let architecture = "unet-segmentation"
+
+  /// The configuration for a folder without a file: what the keys are if nobody sets them.
+  ///
+  /// - Parameter folder: An nnU-Net raw folder.
+  /// - Returns: With the batch of the folder's plan.
+  public static func defaults(for folder: String) -> TrainingConfiguration {
+    var configuration = TrainingConfiguration()
+    configuration.model.arch = architecture
+    configuration.model.preset = "auto"
+    configuration.model.name = "segmentation"
+    configuration.data.split = folder
+    configuration.optim.learningRate = 2e-3
+    configuration.optim.weightDecay = 3e-5
+    configuration.optim.name = "adamw"
+    configuration.schedule.warmup = 20
+    configuration.train.iterations = 2000
+    configuration.train.batch = 0
+    configuration.train.validateEvery = 200
+    configuration.train.logEvery = 20
+    return configuration
+  }
+
+  /// Scores of a validation.
+  public struct Scores: Sendable, Equatable, Codable {
+    /// After so many steps.
+    public let step: Int
+    /// The Dice of each structure, by number.
+    public let dice: [Double]
+
+    /// The mean over structures.
+    public var mean: Double { dice.reduce(0, +) / Double(max(1, dice.count)) }
+  }
+
+  private struct StepRecord: Encodable {
+    let step: Int
+    let loss: Double
+    let learningRate: Double
+    let gradientNorm: Double
+    let seconds: Double
+  }
+
+  private struct ValidationRecord: Encodable {
+    let step: Int
+    let dice: [String: Double]
+    let validationDice: Double
+    let isBest: Bool
+  }
+
+  let configuration: TrainingConfiguration
+  let runFolder: RunFolder
+  let network: UNet
+  private let dataset: SegmentationDataset
+  private let optimizer: any Optimizer
+  private let schedule: LearningRateSchedule
+  private let start = Date()
+  private var secondsBefore = 0.0
+
+  /// How images are seen.
+  public var plan: SegmentationPlan { dataset.plan }
+  /// Steps done.
+  public private(set) var step = 0
+  /// The best validation so far.
+  public private(set) var best: Scores?
+  /// Samples of a step: the configuration's, or what the plan suggests.
+  public var batch: Int { configuration.train.batch > 0 ? configuration.train.batch : plan.batch }
+  /// Names of the cases held back.
+  public var validationNames: [String] { dataset.validation.map(\.name) }
+  /// How many convolutions of each kind the network has.
+  public var convolutions: [ConvolutionKind: Int] { network.convolutionCounts }
+
+  private static let weightStream: UInt64 = 0
+  private static let format = "restore-segmentation-training-1"
+
+  /// Reads the folder, plans, and makes the run folder, or continues the run in it.
+  ///
+  /// - Parameters:
+  ///   - configuration: Its `data.split` is the folder. `model.preset` is `auto`, `2d` or `3d`.
+  ///   - folder: The run folder.
+  ///   - resume: Whether to continue a run that is there; without it there must be none.
+  ///   - progress: Told what is being done.
+  /// - Throws: ``TrainingError``, `ModelError`, or what reading images throws.
+  public init(
+    _ configuration: TrainingConfiguration, folder: String, resume: Bool = false,
+    progress: (String) -> Void = { _ in }
+  ) throws {
+    guard let axes = SegmentationPlanner.Axes(rawValue: configuration.model.preset) else {
+      throw TrainingError.invalidValue(
+        key: "model.preset", reason: "`\(configuration.model.preset)` is not auto, 2d or 3d")
+    }
+    self.configuration = configuration
+    runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
+    dataset = try SegmentationDataset(
+      NNUNetFolder(path: configuration.data.split), configuration.data,
+      planner: SegmentationPlanner(axes: axes), progress: progress)
+    var choice = ConvolutionChoice()
+    if case .choice(let chosen) = configuration.model.convolution { choice = chosen }
+    let network = Self.network(for: dataset.plan, choice)
+    try network.validate()
+    if let bound = network.convolution.boundSize {
+      guard dataset.plan.patch == [bound.height, bound.width], dataset.isOfOneSize,
+        !configuration.data.flips
+      else {
+        throw TrainingError.invalidValue(
+          key: "model.convolution",
+          reason: "is bound to places of images of \(bound.height)x\(bound.width): all images must "
+            + "have the size of the patch, \(dataset.plan.patch), and data.flips be false")
+      }
+    }
+    var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
+    self.network = try UNet(network, using: &generator)
+    if self.network.convolutionCounts[.fdconv] != nil,
+      (configuration.train.batch > 0 ? configuration.train.batch : dataset.plan.batch) < 2
+    {
+      throw TrainingError.invalidValue(
+        key: "train.batch", reason: "is 1, but the batch norm of fdconv layers needs 2")
+    }
+    if !configuration.model.initialWeights.isEmpty {
+      try self.network.load(Safetensors(contentsOf: configuration.model.initialWeights))
+    }
+    optimizer = configuration.optim.makeOptimizer(for: self.network.parameters)
+    schedule = LearningRateSchedule(configuration)
+    if resume, FileManager.default.fileExists(atPath: runFolder.state) { try restore() }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    try runFolder.write(try encoder.encode(dataset.plan), to: folder + "/plan.json")
+  }
+
+  /// The network for a plan: 16 channels on the first level, twice as many on each further one up to 128.
+  public static func network(
+    for plan: SegmentationPlan, _ choice: ConvolutionChoice
+  ) -> UNetConfiguration {
+    var network = UNetConfiguration()
+    network.inChannels = plan.channels.count
+    network.outChannels = plan.labels.count + 1
+    network.channels = (0...plan.pooling.count).map { min(128, 16 << $0) }
+    network.axes = plan.axes
+    network.isResidual = false
+    network.hasDeepSupervision = true
+    network.pooling = plan.pooling.joined().allSatisfy { $0 == 2 } ? [] : plan.pooling
+    network.convolution = choice
+    return network
+  }
+
+  private func restore() throws {
+    let file = try Safetensors(contentsOf: runFolder.state)
+    guard file.metadata["format"] == Self.format,
+      let step = file.metadata["step"].flatMap(Int.init),
+      let seconds = file.metadata["seconds"].flatMap(Double.init)
+    else {
+      throw TrainingError.cannotResume(
+        folder: runFolder.path, reason: "its state file is not one of such a run")
+    }
+    try network.load(file, prefix: "model.")
+    let unfit = optimizer.restore(steps: step) { file.tensor(named: $0) }
+    guard unfit.isEmpty else {
+      throw TrainingError.cannotResume(
+        folder: runFolder.path, reason: "its state lacks \(unfit.joined(separator: ", "))")
+    }
+    if let text = file.metadata["best"] {
+      best = try JSONDecoder().decode(Scores.self, from: Data(text.utf8))
+    }
+    (self.step, secondsBefore) = (step, seconds)
+  }
+
+  // MARK: - The loop
+
+  /// Runs until all steps are done or a stop is asked for.
+  ///
+  /// - Parameters:
+  ///   - shouldStop: Asked after each step; the state is then written.
+  ///   - report: Told the step and the mean loss since the last report.
+  /// - Returns: Whether all steps are done.
+  /// - Throws: ``TrainingError/notFinite(step:what:)``, or what writing files throws.
+  public func run(
+    shouldStop: () -> Bool, report: (_ step: Int, _ loss: Double) -> Void
+  ) throws -> Bool {
+    network.setTraining(true)
+    network.setRequiresGradient(true)
+    var (sum, count) = (0.0, 0)
+    var lastCheckpoint = Date()
+    let steps = configuration.train.iterations
+    while step < steps {
+      let rate = schedule.rate(at: step)
+      let (loss, norm) = try learn(rate)
+      step += 1
+      (sum, count) = (sum + loss, count + 1)
+      let isLast = step == steps
+      if step.isMultiple(of: configuration.train.logEvery) || isLast {
+        try runFolder.append(
+          StepRecord(
+            step: step, loss: sum / Double(count), learningRate: rate, gradientNorm: norm,
+            seconds: seconds))
+        report(step, sum / Double(count))
+        (sum, count) = (0, 0)
+      }
+      if step.isMultiple(of: configuration.train.validateEvery) || isLast { try validate() }
+      let isDue =
+        step.isMultiple(of: configuration.checkpoint.everySteps)
+        || -lastCheckpoint.timeIntervalSinceNow >= configuration.checkpoint.everyMinutes * 60
+      let stops = shouldStop()
+      if isDue || isLast || stops {
+        try writeState()
+        lastCheckpoint = Date()
+      }
+      if stops && !isLast { return false }
+    }
+    return true
+  }
+
+  private var seconds: Double { secondsBefore - start.timeIntervalSinceNow }
+
+  private func learn(_ rate: Double) throws -> (loss: Double, norm: Double) {
+    network.restartDropout(seed: configuration.seed, step: step)
+    return try Engine.shared.perform { () throws in
+      let (images, labels) = dataset.batch(
+        step: step, count: batch, seed: configuration.seed,
+        flips: configuration.data.flips)
+      let outputs = network.outputs(images)
+      // Half the weight on each coarser level, all weights together 1.
+      let weights = outputs.indices.map { pow(0.5, Double($0)) }
+      let total = weights.reduce(0, +)
+      var loss: Tensor?
+      for (output, weight) in zip(outputs, weights) {
+        let sizes = Array(output.shape.dimensions.dropFirst().dropLast())
+        let target = labels.resized(to: sizes, mode: .nearest)
+        let term = output.segmentationLoss(target: target).scaled(by: Float(weight / total))
+        loss = loss.map { $0 + term } ?? term
+      }
+      guard let loss else { preconditionFailure("segmentation training: no output") }
+      guard loss.scalar.isFinite else { throw TrainingError.notFinite(step: step, what: "loss") }
+      let norm = optimizer.step(loss.gradients(), learningRate: rate)
+      guard norm.isFinite else { throw TrainingError.notFinite(step: step, what: "gradient") }
+      return (Double(loss.scalar), norm)
+    }
+  }
+
+  private func validate() throws {
+    network.setTraining(false)
+    network.setRequiresGradient(false)
+    defer {
+      network.setTraining(true)
+      network.setRequiresGradient(true)
+    }
+    let segmenter = try VolumeSegmenter(network, plan: plan, overlap: 0.25)
+    let dice = try dataset.validationDice(
+      most: configuration.train.validationSlices, segmenter)
+    let scores = Scores(step: step, dice: dice)
+    let isBest = best.map { scores.mean > $0.mean } ?? true
+    if isBest {
+      best = scores
+      try writeWeights(to: runFolder.best)
+    }
+    try runFolder.append(
+      ValidationRecord(
+        step: step,
+        dice: Dictionary(uniqueKeysWithValues: zip(plan.labels.map(\.name), dice)),
+        validationDice: scores.mean, isBest: isBest))
+    try runFolder.drawProgress()
+  }
+
+  // MARK: - Files
+
+  private func writeWeights(to path: String) throws {
+    var writer = SafetensorsWriter(metadata: ["step": "\(step)"])
+    writer.add(stateOf: network)
+    try runFolder.write(writer.encoded(), to: path)
+  }
+
+  private func writeState() throws {
+    try writeWeights(to: runFolder.latest)
+    var metadata = ["format": Self.format, "step": "\(step)", "seconds": "\(seconds)"]
+    if let best {
+      metadata["best"] = String(decoding: try JSONEncoder().encode(best), as: UTF8.self)
+    }
+    var writer = SafetensorsWriter(metadata: metadata)
+    writer.add(stateOf: network, prefix: "model.")
+    for (name, tensor) in optimizer.state { writer.add(tensor, named: name) }
+    try runFolder.write(writer.encoded(), to: runFolder.state)
+  }
+
+  /// Writes the best checkpoint as a model bundle with its plan, `RUN/bundle`.
+  ///
+  /// - Returns: The bundle's folder.
+  /// - Throws: What reading the checkpoint and writing the files throws.
+  public func exportBundle() throws -> String {
+    let folder = runFolder.path + "/bundle"
+    let source =
+      FileManager.default.fileExists(atPath: runFolder.best) ? runFolder.best : runFolder.latest
+    let stored = try Safetensors(contentsOf: source)
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    var writer = SafetensorsWriter()
+    for entry in network.state {
+      if case .derived = entry.content { continue }
+      if let tensor = stored.tensor(named: entry.name) { writer.add(tensor, named: entry.name) }
+    }
+    try runFolder.write(writer.encoded(), to: folder + "/weights.safetensors")
+    var metrics: [String: Double] = [:]
+    if let best {
+      for (label, dice) in zip(plan.labels, best.dice) {
+        metrics["validation_dice_\(label.name)"] = dice
+      }
+    }
+    var channels = ModelCard.DataFormat(modality: plan.channels[0].name, channel: "")
+    channels.numChannels = plan.channels.count
+    channels.channelDef = Dictionary(
+      uniqueKeysWithValues: plan.channels.enumerated().map { ("\($0)", $1.name) })
+    var classes = ModelCard.DataFormat(modality: plan.channels[0].name, channel: "background")
+    (classes.format, classes.numChannels) = ("segmentation", plan.labels.count + 1)
+    for label in plan.labels { classes.channelDef["\(label.value)"] = label.name }
+    var card = ModelCard(
+      name: configuration.model.name, version: "1.0.0", task: .segment,
+      network: ModelDescription(network), format: channels, normalization: .zScore(),
+      sizeMultiple: network.sizeMultiple,
+      trainingData: "\(dataset.train.count) cases of the folder "
+        + "\(URL(fileURLWithPath: configuration.data.split).lastPathComponent), from random weights.",
+      intendedUse: "Research on " + plan.labels.map(\.name).joined(separator: ", ")
+        + " in images like those of the training.",
+      limitations: "Not for diagnosis or treatment. Not tested on images unlike the training data.",
+      metrics: metrics,
+      weightsSHA256: try SHA256.hexadecimal(ofFile: folder + "/weights.safetensors"),
+      references: ["Isensee et al., nnU-Net, Nature Methods 18, 2021 (how plans are made)."],
+      license: "Apache-2.0")
+    card.outputs = ["pred": classes]
+    card.plan = plan
+    try runFolder.write(card.json(), to: folder + "/model.json")
+    return folder
+  }
+}
