@@ -19,7 +19,16 @@ struct SegmentationOptions: ParsableArguments {
   @Option(name: .long, help: "Volumes in ml between classes of lesion size.")
   var lesionSizes: NumberList = NumberList(numbers: [0.1, 1, 10])
 
+  @Option(name: .long, help: "Write a page with best, median and worst case of each label.")
+  var html: String?
+
+  @Option(
+    name: .long,
+    help: "Folder of the images under the outlines of --html: NAME, or NAME_0000 (nnU-Net).")
+  var images: String?
+
   func validate() throws {
+    if images != nil, html == nil { throw ValidationError("--images belongs to --html") }
     if let nsdTolerance, !(nsdTolerance >= 0 && nsdTolerance.isFinite) {
       throw ValidationError("--nsd-tolerance \(nsdTolerance): a number from 0 on is needed")
     }

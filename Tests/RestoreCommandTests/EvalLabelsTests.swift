@@ -55,6 +55,69 @@ struct EvalLabelsTests {
     #expect(lines.count == 7 && lines[0].hasPrefix("case,label,dice,iou,precision,recall"))
   }
 
+  @Test("a page shows best, median and worst of each structure, in one file")
+  func page() throws {
+    let space = try Workspace()
+    for folder in ["pred", "ref", "images"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+    }
+    // Squares that are found worse and worse; d is empty in both.
+    for (index, name) in ["a", "b", "c", "d"].enumerated() {
+      var volume = space.volume(x: 20, y: 16, z: 3)
+      try space.image(index == 1 ? "images/b_0000.nii" : "images/\(name).nii", volume)
+      func square(_ columns: Range<Int>, _ label: Float) -> [Float] {
+        (0..<960).map { voxel in
+          let (x, y, z) = (voxel % 20, voxel / 20 % 16, voxel / 320)
+          guard index < 3, z == 1, (4..<12).contains(y) else { return 0 }
+          return columns.contains(x) ? label : x == 18 ? 2 : 0
+        }
+      }
+      volume.voxels = square(4..<12, 1)
+      try space.image("ref/\(name).nii", volume)
+      volume.voxels = square(4 + index..<12, 1)
+      try space.image("pred/\(name).nii", volume)
+    }
+    let arguments = [
+      "eval", "--pred", "pred", "--reference", "ref", "--labels", "1,2", "--html", "page.html",
+      "--images", "images",
+    ]
+    let outcome = try space.start(arguments + ["--json", "f.json"]).finish()
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let page = String(decoding: try space.data("page.html"), as: UTF8.self)
+    // Two labels and their union, three pictures each.
+    #expect(page.components(separatedBy: "data:image/png;base64,").count == 1 + 9)
+    for label in ["1", "2", "union"] {
+      #expect(page.contains("Structure \(label): best, median and worst"))
+    }
+    func text(_ from: String) -> Substring {
+      guard let start = page.range(of: from) else { return "" }
+      return page[start.upperBound...].prefix(60_000)
+    }
+    let first = text("Structure 1: best")
+    let order = ["<b>best</b>: d", "<b>median</b>: b", "<b>worst</b>: c"].map {
+      first.range(of: $0)?.lowerBound
+    }
+    #expect(order.allSatisfy { $0 != nil }, "\(order)")
+    #expect(first.contains("axial slice 2 of 3") && first.contains("left edge R"))
+    #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"))
+    #expect(!page.contains("no image of this name"))
+    #expect(page.utf8.count < 5_000_000 && page.contains("hd95"))
+    #expect(try space.start(arguments).finish().status == 73)
+    // The same page from the JSON file, and without images.
+    let report = try space.restore("report", "f.json", "-o", "report.html", "--inputs", "images")
+    #expect(report.status == 0, "\(report.errors)")
+    let again = String(decoding: try space.data("report.html"), as: UTF8.self)
+    #expect(again.components(separatedBy: "data:image/png;base64,").count == 1 + 9)
+    let plain = try space.restore("report", "f.json", "-o", "plain.html")
+    #expect(plain.status == 0)
+    #expect(
+      String(decoding: try space.data("plain.html"), as: UTF8.self).contains("no image given"))
+    let lone = try space.start(["eval", "--pred", "pred", "--ref", "ref", "--html", "x.html"])
+      .finish()
+    #expect(lone.status == 64)
+  }
+
   @Test("the protocols of the papers are named in the table")
   func protocols() throws {
     let space = try folders()

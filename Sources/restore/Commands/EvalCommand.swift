@@ -107,6 +107,9 @@ struct EvalCommand: ParsableCommand {
     if let dataRange, !(dataRange > 0 && dataRange.isFinite) {
       throw ValidationError("--data-range \(dataRange): a number above 0 is needed")
     }
+    if !comparesLabels, segmentation.html != nil {
+      throw ValidationError("--html belongs to --labels; `restore report` is for images")
+    }
     if comparesLabels {
       if protocolName == .restoreRWKV {
         throw ValidationError("--protocol restore-rwkv is for images, --labels for label maps")
@@ -171,7 +174,7 @@ struct EvalCommand: ParsableCommand {
     adding add: (inout Report, EvaluationPair) throws -> Void
   ) throws {
     var report = report
-    let files = [json, csv, slicesCSV].compactMap(\.self).filter { $0 != "-" }
+    let files = [json, csv, slicesCSV, segmentation.html].compactMap(\.self).filter { $0 != "-" }
     let inputs = pairs.flatMap { [$0.prediction, $0.reference].compactMap(\.self) }
     for file in files {
       try AtomicFile.checkOutput(path: file, overwrite: overwrite, inputs: inputs)
@@ -197,10 +200,28 @@ struct EvalCommand: ParsableCommand {
       try AtomicFile.write(
         Array(report.sliceCSV.utf8), to: slicesCSV, overwrite: overwrite, inputs: inputs)
     }
+    if let page = segmentation.html {
+      try writePage(about: report, to: page, inputs: inputs)
+    }
     if isJSON { Console.shared.result(report) } else { Console.shared.result(report.lines) }
     if let first = report.failures.first {
       throw ExitCode(report.isEmpty ? first.code : ExitStatus.partial)
     }
+  }
+
+  /// Writes the page about label maps.
+  private func writePage(
+    about report: some EvaluationDocument, to path: String, inputs: [String]
+  ) throws {
+    guard let file = SegmentationFile(try report.reportJSON()) else {
+      preconditionFailure("eval: its own JSON is not that of label maps")
+    }
+    var page = SegmentationPage(
+      title: "Segmentation of \(ImageFormat.stem(of: pred))", files: [file],
+      images: segmentation.images)
+    let html = page.html()
+    page.warnings.forEach(Console.shared.warning)
+    try AtomicFile.write(Array(html.utf8), to: path, overwrite: overwrite, inputs: inputs)
   }
 
   /// The definitions in words, for every table.

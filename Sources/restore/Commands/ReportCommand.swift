@@ -18,7 +18,9 @@ struct ReportCommand: ParsableCommand {
   @Option(name: .shortAndLong, help: "The HTML file.")
   var output: String
 
-  @Option(name: .long, help: "Folder of the degraded images, named like the predictions.")
+  @Option(
+    name: .long,
+    help: "Folder of the degraded images, named like the predictions; of label maps, the images.")
   var inputs: String?
 
   @Option(name: .long, help: "Title of the page.")
@@ -55,12 +57,35 @@ struct ReportCommand: ParsableCommand {
       }
     }
     try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: files)
-    for file in files { evaluations.append(try EvaluationFile.read(file)) }
-    var page = ReportPage(title: title, evaluations: evaluations, runs: runs, inputs: inputs)
-    let html = page.html()
-    page.warnings.forEach(Console.shared.warning)
+    var segmentations: [SegmentationFile] = []
+    for path in files {
+      if let data = FileManager.default.contents(atPath: path), var file = SegmentationFile(data) {
+        let url = URL(fileURLWithPath: path)
+        file.label = url.deletingPathExtension().lastPathComponent
+        file.folder = url.deletingLastPathComponent().path
+        segmentations.append(file)
+      } else {
+        evaluations.append(try EvaluationFile.read(path))
+      }
+    }
+    let html = self.html(evaluations, segmentations, runs)
     try AtomicFile.write(
       Array(html.utf8), to: output, overwrite: overwrite, inputs: files)
     SimulationOptions.show([output], isJSON: common.json)
+  }
+
+  /// The page about images, about label maps, or about both, one after the other.
+  private func html(
+    _ evaluations: [EvaluationFile], _ segmentations: [SegmentationFile],
+    _ runs: [(label: String, log: RunLog)]
+  ) -> String {
+    var labels = SegmentationPage(title: title, files: segmentations, images: inputs)
+    defer { labels.warnings.forEach(Console.shared.warning) }
+    if evaluations.isEmpty, runs.isEmpty { return labels.html() }
+    var page = ReportPage(title: title, evaluations: evaluations, runs: runs, inputs: inputs)
+    let html = page.html()
+    page.warnings.forEach(Console.shared.warning)
+    guard !segmentations.isEmpty else { return html }
+    return html.replacingOccurrences(of: "</body>", with: labels.body() + "</body>")
   }
 }

@@ -179,6 +179,7 @@ enum HTML {
     table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #bbb;padding:.25em .6em;text-align:left}
     th{background:#eee}img{max-width:100%;image-rendering:pixelated;background:#000}
     svg{width:560px;max-width:100%;margin:.5em 1em .5em 0}.t{font:bold 13px sans-serif}.s{font:11px sans-serif}
+    .f{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0 0 1em}figcaption{max-width:350px}
     .w{border-left:5px solid #b00;padding:.3em .8em;background:#fff4f0}pre{background:#f4f4f4;padding:.8em;overflow:auto}
     </style></head><body>
     <h1>\(escaped(title))</h1>
