@@ -38,6 +38,9 @@ public final class Dropout: Module {
     self.isTraining.store(isTraining, ordering: .releasing)
   }
 
+  /// Starts the masks anew from a generator.
+  func restart(with generator: SeededGenerator) { self.generator.withLock { $0 = generator } }
+
   /// Masks elements of a tensor of any shape.
   public func callAsFunction(_ x: Tensor) -> Tensor {
     guard probability > 0, isTraining.load(ordering: .acquiring) else { return x }
@@ -52,5 +55,27 @@ public final class Dropout: Module {
       }
     }
     return x * mask
+  }
+}
+
+extension Module {
+  /// Lets the masks of all dropout layers follow from a seed and a step alone, so that a run that was
+  /// interrupted goes on to the bit.
+  ///
+  /// - Parameters:
+  ///   - seed: That of the run.
+  ///   - step: The step whose forward pass comes next.
+  public func restartDropout(seed: UInt64, step: Int) {
+    var number: UInt64 = 0
+    restartDropout(seed, UInt64(step), &number)
+  }
+
+  private func restartDropout(_ seed: UInt64, _ step: UInt64, _ number: inout UInt64) {
+    if let dropout = self as? Dropout {
+      // The stream's name keeps these masks apart from other draws of the run.
+      dropout.restart(with: SeededGenerator(seed: seed, stream: 0x6472_6f70, step, number))
+      number += 1
+    }
+    for case .module(_, let part) in members { part.restartDropout(seed, step, &number) }
   }
 }

@@ -83,6 +83,40 @@ struct TVConvNetTests {
     #expect((losses.last ?? 9) < 0.8 * (losses.first ?? 0))
   }
 
+  @Test("without its generators the network computes the same", arguments: [1, 2])
+  func frozen(expansion: Int) throws {
+    var configuration = try Self.tiny(.translationVariant).configuration
+    configuration.expansion = expansion
+    configuration.interLayers = 1
+    var generator = SeededGenerator(seed: 4)
+    let model = try TVConvNet(configuration, using: &generator)
+    // Running statistics and affinity maps that are not those of the start.
+    model.setTraining(true)
+    for seed in UInt64(0)..<3 { _ = model(Tensor.random([2, 32, 32, 3], seed: seed)) }
+    for (name, parameter) in model.parameters where name.hasSuffix("posi_map") {
+      parameter.update { for index in $0.indices { $0[index] += Float(index % 7) / 5 } }
+    }
+    model.setTraining(false)
+    model.setRequiresGradient(false)
+    let frozen = try model.frozen()
+    #expect(frozen.configuration.isFrozen)
+    #expect(!frozen.state.contains { $0.name.contains("weight_layers") })
+    #expect(frozen.parameterCount(.trained) < model.parameterCount(.trained))
+    let x = Tensor.random([2, 32, 32, 3], seed: 9)
+    #expect(Mismatch(frozen(x), model(x), relative: 1e-4) == nil)
+    #expect(frozen.convolutionCounts[.tvconv] == 3)
+    // Nothing is left to freeze, and other heads have nothing.
+    #expect(try frozen.frozen() === frozen)
+    let depthwise = try Self.tiny(.depthwise)
+    #expect(try depthwise.frozen() === depthwise)
+    configuration.branch = .depthwise
+    configuration.isFrozen = true
+    #expect(throws: ModelError.self) { try configuration.validate() }
+    let text = try JSONEncoder().encode(frozen.configuration)
+    #expect(
+      try JSONDecoder().decode(TVConvNetConfiguration.self, from: text) == frozen.configuration)
+  }
+
   @Test("the network says to which size it is bound")
   func bound() throws {
     let size = try #require(try Self.tiny(.depthwise).boundSize)

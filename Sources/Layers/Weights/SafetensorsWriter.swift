@@ -9,6 +9,7 @@ public import TensorCore
 public struct SafetensorsWriter {
   private enum Values {
     case floats(Tensor)
+    case halves(Tensor)
     case integers([Int64])
   }
   private struct Item {
@@ -35,6 +36,16 @@ public struct SafetensorsWriter {
   public mutating func add(_ tensor: Tensor, named name: String) {
     add(
       Item(name: name, shape: tensor.shape, values: .floats(tensor.detached()), type: .float32))
+  }
+
+  /// Adds a tensor as `F16`, each element rounded to the nearest number of half precision.
+  ///
+  /// - Parameters:
+  ///   - tensor: Its elements are read when the file is encoded.
+  ///   - name: Not used before.
+  public mutating func add(half tensor: Tensor, named name: String) {
+    add(
+      Item(name: name, shape: tensor.shape, values: .halves(tensor.detached()), type: .float16))
   }
 
   /// Adds integers as `I64`.
@@ -83,6 +94,7 @@ public struct SafetensorsWriter {
     for item in items {
       switch item.values {
       case .integers(let integers): try pass(integers.map(\.littleEndian), to: sink)
+      case .halves(let tensor): try pass(tensor.values.map { narrowed($0).littleEndian }, to: sink)
       case .floats(let tensor):
         #if _endian(little)
           try tensor.withValues { (values) throws(Failure) in
@@ -126,4 +138,21 @@ public struct SafetensorsWriter {
     text.append(contentsOf: repeatElement(UInt8(ascii: " "), count: -text.count & 7))
     return (0..<8).map { UInt8(truncatingIfNeeded: text.count >> (8 * $0)) } + text
   }
+}
+
+/// The half-precision bit pattern nearest to a number, ties to the even one; too large ones become
+/// infinite.
+func narrowed(_ value: Float) -> UInt16 {
+  let sign = UInt16(value.bitPattern >> 16 & 0x8000)
+  let magnitude = value.bitPattern & 0x7FFF_FFFF
+  if magnitude > 0x7F80_0000 { return sign | 0x7E00 }
+  // 65520, from where the nearest is beyond the largest.
+  if magnitude >= 0x477F_F000 { return sign | 0x7C00 }
+  // Below 2⁻¹⁴ halves are multiples of 2⁻²⁴.
+  if magnitude < 0x3880_0000 {
+    let multiple = (Float(bitPattern: magnitude) * 0x1p24).rounded(.toNearestOrEven)
+    return sign | UInt16(multiple)
+  }
+  let rounded = magnitude + 0x0FFF + (magnitude >> 13 & 1)
+  return sign | UInt16((rounded - 0x3800_0000) >> 13)
 }

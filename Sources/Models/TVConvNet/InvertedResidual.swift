@@ -6,6 +6,8 @@ package import TensorCore
 package enum DepthwiseKind: Sendable {
   /// A translation-variant convolution with a map of fixed size.
   case translationVariant(TVConvolutionSizes, eps: Float, hasBias: Bool = false)
+  /// The same with given kernels that have taken in the norm behind it.
+  case frozen(TVConvolutionSizes)
   /// A depthwise 3×3 convolution. If `padsInput`, the block's input is padded by the dilation before the
   /// first 1×1 convolution, so that the border is not zero where the depthwise convolution meets it.
   case depthwise(stride: Int, dilation: Int, padsInput: Bool)
@@ -15,13 +17,19 @@ package enum DepthwiseKind: Sendable {
 ///
 /// The input is added if the block keeps size and channels. State dictionary, with e = 1 if the block
 /// has a first 1×1 convolution and else 0: `conv.0.{0,1}` (convolution and norm, only if e = 1),
-/// `conv.e.{0,1}` (depthwise and norm), `conv.{e+1}` and `conv.{e+2}` (1×1 and norm).
+/// `conv.e.{0,1}` (depthwise and norm; of a frozen one `conv.e.0` alone), `conv.{e+1}` and `conv.{e+2}`
+/// (1×1 and norm).
 ///
 /// Source: Sandler et al., *MobileNetV2*, CVPR 2018; with translation-variant convolution Chen et al.,
 /// *TVConv*, CVPR 2022.
 package final class InvertedResidual: Module {
   private let expansion: NormedKernel?
-  private let depthwise: NormedKernel
+  private enum Depthwise {
+    case normed(NormedKernel)
+    case frozen(FrozenTVConvolution)
+  }
+
+  private let depthwise: Depthwise
   private let projection: NormedKernel
   private let inputPadding: Int
   private let addsInput: Bool
@@ -57,17 +65,27 @@ package final class InvertedResidual: Module {
       precondition(sizes.channels == hidden, "inverted residual: \(hidden) channels, \(sizes)")
       stride = sizes.stride
       inputPadding = 0
-      depthwise = NormedKernel(
-        TVConvolution(sizes, hasBias: hasBias, eps: eps, using: &generator), norm(hidden))
+      depthwise = .normed(
+        NormedKernel(
+          TVConvolution(sizes, hasBias: hasBias, eps: eps, using: &generator), norm(hidden)))
+    case .frozen(let sizes):
+      precondition(sizes.channels == hidden, "inverted residual: \(hidden) channels, \(sizes)")
+      stride = sizes.stride
+      inputPadding = 0
+      depthwise = .frozen(
+        FrozenTVConvolution(
+          weights: .zeros([hidden, sizes.kernel * sizes.kernel, sizes.height, sizes.width]),
+          bias: .zeros([hidden, sizes.height, sizes.width]), stride: sizes.stride))
     case .depthwise(let steps, let dilation, let padsInput):
       stride = steps
       inputPadding = padsInput ? dilation : 0
       let padding = padsInput ? 0 : dilation
-      depthwise = NormedKernel(
-        Convolution(
-          inChannels: hidden, outChannels: hidden, kernel: [3, 3], stride: [stride, stride],
-          padding: [padding, padding], dilation: [dilation, dilation], groups: hidden,
-          hasBias: false, using: &generator), norm(hidden))
+      depthwise = .normed(
+        NormedKernel(
+          Convolution(
+            inChannels: hidden, outChannels: hidden, kernel: [3, 3], stride: [stride, stride],
+            padding: [padding, padding], dilation: [dilation, dilation], groups: hidden,
+            hasBias: false, using: &generator), norm(hidden)))
     }
     projection = pointwise(hidden, outChannels)
     addsInput = stride == 1 && inChannels == outChannels
@@ -76,19 +94,31 @@ package final class InvertedResidual: Module {
   /// The convolutions and norms under the authors' names.
   package var members: [Member] {
     let first = expansion == nil ? 0 : 1
-    return (expansion?.members("conv.0.0", "conv.0.1") ?? [])
-      + depthwise.members("conv.\(first).0", "conv.\(first).1")
+    let middle: [Member]
+    switch depthwise {
+    case .normed(let pair): middle = pair.members("conv.\(first).0", "conv.\(first).1")
+    case .frozen(let layer): middle = [.module("conv.\(first).0", layer)]
+    }
+    return (expansion?.members("conv.0.0", "conv.0.1") ?? []) + middle
       + projection.members("conv.\(first + 1)", "conv.\(first + 2)")
   }
 
   /// The translation-variant convolution and the norm behind it, if there is one.
   package var translationVariant: (convolution: TVConvolution, norm: BatchNorm)? {
-    (depthwise.convolution as? TVConvolution).map { ($0, depthwise.norm) }
+    guard case .normed(let pair) = depthwise, let layer = pair.convolution as? TVConvolution else {
+      return nil
+    }
+    return (layer, pair.norm)
   }
 
   /// Maps `[N, H, W, in]` to `[N, H', W', out]`.
   package func callAsFunction(_ x: Tensor) -> Tensor {
-    output(of: x) { depthwise($0) }
+    output(of: x) { x in
+      switch depthwise {
+      case .normed(let pair): pair(x)
+      case .frozen(let layer): layer(x)
+      }
+    }
   }
 
   /// Maps with another layer in the place of the depthwise convolution and its norm, such as a frozen

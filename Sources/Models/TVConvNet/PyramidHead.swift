@@ -61,7 +61,8 @@ final class PyramidHead: Module {
         sizes.affinityChannels = configuration.affinityChannels
         sizes.interChannels = configuration.interChannels
         sizes.interLayers = configuration.interLayers
-        return block(.translationVariant(sizes, eps: 1e-5))
+        return block(
+          configuration.isFrozen ? .frozen(sizes) : .translationVariant(sizes, eps: 1e-5))
       }
     }
     pooled = normed(inChannels, width)
@@ -89,6 +90,17 @@ final class PyramidHead: Module {
     members.append(.module("aspp.project.3", dropout))
     members += joined.members("classifier.0", "classifier.1")
     return members + [.module("classifier.3", output)]
+  }
+
+  /// The translation-variant convolutions with their norms by the name of the block, as it stands in
+  /// the state dictionary.
+  var translationVariant: [(name: String, convolution: TVConvolution, norm: BatchNorm)] {
+    branches.enumerated().compactMap { index, branch in
+      guard case .block(let block) = branch, let (layer, norm) = block.translationVariant else {
+        return nil
+      }
+      return ("aspp.convs.\(index + 1).0", layer, norm)
+    }
   }
 
   /// Maps the two outputs of the backbone to logits `[N, S/4, S/4, classes]`.

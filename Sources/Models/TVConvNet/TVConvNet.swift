@@ -51,6 +51,11 @@ public final class TVConvNet: RestorationModel {
     [.module("backbone", backbone), .module("classifier", classifier)]
   }
 
+  /// The translation-variant convolutions with their norms by the full name of their block.
+  var translationVariantLayers: [(name: String, convolution: TVConvolution, norm: BatchNorm)] {
+    classifier.translationVariant.map { ("classifier." + $0.name, $0.convolution, $0.norm) }
+  }
+
   /// The parameters of the backbone alone.
   package var backboneCount: Int { backbone.parameterCount(.trained) }
 

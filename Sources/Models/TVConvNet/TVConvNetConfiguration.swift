@@ -55,6 +55,12 @@ public struct TVConvNetConfiguration: ModelConfiguration {
   /// Key `dropout`.
   public var dropout: Float = 0.1
 
+  /// Whether the kernels are given instead of generated, with the norms behind them taken in: for
+  /// inference.
+  ///
+  /// Key `frozen`.
+  public var isFrozen = false
+
   /// The authors' network.
   public init() {}
 
@@ -115,6 +121,9 @@ public struct TVConvNetConfiguration: ModelConfiguration {
     try check(
       .interChannels, interChannels, (1...1024).contains(interChannels), "it must be in 1...1024")
     try check(.interLayers, interLayers, (0...16).contains(interLayers), "it must be in 0...16")
+    try check(
+      .isFrozen, isFrozen, !isFrozen || branch == .translationVariant,
+      "only the head `tvconv` has generated kernels")
     try check(.dropout, dropout, (0..<1).contains(dropout), "it must be in 0..<1")
   }
 }
@@ -130,6 +139,7 @@ extension TVConvNetConfiguration: Codable {
     case interChannels = "inter_chans"
     case interLayers = "inter_layers"
     case dropout
+    case isFrozen = "frozen"
   }
 
   /// Reads the values that are present; others are the authors'.
@@ -150,5 +160,6 @@ extension TVConvNetConfiguration: Codable {
     try read(.interChannels, into: &interChannels)
     try read(.interLayers, into: &interLayers)
     try read(.dropout, into: &dropout)
+    try read(.isFrozen, into: &isFrozen)
   }
 }

@@ -3,14 +3,15 @@ import Imaging
 import Randomness
 public import TensorCore
 
-/// Photographs of optic discs with masks of disc and cup, from a folder of PNG files.
+/// Photographs of optic discs with masks of disc and cup, from a folder in one of the layouts of
+/// ``FundusFolder``.
 ///
-/// `NAME.png` belongs to `NAME_mask.png`; images without a mask are left out. A mask holds 0 outside the
-/// disc, 1 in its rim and 2 in the cup, or the grey levels of published sets: up to 50 the cup, up to
-/// 200 the rim, above the background. Images and masks are brought to a square; images are in −1...1.
+/// A photograph that shows much more than the disc is cut to the square around it; images and masks are
+/// then brought to a square, images in −1...1. A set with a validation part of its own is validated by
+/// it; of others a share is held back. Test parts are not read.
 ///
-/// Source: Wang et al., *DoFE*, IEEE TMI 39(12), 2020 (levels and augmentation), with a split of its own
-/// for validation.
+/// Source: Wang et al., *DoFE*, IEEE TMI 39(12), 2020 (levels, cuts and augmentation), with a split of
+/// its own for validation.
 public struct FundusDataset: Sendable {
   /// One photograph.
   public struct Item: Sendable {
@@ -35,58 +36,75 @@ public struct FundusDataset: Sendable {
   /// Reads a folder.
   ///
   /// - Parameters:
-  ///   - folder: Holds the PNG files.
+  ///   - folder: Holds the PNG files, see ``FundusFolder``.
   ///   - side: Rows and columns of what the network gets.
   ///   - validationShare: The part of the images kept for validation, at least one, in `0..<1`.
   ///   - seed: Decides which; the names' order does not.
   /// - Throws: ``TrainingError/invalidSplit(file:reason:)`` if there are fewer than two images with masks
   ///   or a mask does not fit; what reading a PNG file throws.
   public init(folder: String, side: Int, validationShare: Double, seed: UInt64) throws {
-    let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-      .filter { $0.hasSuffix("_mask.png") }.map { String($0.dropLast("_mask.png".count)) }.sorted()
-    guard names.count >= 2, (0..<1).contains(validationShare) else {
+    let photographs: [FundusFolder.Photograph]
+    do {
+      photographs = try FundusFolder(path: folder).photographs.filter { $0.part != .test }
+    } catch {
+      guard case .noImages = error else { throw error }
       throw TrainingError.invalidSplit(
-        file: folder, reason: "it has \(names.count) images with a mask NAME_mask.png; at least 2")
+        file: folder, reason: "it has no images with a mask NAME_mask.png, nor a known layout")
     }
-    let items = try names.map { try Self.item(named: $0, in: folder, side: side) }
+    guard photographs.count >= 2, (0..<1).contains(validationShare) else {
+      throw TrainingError.invalidSplit(
+        file: folder, reason: "it has \(photographs.count) images with masks; at least 2")
+    }
+    self.side = side
+    let given = photographs.filter { $0.part == .validation }
+    if !given.isEmpty, given.count < photographs.count {
+      validation = try given.map { try Self.item($0, side: side) }
+      train = try photographs.filter { $0.part == .train }.map { try Self.item($0, side: side) }
+      return
+    }
+    let items = try photographs.map { try Self.item($0, side: side) }
     var generator = SeededGenerator(seed: seed, stream: Self.splitStream)
     let order = generator.permutation(items.count)
     let held = min(items.count - 1, max(1, Int((validationShare * Double(items.count)).rounded())))
-    self.side = side
     validation = order.prefix(held).sorted().map { items[$0] }
     train = order.dropFirst(held).sorted().map { items[$0] }
   }
 
-  private static func item(named name: String, in folder: String, side: Int) throws -> Item {
-    let path = folder + "/" + name
-    let image = try PNGImage(contentsOf: path + ".png").pixels()
-    let mask = try PNGImage(contentsOf: path + "_mask.png").pixels()
-    guard image.channels == 3, mask.channels == 1,
-      (image.height, image.width) == (mask.height, mask.width)
-    else {
-      throw TrainingError.invalidSplit(
-        file: path + "_mask.png",
-        reason: "a colour image and a grey mask of one size are needed; they are "
-          + "\(image.height)x\(image.width)x\(image.channels) and "
-          + "\(mask.height)x\(mask.width)x\(mask.channels)")
+  /// The disc's extent as a part of the picture's, below which the picture is cut to it.
+  private static let leastDisc = 0.3
+
+  private static func item(_ photograph: FundusFolder.Photograph, side: Int) throws -> Item {
+    let image: PNGPixels
+    var labels: [UInt8]
+    do { (image, labels) = try photograph.read() } catch {
+      guard case .unsupportedFormat(let file, let reason) = error else { throw error }
+      throw TrainingError.invalidSplit(file: file, reason: reason)
+    }
+    var (values, height, width) = (image.values, image.height, image.width)
+    let measures = OpticDiscMeasures(labels: labels, width: width)
+    let extent = Double(max(measures.discHeight, measures.discWidth))
+    if extent < leastDisc * Double(min(height, width)),
+      let region = FundusRegion(around: labels, width: width)
+    {
+      values = region.cut(values, height: height, width: width, channels: 3)
+      labels = region.cut(labels, height: height, width: width, channels: 1)
+      (height, width) = (region.side, region.side)
     }
     let half = Float((1 << image.bitDepth) - 1) / 2
     let resized = LanczosResampling.resize(
-      image.values, height: image.height, width: image.width, channels: 3, toHeight: side,
-      width: side)
-    let isLabelled = (mask.values.max() ?? 0) <= 2
+      values, height: height, width: width, channels: 3, toHeight: side, width: side)
     var classes = [Float](repeating: 0, count: side * side * 2)
     for y in 0..<side {
       for x in 0..<side {
-        let row = (2 * y + 1) * mask.height / (2 * side)
-        let column = (2 * x + 1) * mask.width / (2 * side)
-        let value = mask.values[row * mask.width + column]
-        classes[(y * side + x) * 2] = (isLabelled ? value == 2 : value <= 50) ? 1 : 0
-        classes[(y * side + x) * 2 + 1] = (isLabelled ? value >= 1 : value <= 200) ? 1 : 0
+        let row = (2 * y + 1) * height / (2 * side)
+        let column = (2 * x + 1) * width / (2 * side)
+        let label = labels[row * width + column]
+        classes[(y * side + x) * 2] = label == 2 ? 1 : 0
+        classes[(y * side + x) * 2 + 1] = label >= 1 ? 1 : 0
       }
     }
     return Item(
-      name: name, image: resized.map { min(max($0 / half - 1, -1), 1) }, mask: classes)
+      name: photograph.name, image: resized.map { min(max($0 / half - 1, -1), 1) }, mask: classes)
   }
 
   /// A batch to learn from: images drawn at random, half of them enlarged and cropped again.

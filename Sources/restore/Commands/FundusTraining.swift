@@ -5,15 +5,15 @@ import Train
 extension TrainCommand {
   /// Trains the optic disc and cup network on a folder of photographs.
   func trainFundus(_ configuration: TrainingConfiguration, _ output: String) throws {
-    guard !resume else {
-      throw CommandFailure(
-        code: ExitStatus.usage, kind: "usage", what: "cannot resume",
-        cause: "runs of the optic disc network are not continued", advice: "start a new run folder")
-    }
-    let trainer = try FundusTrainer(configuration, folder: output)
+    let trainer = try FundusTrainer(configuration, folder: output, resume: resume)
     Console.shared.info(
-      "held back for validation: \(trainer.validationNames.joined(separator: ", "))")
-    Console.shared.info("no pretraining: all weights that are not given start at random")
+      "\(trainer.trainingCount) images; held back for validation: "
+        + trainer.validationNames.prefix(20).joined(separator: ", ")
+        + (trainer.validationNames.count > 20
+          ? " and \(trainer.validationNames.count - 20) more" : ""))
+    if configuration.model.initialWeights.isEmpty {
+      Console.shared.info("no pretraining: all weights start at random")
+    }
     let start = Date()
     let steps = configuration.train.iterations
     let isFinished = try trainer.run(
@@ -25,31 +25,32 @@ extension TrainCommand {
         let text = String(format: "step %d/%d  loss %.5f", step, steps, loss)
         Console.shared.progress(text, done: step, total: steps)
       })
+    if Interruption.signal != nil, !isFinished {
+      throw Interruption.failure("add --resume to continue from the checkpoint just written")
+    }
+    let bundle = try trainer.exportBundle()
     struct Document: Encodable {
       let ok = true
       let finished: Bool
       let step: Int
-      let cupDice: Double
-      let discDice: Double
+      let cupDice: Double?
+      let discDice: Double?
       let weights: String
-    }
-    guard let best = trainer.best else {
-      throw CommandFailure(
-        code: ExitStatus.failure, kind: "internal", what: "no validation",
-        cause: "no step was done",
-        advice: "set train.iterations to at least 1")
+      let bundle: String
     }
     if common.json {
       return Console.shared.result(
         Document(
-          finished: isFinished, step: best.step, cupDice: best.cup, discDice: best.disc,
-          weights: trainer.bestWeights))
+          finished: isFinished, step: trainer.step, cupDice: trainer.best?.cup,
+          discDice: trainer.best?.disc, weights: trainer.bestWeights, bundle: bundle))
     }
-    Console.shared.result([
-      isFinished ? "finished" : "stopped",
+    let best = trainer.best.map {
       String(
-        format: "best validation at step %d: Dice of the cup %.3f, of the disc %.3f", best.step,
-        best.cup, best.disc), "weights: \(trainer.bestWeights)",
-    ])
+        format: "best validation at step %d: Dice of the cup %.3f, of the disc %.3f", $0.step,
+        $0.cup, $0.disc)
+    }
+    Console.shared.result(
+      [isFinished ? "finished" : "stopped; --resume continues", best, "bundle: \(bundle)"]
+        .compactMap(\.self))
   }
 }

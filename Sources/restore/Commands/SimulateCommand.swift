@@ -10,7 +10,7 @@ struct SimulateCommand: ParsableCommand {
     subcommands: [
       SimulateRician.self, SimulateMRISuperResolution.self, SimulateThickSlices.self,
       SimulateBiasField.self, SimulateFieldStrength.self, SimulateLowDoseCT.self,
-      SimulateLowCountPET.self, SimulatePhantom.self,
+      SimulateLowCountPET.self, SimulatePhantom.self, SimulateFundus.self,
     ])
 }
 

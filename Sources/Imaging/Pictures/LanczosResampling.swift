@@ -4,11 +4,11 @@ import Foundation
 /// do: widened when reducing, so that nothing is skipped.
 ///
 /// Source: Duchon, *Lanczos Filtering in One and Two Dimensions*, J. Appl. Meteorology 18, 1979.
-struct LanczosResampling {
+public struct LanczosResampling: Sendable {
   private let taps: [(first: Int, weights: [Double])]
 
   /// The weights that make `newCount` samples of `count`.
-  init(from count: Int, to newCount: Int) {
+  private init(from count: Int, to newCount: Int) {
     let step = Double(count) / Double(newCount)
     let scale = max(1, step)
     taps = (0..<newCount).map { index in
@@ -28,8 +28,17 @@ struct LanczosResampling {
     return abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0
   }
 
-  /// Resamples `[height, width, channels]` to `[newHeight, newWidth, channels]`.
-  static func resize(
+  /// Resamples an image.
+  ///
+  /// - Parameters:
+  ///   - values: `[height, width, channels]`.
+  ///   - height: Rows.
+  ///   - width: Columns.
+  ///   - channels: Channels.
+  ///   - newHeight: Rows of the result.
+  ///   - newWidth: Columns of the result.
+  /// - Returns: `[newHeight, newWidth, channels]`.
+  public static func resize(
     _ values: [Float], height: Int, width: Int, channels: Int, toHeight newHeight: Int,
     width newWidth: Int
   ) -> [Float] {

@@ -1,0 +1,62 @@
+import Foundation
+import Imaging
+import Inference
+import Layers
+import Models
+
+extension FundusTrainer {
+  /// Writes the best checkpoint as a model bundle into the run folder, its generated kernels kept, all
+  /// weights in half precision.
+  ///
+  /// The card says what the configuration says; what the photographs were is the author's to complete.
+  ///
+  /// - Returns: The bundle's folder, `RUN/bundle`.
+  /// - Throws: What reading the checkpoint and writing the files throws.
+  public func exportBundle() throws -> String {
+    let folder = runFolder.path + "/bundle"
+    let source =
+      FileManager.default.fileExists(atPath: runFolder.best) ? runFolder.best : runFolder.latest
+    model.setTraining(false)
+    model.setRequiresGradient(false)
+    try model.load(Safetensors(contentsOf: source))
+    let network = try model.frozen()
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    var writer = SafetensorsWriter()
+    for entry in network.state {
+      if case .derived = entry.content { continue }
+      if entry.name.hasSuffix("num_batches_tracked") { continue }
+      writer.add(half: entry.tensor, named: entry.name)
+    }
+    try runFolder.write(writer.encoded(), to: folder + "/weights.safetensors")
+    var metrics: [String: Double] = [:]
+    if let best {
+      metrics = ["validation_cup_dice": best.cup, "validation_disc_dice": best.disc]
+    }
+    var colours = ModelCard.DataFormat(modality: "OP", channel: "red")
+    colours.numChannels = 3
+    colours.channelDef = ["0": "red", "1": "green", "2": "blue"]
+    let size = "\(network.configuration.imageSize)"
+    colours.spatialShape = [size, size]
+    colours.valueRange = [-1, 1]
+    var maps = ModelCard.DataFormat(modality: "OP", channel: "cup")
+    (maps.format, maps.numChannels) = ("segmentation", 2)
+    maps.channelDef = ["0": "cup", "1": "disc"]
+    maps.spatialShape = colours.spatialShape
+    var card = ModelCard(
+      name: configuration.model.name, version: "1.0.0", task: .segment,
+      network: ModelDescription(network), format: colours,
+      normalization: .window(low: 127.5, high: 255), sizeMultiple: network.sizeMultiple,
+      trainingData: "\(trainingCount) photographs of optic discs with masks, from random weights.",
+      intendedUse: "Research on optic disc and cup in fundus photographs.",
+      limitations: "Not for diagnosis or treatment. Not tested on images unlike the training data.",
+      metrics: metrics,
+      weightsSHA256: try SHA256.hexadecimal(ofFile: folder + "/weights.safetensors"),
+      references: [
+        "Chen et al., TVConv: Efficient Translation Variant Convolution for Layout-aware Visual "
+          + "Processing, CVPR 2022, arXiv 2203.10489."
+      ], license: "Apache-2.0")
+    card.outputs = ["pred": maps]
+    try runFolder.write(card.json(), to: folder + "/model.json")
+    return folder
+  }
+}

@@ -1,0 +1,141 @@
+import Foundation
+import Imaging
+import Inference
+import Models
+import TensorCore
+
+extension SegmentCommand {
+  /// Finds disc and cup in photographs: a file, several, a folder, a pattern or a list.
+  func segmentPhotographs(with bundle: ModelBundle) throws {
+    guard let network = try bundle.loadModel() as? TVConvNet, network.outChannels == 2 else {
+      throw CommandFailure(
+        code: ExitStatus.configuration, kind: "model", what: "not a model that segments (\(model))",
+        cause: "it does not have the two classes cup and disc",
+        advice: "`restore models list` shows the models")
+    }
+    let files = try input.flatMap { argument throws(CommandFailure) in
+      try ItemList.inputs(argument)
+    }.filter { !$0.hasSuffix("_mask.png") }
+    let job = FundusJob(
+      bundle: bundle,
+      segmenter: FundusSegmenter(network, normalization: bundle.card.normalization),
+      overwrite: overwrite)
+    let isFile = files.count == 1 && output.lowercased().hasSuffix(".png")
+    if !isFile {
+      do {
+        try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+      } catch {
+        throw ImagingError.cannotCreate(file: output, reason: error.localizedDescription)
+      }
+    }
+    var cases: [FundusJob.Case] = []
+    for (index, file) in files.enumerated() {
+      if Interruption.signal != nil { throw Interruption.failure("run the same command again") }
+      let target = isFile ? output : "\(output)/\(ImageFormat.stem(of: file)).png"
+      cases.append(try job.run(file, to: target))
+      Console.shared.progress(
+        "photograph \(index + 1)/\(files.count)", done: index + 1, total: files.count)
+    }
+    struct Document: Encodable {
+      let ok = true
+      let cases: [FundusJob.Case]
+    }
+    if common.json { return Console.shared.result(Document(cases: cases)) }
+    var table = TextTable([
+      "photograph", "vertical CDR", "horizontal CDR", "disc", "cup", "rim", "part seen",
+    ])
+    for item in cases {
+      func text(_ value: Double?) -> String { value.map { String(format: "%.3f", $0) } ?? "-" }
+      let sizes = item.measures
+      table.append([
+        item.name, text(item.verticalRatio), text(item.horizontalRatio), "\(sizes.discArea)",
+        "\(sizes.cupArea)", "\(sizes.rimArea)",
+        item.region.map { "\($0.side) at \($0.x),\($0.y) (\(item.origin.rawValue))" } ?? "none",
+      ])
+    }
+    Console.shared.result(
+      ["# areas in pixels; CDR = cup by disc; research use only"] + table.lines())
+  }
+}
+
+/// Segments one photograph after the other and writes what belongs to each.
+struct FundusJob {
+  let bundle: ModelBundle
+  let segmenter: FundusSegmenter
+  let overwrite: Bool
+
+  /// What was found in a photograph.
+  struct Case: Encodable {
+    let name: String
+    let output: String
+    let verticalRatio: Double?
+    let horizontalRatio: Double?
+    let areaRatio: Double?
+    let measures: OpticDiscMeasures
+    let region: FundusRegion?
+    let origin: FundusSegmentation.Origin
+    let confidence: Double?
+  }
+
+  private struct Description: Encodable {
+    let sources: [String]
+    let opticDisc: Case
+    let restore: Sidecar.Provenance
+
+    enum CodingKeys: String, CodingKey {
+      case sources = "Sources"
+      case opticDisc = "OpticDisc"
+      case restore = "Restore"
+    }
+  }
+
+  /// Writes labels, `…_overlay.png` and `….json`.
+  func run(_ file: String, to output: String) throws -> Case {
+    let start = Date()
+    let base = output.hasSuffix(".png") ? String(output.dropLast(4)) : output
+    let overlayPath = base + "_overlay.png"
+    let sidecar = base + ".json"
+    for path in [output, overlayPath, sidecar] {
+      try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: [file])
+    }
+    let image = try PNGImage(contentsOf: file).pixels()
+    for warning in image.warnings { Console.shared.warning("\(file): \(warning)") }
+    let found = try segmenter.segment(image, file: file)
+    let measures = OpticDiscMeasures(labels: found.labels, width: image.width)
+    var warnings: [String] = []
+    if measures.discArea == 0 { warnings.append("no disc was found") }
+    warnings.forEach { Console.shared.warning("\(file): \($0)") }
+    let result = Case(
+      name: ImageFormat.stem(of: file), output: output, verticalRatio: measures.verticalRatio,
+      horizontalRatio: measures.horizontalRatio, areaRatio: measures.areaRatio,
+      measures: measures, region: found.region, origin: found.origin, confidence: found.confidence)
+    try PNGImage(
+      samples: found.labels.map(UInt16.init), height: image.height, width: image.width,
+      colour: .grey, bitDepth: 8
+    ).write(to: output, overwrite: overwrite, inputs: [file])
+    let scale = 255 / Float((1 << image.bitDepth) - 1)
+    var overlay = LabelOverlay(
+      image.values.map { $0 * scale }, height: image.height, width: image.width)
+    overlay.outline(found.labels.map(Int32.init))
+    try overlay.image.write(to: overlayPath, overwrite: overwrite, inputs: [file])
+    let labels = found.labels.map(Float.init)
+    let provenance = Sidecar.Provenance(
+      arguments: Sidecar.arguments(full: false), model: bundle.card.name,
+      modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
+      inputSHA256: try SHA256.hexadecimal(ofFile: file), seed: 0,
+      threads: Engine.shared.threads, plane: "photograph", tile: nil, overlap: nil,
+      backEnd: Engine.shared.backEnd,
+      inputRange: [image.values.min() ?? 0, image.values.max() ?? 0],
+      outputRange: [labels.min() ?? 0, labels.max() ?? 0], nonFiniteVoxels: 0, warnings: warnings,
+      elapsedSeconds: -start.timeIntervalSinceNow, peakMemoryBytes: Memory.peak)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let text =
+      try encoder.encode(
+        Description(
+          sources: [Sidecar.withoutFolders(file)], opticDisc: result, restore: provenance))
+      + Data("\n".utf8)
+    try AtomicFile.write([UInt8](text), to: sidecar, overwrite: overwrite, inputs: [file])
+    return result
+  }
+}

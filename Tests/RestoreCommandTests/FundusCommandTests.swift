@@ -1,0 +1,113 @@
+import Foundation
+import Imaging
+import Testing
+
+@Suite("Optic disc and cup, from phantoms to ratios", .serialized)
+struct FundusCommandTests {
+  private func trained() throws -> Workspace {
+    let space = try Workspace()
+    let made = try space.restore(
+      "simulate", "fundus", "-o", "eyes", "--count", "4", "--side", "64", "--seed", "5")
+    #expect(made.status == 0, "\(made.errors)")
+    try space.write(
+      """
+      {"model": {"arch": "tvconv-net", "preset": "light", "name": "disc"},
+       "data": {"split": "eyes"}, "optim": {"learning_rate": 0.002},
+       "train": {"iterations": 3, "batch": 2, "validate_every": 2, "log_every": 1}}
+      """, to: "train.json")
+    let run = try space.restore("train", "-c", "train.json", "-o", "run")
+    #expect(run.status == 0 && run.output.contains("bundle: run/bundle"), "\(run.errors)")
+    return space
+  }
+
+  @Test("a folder of photographs becomes label maps, overlays and ratios")
+  func folder() throws {
+    let space = try trained()
+    #expect(try space.restore("simulate", "fundus", "-o", "eyes").status == 0)
+    #expect(try space.restore("simulate", "fundus", "-o", "eyes").status == 73)
+    let names = try FileManager.default.contentsOfDirectory(atPath: space.path("eyes"))
+    #expect(names.count == 10 && names.contains("fundus-00005_mask.png"))
+    let outcome = try space.restore(
+      "segment", "-i", "eyes", "-o", "out", "-m", "run/bundle", "--json")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let cases = try #require(try outcome.json()["cases"] as? [[String: Any]])
+    #expect(cases.count == 5)
+    #expect(cases.allSatisfy { $0["origin"] as? String == "whole" })
+    for item in cases {
+      let name = try #require(item["name"] as? String)
+      let source = try PNGImage(contentsOf: space.path("eyes/\(name).png"))
+      let labels = try PNGImage(contentsOf: space.path("out/\(name).png"))
+      #expect((labels.height, labels.width) == (source.height, source.width))
+      #expect(labels.samples.allSatisfy { $0 <= 2 })
+      let overlay = try PNGImage(contentsOf: space.path("out/\(name)_overlay.png"))
+      #expect(overlay.colour == .rgb && overlay.width == source.width)
+      let measures = OpticDiscMeasures(
+        labels: labels.samples.map(UInt8.init), width: labels.width)
+      #expect(item["verticalRatio"] as? Double == measures.verticalRatio)
+      let sidecar = try space.json("out/\(name).json")
+      #expect((sidecar["Sources"] as? [String]) == ["\(name).png"])
+      let disc = try #require(sidecar["OpticDisc"] as? [String: Any])
+      #expect(disc["verticalRatio"] as? Double == measures.verticalRatio)
+      let restore = try #require(sidecar["Restore"] as? [String: Any])
+      #expect((restore["inputSHA256"] as? String)?.count == 64)
+    }
+    // The labels can be judged like any others.
+    try FileManager.default.createDirectory(
+      atPath: space.path("truth"), withIntermediateDirectories: true)
+    try FileManager.default.createDirectory(
+      atPath: space.path("labels"), withIntermediateDirectories: true)
+    for item in cases {
+      let name = try #require(item["name"] as? String)
+      for (from, to) in [("eyes/\(name)_mask", "truth/\(name)"), ("out/\(name)", "labels/\(name)")]
+      {
+        try FileManager.default.copyItem(
+          atPath: space.path(from + ".png"), toPath: space.path(to + ".png"))
+      }
+    }
+    let judged = try space.restore(
+      "eval", "--pred", "labels", "--reference", "truth", "--labels", "1,2", "--protocol", "tvconv")
+    #expect(judged.status == 0 && judged.output.contains("hd95_pooled"), "\(judged.errors)")
+  }
+
+  @Test("a whole field is searched, one file has one output, existing ones stay")
+  func field() throws {
+    let space = try trained()
+    #expect(
+      try space.restore(
+        "simulate", "fundus", "-o", "field", "--view", "field", "--side", "200"
+      ).status == 0)
+    let arguments = [
+      "segment", "-i", "field/fundus-00000.png", "-o", "disc.png", "-m", "run/bundle",
+    ]
+    let outcome = try space.start(arguments).finish()
+    #expect(outcome.status == 0 && outcome.output.contains("vertical CDR"), "\(outcome.errors)")
+    #expect(space.exists("disc.png") && space.exists("disc_overlay.png"))
+    #expect(space.exists("disc.json"))
+    #expect(try space.start(arguments).finish().status == 73)
+    #expect(try space.start(arguments + ["--overwrite"]).finish().status == 0)
+    let same = try space.restore(
+      "segment", "-i", "disc.png", "-o", "disc.png", "-m", "run/bundle", "--overwrite")
+    #expect(same.status == 73)
+    // A grey picture is no photograph.
+    let grey = try space.restore("segment", "-i", "disc.png", "-o", "g.png", "-m", "run/bundle")
+    #expect(grey.status == 65 && grey.errors.contains("channel count"), "\(grey.errors)")
+    #expect(!space.exists("g.png"))
+    let none = try space.restore("segment", "-i", "none.png", "-o", "g.png", "-m", "run/bundle")
+    #expect(none.status == 66)
+  }
+
+  @Test("a run is continued and not begun anew by mistake")
+  func resume() throws {
+    let space = try trained()
+    #expect(try space.restore("train", "-c", "train.json", "-o", "run").status == 73)
+    let cut = try space.restore("train", "-c", "train.json", "-o", "cut", "--max-minutes", "0")
+    #expect(cut.status == 0 && cut.output.hasPrefix("stopped"), "\(cut.errors)")
+    let rest = try space.restore("train", "-c", "train.json", "-o", "cut", "--resume")
+    #expect(rest.status == 0 && rest.output.hasPrefix("finished"), "\(rest.errors)")
+    #expect(
+      try space.data("run/bundle/weights.safetensors")
+        == space.data("cut/bundle/weights.safetensors"))
+    let verified = try space.restore("models", "verify", "cut/bundle")
+    #expect(verified.status == 0, "\(verified.errors)")
+  }
+}

@@ -1,0 +1,122 @@
+import Foundation
+import Imaging
+import Inference
+import Layers
+import Models
+import Randomness
+import TensorCore
+import Testing
+import Train
+
+@Suite("Training of the optic disc network")
+struct FundusTrainerTests {
+  private static func folder() throws -> String {
+    let path = FileManager.default.temporaryDirectory
+      .appendingPathComponent("fundus-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    return path
+  }
+
+  private static func phantoms(_ path: String, view: FundusSimulator.View, count: Int) throws {
+    for seed in 0..<UInt64(count) {
+      let phantom = FundusSimulator(seed: seed).phantom(view, side: view == .disc ? 48 : 160)
+      try phantom.image.write(to: "\(path)/p\(seed).png")
+      try phantom.mask.write(to: "\(path)/p\(seed)_mask.png")
+    }
+  }
+
+  private static func configuration(_ split: String) -> TrainingConfiguration {
+    var configuration = TrainingConfiguration()
+    configuration.model.arch = "tvconv-net"
+    configuration.model.preset = "light"
+    configuration.model.name = "tiny-disc"
+    configuration.data.split = split
+    configuration.optim.learningRate = 1e-3
+    configuration.train.batch = 2
+    configuration.train.iterations = 4
+    configuration.train.logEvery = 2
+    configuration.train.validateEvery = 2
+    return configuration
+  }
+
+  @Test("a run that was cut goes on to the bit; its bundle computes what the weights do")
+  func resume() throws {
+    let path = try Self.folder()
+    defer {
+      for end in ["", "-a", "-b"] { try? FileManager.default.removeItem(atPath: path + end) }
+    }
+    try Self.phantoms(path, view: .disc, count: 4)
+    let configuration = Self.configuration(path)
+    let whole = try FundusTrainer(configuration, folder: path + "-a")
+    #expect(try whole.run(shouldStop: { false }, report: { _, _ in }))
+    var asked = 0
+    let cut = try FundusTrainer(configuration, folder: path + "-b")
+    let isFinished = try cut.run(
+      shouldStop: {
+        asked += 1
+        return asked == 3
+      }, report: { _, _ in })
+    #expect(!isFinished && cut.step == 3)
+    #expect(throws: TrainingError.self) { try FundusTrainer(configuration, folder: path + "-b") }
+    let rest = try FundusTrainer(configuration, folder: path + "-b", resume: true)
+    #expect(rest.step == 3 && rest.best == cut.best)
+    #expect(try rest.run(shouldStop: { false }, report: { _, _ in }))
+    func weights(_ run: String, _ name: String) throws -> Data {
+      try Data(contentsOf: URL(fileURLWithPath: "\(path)-\(run)/\(name)"))
+    }
+    for name in ["checkpoints/latest.safetensors", "checkpoints/best.safetensors"] {
+      #expect(try weights("a", name) == weights("b", name), "\(name)")
+    }
+    let bundle = try ModelBundle(path: whole.exportBundle())
+    #expect(try rest.exportBundle() == path + "-b/bundle")
+    #expect(
+      try weights("a", "bundle/weights.safetensors") == weights("b", "bundle/weights.safetensors"))
+    #expect(bundle.card.task == .segment && bundle.card.name == "tiny-disc")
+    let network = try #require(try bundle.loadModel() as? TVConvNet)
+    #expect(network.configuration.isFrozen)
+    #expect(try weights("a", "bundle/weights.safetensors").count < 8_000_000)
+    // The best checkpoint in single precision against the bundle in half.
+    var generator = SeededGenerator(seed: 0)
+    let model = try #require(
+      try configuration.model.description().makeModel(using: &generator) as? TVConvNet)
+    model.setRequiresGradient(false)
+    try model.load(Safetensors(contentsOf: whole.bestWeights))
+    let phantom = FundusSimulator(seed: 7).phantom(.disc, side: 128).image.samples
+    let x = Tensor([1, 128, 128, 3], phantom.map { Float($0) / 127.5 - 1 })
+    let (expected, found) = (model(x).values, network(x).values)
+    let scale = expected.map(abs).max() ?? 0
+    #expect(zip(expected, found).allSatisfy { abs($0 - $1) < 0.02 * scale })
+    var other = configuration
+    other.train.iterations = 5
+    #expect(throws: TrainingError.self) {
+      try FundusTrainer(other, folder: path + "-b", resume: true)
+    }
+  }
+
+  @Test("photographs of the whole field are cut to the disc, a validation part of the set is used")
+  func layouts() throws {
+    let path = try Self.folder()
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try Self.phantoms(path, view: .field, count: 3)
+    let cut = try FundusDataset(folder: path, side: 32, validationShare: 0.3, seed: 0)
+    let (_, masks) = cut.batch(step: 0, count: 6, seed: 0)
+    var disc = 0
+    masks.withValues { for pixel in 0..<$0.count / 2 where $0[2 * pixel + 1] == 1 { disc += 1 } }
+    // About a sixth of the square; of the whole field it is less than a thirtieth.
+    #expect((0.1...0.4).contains(Double(disc) / Double(6 * 32 * 32)))
+    let refuge = path + "/refuge"
+    for (index, (images, truth)) in [
+      ("Training400", "Annotation-Training400"), ("Training400", "Annotation-Training400"),
+      ("REFUGE-Validation400", "REFUGE-Validation400-GT"), ("Test400", "REFUGE-Test-GT"),
+    ].enumerated() {
+      for (folder, source) in [(images, "p0.png"), (truth, "p0_mask.png")] {
+        try FileManager.default.createDirectory(
+          atPath: "\(refuge)/\(folder)", withIntermediateDirectories: true)
+        try FileManager.default.copyItem(
+          atPath: "\(path)/\(source)", toPath: "\(refuge)/\(folder)/x\(index).png")
+      }
+    }
+    let set = try FundusDataset(folder: refuge, side: 32, validationShare: 0.5, seed: 0)
+    #expect(set.train.map(\.name) == ["x0", "x1"] && set.validation.map(\.name) == ["x2"])
+  }
+}
