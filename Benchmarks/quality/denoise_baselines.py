@@ -1,7 +1,8 @@
 """Classical denoisers on the test subjects, at Rician noise of 5, 10 and 15 %.
 
 Prints a Markdown table and writes the same figures as JSON. `--tune` repeats the choice of each
-method's settings on the validation subjects. See README.md.
+method's settings on the validation subjects. `--method` does either for some methods and takes the
+others from the files that are there. See README.md.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from dipy.denoise.nlmeans import nlmeans
 from scipy import ndimage
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
+from rician import stabilized, unstabilized
 from scans import Scan, Volume, load_split, noisy_volume, read_volume, slice_psnr, slice_ssim
 
 LEVELS = (5, 10, 15)
@@ -67,6 +69,27 @@ def rician_nlm_by_slice(noisy: Volume, sigma: float, mask: Volume, **settings: o
     return np.concatenate(done, axis=2)
 
 
+def bm3d_stabilized(noisy: Volume, sigma: float, mask: Volume, factor: float) -> Volume:
+    """BM3D on slices of stabilised variance; `factor` counts in units of the true deviation."""
+    from bm3d import bm3d
+
+    def one(image: Volume) -> Volume:
+        return unstabilized(bm3d(stabilized(image, sigma), factor), sigma)
+
+    return by_slice(noisy, one)
+
+
+def ants_denoise(noisy: Volume, sigma: float, mask: Volume, patch: int, radius: int) -> Volume:
+    """ANTs' DenoiseImage on slices; it estimates the noise itself."""
+    import ants
+
+    def one(image: Volume) -> Volume:
+        image = ants.from_numpy(np.ascontiguousarray(image))
+        return ants.denoise_image(image, noise_model="Rician", p=patch, r=radius).numpy()
+
+    return by_slice(noisy, one)
+
+
 METHODS: dict[str, Denoiser] = {
     "Gaussian": gaussian,
     "TV (scikit-image)": total_variation,
@@ -74,7 +97,13 @@ METHODS: dict[str, Denoiser] = {
     "NLM, Rician (DIPY, defaults)": rician_nlm,
     "NLM, Rician (DIPY, volume)": rician_nlm,
     "NLM, Rician (DIPY, slices)": rician_nlm_by_slice,
+    "ANTs DenoiseImage, Rician": ants_denoise,
+    "BM3D, Rician (VST)": bm3d_stabilized,
 }
+# Too slow for all slices: settings come from six, and it is measured where `--slices` limits them.
+SLOW = {"BM3D, Rician (VST)"}
+# These see neighbouring slices, so they cannot be measured on some slices alone.
+NEED_VOLUMES = {"NLM, Rician (DIPY, defaults)", "NLM, Rician (DIPY, volume)"}
 
 NLM_GRID = {"block_radius": (1, 2, 3, 5), "factor": (0.6, 0.8, 1.0), "method": ("classic",)}
 GRIDS: dict[str, dict[str, Sequence[object]]] = {
@@ -88,6 +117,8 @@ GRIDS: dict[str, dict[str, Sequence[object]]] = {
     },
     "NLM, Rician (DIPY, volume)": NLM_GRID,
     "NLM, Rician (DIPY, slices)": NLM_GRID,
+    "ANTs DenoiseImage, Rician": {"patch": (1, 2), "radius": (2, 3)},
+    "BM3D, Rician (VST)": {"factor": (0.9, 1.0, 1.1, 1.2)},
 }
 SETTINGS = Path(__file__).with_name("settings.json")
 
@@ -108,14 +139,27 @@ def middle(scan: Scan, noisy: Volume) -> tuple[Scan, Volume]:
     return replace(scan, clean=clean, foreground=mask), np.ascontiguousarray(noisy[part])
 
 
+def some(scan: Scan, images: Volume, count: int) -> tuple[Scan, Volume]:
+    """At most `count` counted slices, evenly spaced."""
+    counted = scan.slices
+    count = min(count, len(counted))
+    chosen = [counted[(2 * k + 1) * len(counted) // (2 * count)] for k in range(count)]
+    part = np.s_[..., chosen]
+    clean, mask = scan.clean[part], scan.foreground[part]
+    return replace(scan, clean=clean, foreground=mask), np.ascontiguousarray(images[part])
+
+
 def tune(scans: Sequence[Scan], args: argparse.Namespace) -> None:
     """Picks the settings with the best validation PSNR for each method and level."""
-    best: dict[str, dict[str, dict]] = {method: {} for method in METHODS}
+    best = json.loads(SETTINGS.read_text()) if SETTINGS.exists() else {}
+    best.update({method: {} for method in args.method})
     for percent in LEVELS:
-        pairs = [
-            middle(s, noisy_volume(s, percent, args.seed, args.work, args.restore)) for s in scans
-        ]
-        for method, grid in GRIDS.items():
+        whole = [(s, noisy_volume(s, percent, args.seed, args.work, args.restore)) for s in scans]
+        for method in args.method:
+            grid = GRIDS[method]
+            pairs = [middle(*pair) for pair in whole]
+            if method in SLOW:
+                pairs = [some(*pair, 6) for pair in pairs]
             scores = []
             for values in itertools.product(*grid.values()):
                 settings = dict(zip(grid, values, strict=True))
@@ -141,18 +185,23 @@ def subject_means(scans: Sequence[Scan], values: Sequence[list[float]]) -> dict[
 def evaluate(scans: Sequence[Scan], args: argparse.Namespace) -> list[dict]:
     """Returns one record for each method and level."""
     chosen = json.loads(SETTINGS.read_text())
-    rows = ["noisy", *METHODS, *([args.label] if args.restored else [])]
+    rows = [*args.method, *([args.label] if args.restored else [])]
     records = []
     for percent, row in itertools.product(LEVELS, rows):
         psnr, ssim = [], []
-        for scan in scans:
-            noisy = noisy_volume(scan, percent, args.seed, args.work, args.restore)
+        for whole in scans:
+            noisy = noisy_volume(whole, percent, args.seed, args.work, args.restore)
+            scan = whole
+            if args.slices:
+                scan, noisy = some(whole, noisy, args.slices)
             if row == "noisy":
                 result = noisy
             elif row in METHODS:
                 result = denoise(row, scan, noisy, percent, chosen[row][str(percent)])
             else:
                 result = read_volume(args.restored / f"{scan.name}_p{percent:02d}.nii.gz")[0]
+                if args.slices:
+                    result = some(whole, result, args.slices)[1]
             psnr.append(slice_psnr(scan, result))
             ssim.append(slice_ssim(scan, result))
         record = {
@@ -164,6 +213,16 @@ def evaluate(scans: Sequence[Scan], args: argparse.Namespace) -> list[dict]:
         records.append(record)
         print(f"{percent:2d} %  {row}: {fmean(record['psnr'].values()):.2f} dB", flush=True)
     return records
+
+
+def merged(old: Sequence[dict], new: Sequence[dict]) -> list[dict]:
+    """Old figures with new ones in their place or after them."""
+    found = {(r["percent"], r["method"]): r for r in [*old, *new]}
+    order = ["noisy", *METHODS]
+    return sorted(
+        found.values(),
+        key=lambda r: (r["percent"], order.index(r["method"]) if r["method"] in order else 99),
+    )
 
 
 def markdown(records: Sequence[dict]) -> str:
@@ -193,12 +252,27 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="stem of the .md and .json files")
     parser.add_argument("--tune", action="store_true", help="choose the settings on validation")
+    parser.add_argument(
+        "--method", action="append", choices=["noisy", *METHODS], help="measure these alone"
+    )
+    parser.add_argument(
+        "--slices", type=int, default=0, help="measure on at most so many slices of a volume"
+    )
+    parser.add_argument("--label-only", action="store_true", help="measure --restored alone")
     args = parser.parse_args()
 
+    left_out = NEED_VOLUMES if args.slices else SLOW
+    keeps = bool(args.method) or args.label_only
+    if not keeps:
+        args.method = ["noisy", *(name for name in METHODS if name not in left_out)]
+    args.method = args.method or []
     if args.tune:
+        args.method = [name for name in args.method if name in METHODS]
         tune(load_split(args.split, "validation"), args)
         return
     records = evaluate(load_split(args.split, args.part), args)
+    if keeps and args.output and args.output.with_suffix(".json").exists():
+        records = merged(json.loads(args.output.with_suffix(".json").read_text()), records)
     table = markdown(records)
     print("\n" + table)
     if args.output:

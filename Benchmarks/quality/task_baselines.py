@@ -6,8 +6,10 @@ python task_baselines.py --restore TOOL --work WORK --output tasks --model ct-de
 The sets are made by `restore simulate` from the test subjects of the splits (seed 0), each with the
 image that a perfect restoration gives. Settings of the baselines are those with the best mean PSNR
 over the validation subjects. Figures: foreground PSNR and SSIM as in scans.py, on the reference (CT
-as HU + 1024); real subjects and phantoms stand apart. `--model TASK=BUNDLE` adds a row restored by a
-bundle. BM3D takes part if the package bm3d is installed.
+as HU + 1024), over at most `--slices` evenly spaced slices of each volume, the same for every row; real
+subjects and phantoms stand apart. `--model TASK=BUNDLE` adds a row restored by a bundle, and one of the
+bundle on the reference itself: what it costs an undegraded image. `--only-models` keeps the other rows
+of the file that is there. BM3D takes part if the package bm3d is installed.
 """
 
 import argparse
@@ -45,6 +47,8 @@ class Task:
 TASKS = {
     "mri-sr-x2": Task("mri-denoise", ("mri-sr", "--factor", "2")),
     "mri-sr-x4": Task("mri-denoise", ("mri-sr", "--factor", "4")),
+    # Without shading, which no image of the source tells.
+    "mri-3t-to-7t": Task("mri-denoise", ("mri-7t", "--bias", "0")),
     "ct-denoise": Task("ct-denoise", ("ct-lowdose", "--photons", "2.5e5"), 1024),
     "pet-synthesis": Task("pet-synthesis", ("pet-lowcount", "--counts", "1e5")),
 }
@@ -54,8 +58,10 @@ TASKS = {
 class Case:
     subject: str
     degraded_path: Path
+    reference_path: Path
     scan: Scan
     degraded: Volume
+    chosen: tuple[int, ...]  # slices that are measured
 
     @property
     def is_phantom(self) -> bool:
@@ -79,7 +85,7 @@ def clean_file(tool: Path, file: str, split: Path, work: Path) -> Path:
     return path
 
 
-def cases(tool: Path, name: str, part: str, work: Path) -> Iterator[Case]:
+def cases(tool: Path, name: str, part: str, work: Path, count: int) -> Iterator[Case]:
     """Makes the set of one part of a task's split, or reads what is there."""
     task = TASKS[name]
     split = DATA / "splits" / f"{task.split}.json"
@@ -103,7 +109,14 @@ def cases(tool: Path, name: str, part: str, work: Path) -> Iterator[Case]:
             scale = float(np.percentile(reference[reference > 0], 99.5))
             mask = foreground_mask(reference, scale)
             scan = Scan(entry["subject"], stem, reference, np.eye(4), scale, mask)
-            yield Case(entry["subject"], paths[0], scan, degraded)
+            counted = scan.slices
+            number = min(count, len(counted))
+            chosen = [counted[(2 * k + 1) * len(counted) // (2 * number)] for k in range(number)]
+            part_of = np.s_[..., chosen]
+            scan = Scan(
+                entry["subject"], stem, reference[part_of], np.eye(4), scale, mask[part_of]
+            )
+            yield Case(entry["subject"], *paths, scan, degraded[part_of], tuple(chosen))
 
 
 def by_slice(volume: Volume, function: Callable[[Volume], Volume]) -> Volume:
@@ -128,6 +141,31 @@ def bicubic(volume: Volume, factor: int) -> Volume:
     return by_slice(volume, one)
 
 
+def field_strength_methods() -> dict[str, tuple[Callable[..., Volume], tuple[float, ...]]]:
+    """The other contrast by an exponent on intensities; then less noise, by non-local means."""
+
+    def powered(x: Volume, exponent: float) -> Volume:
+        scale = np.percentile(x[x > 0], 99.5)
+        return (scale * (np.maximum(x, 0) / scale) ** exponent).astype(np.float32)
+
+    def smooth(x: Volume, h: float) -> Volume:
+        def one(image: Volume) -> Volume:
+            sigma = max(float(estimate_sigma(image)), 1e-6)
+            return denoise_nl_means(
+                image, h=h * sigma, sigma=sigma, patch_size=5, patch_distance=6, fast_mode=True
+            )
+
+        return by_slice(x, one)
+
+    # 0.8 / 1.1 is what an image without noise and blur would need.
+    exponents = (0.6, 0.65, 0.7, 0.727, 0.75, 0.8, 0.9)
+    return {
+        "degraded": (lambda x, _: x, (0.0,)),
+        "exponent": (powered, exponents),
+        "NLM, exponent": (lambda x, h: powered(smooth(x, h), 0.727), (0.5, 0.8, 1.1, 1.5)),
+    }
+
+
 def methods(name: str) -> dict[str, tuple[Callable[..., Volume], tuple[float, ...]]]:
     """Baselines of a task, each with the settings that are tried."""
     if name.startswith("mri-sr"):
@@ -136,6 +174,9 @@ def methods(name: str) -> dict[str, tuple[Callable[..., Volume], tuple[float, ..
             "sinc (zero-filled)": (lambda x, _: x, (0.0,)),
             "bicubic": (lambda x, _: bicubic(x, factor), (0.0,)),
         }
+
+    if name == "mri-3t-to-7t":
+        return field_strength_methods()
 
     def sigma(image: Volume) -> float:
         return max(float(estimate_sigma(image)), 1e-6)
@@ -186,35 +227,46 @@ def by_subject(values: list[tuple[str, float]]) -> float:
     return fmean(fmean(own) for own in subjects.values())
 
 
+def restored(case: Case, source: Path, folder: Path, bundle: str, tool: Path, offset: float) -> Volume:
+    """The measured slices of what a bundle makes of a file."""
+    output = folder / source.name
+    if not output.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        options = ["--dtype", "float32"] if output.suffix == ".gz" else []
+        run(tool, "run", "-i", source, "-o", output, "-m", bundle, "--overwrite", *options)
+    own = 0 if output.suffix == ".png" else offset
+    return (read_volume(output)[0] + np.float32(own))[..., list(case.chosen)]
+
+
 def evaluate(name: str, arguments: argparse.Namespace) -> list[dict[str, object]]:
-    test = list(cases(arguments.restore, name, "test", arguments.work))
-    validation = list(cases(arguments.restore, name, "validation", arguments.work))
+    def part(which: str) -> list[Case]:
+        return list(cases(arguments.restore, name, which, arguments.work, arguments.slices))
+
+    test = part("test")
     results: dict[str, tuple[object, list[tuple[Case, float, float]]]] = {}
-    for method, (function, grid) in methods(name).items():
-        best = grid[0]
-        if len(grid) > 1:
-            scores = {
-                setting: by_subject(
-                    [(c.subject, figures(c, function(c.degraded, setting))[0]) for c in validation]
-                )
-                for setting in grid
-            }
-            best = max(scores, key=scores.__getitem__)
-        results[method] = (best, [(c, *figures(c, function(c.degraded, best))) for c in test])
+    if not arguments.only_models:
+        validation = part("validation")
+        for method, (function, grid) in methods(name).items():
+            best = grid[0]
+            if len(grid) > 1:
+                scores = {
+                    setting: by_subject(
+                        [(c.subject, figures(c, function(c.degraded, setting))[0]) for c in validation]
+                    )
+                    for setting in grid
+                }
+                best = max(scores, key=scores.__getitem__)
+            results[method] = (best, [(c, *figures(c, function(c.degraded, best))) for c in test])
+            print(f"{name}: {method} {best}", flush=True)
     for label, bundle in arguments.models.get(name, []):
-        folder = arguments.work / name / "test" / f"restored-{Path(bundle).name}"
-        source = arguments.work / name / "test" / "degraded"
-        rows = []
-        for case in test:
-            output = folder / case.degraded_path.name
-            if not output.exists():
-                folder.mkdir(parents=True, exist_ok=True)
-                options = ["--dtype", "float32"] if output.suffix == ".gz" else []
-                run(arguments.restore, "run", "-i", source / output.name, "-o", output, "-m", bundle,
-                    *options)  # fmt: skip
-            offset = 0 if output.suffix == ".png" else TASKS[name].offset
-            rows.append((case, *figures(case, read_volume(output)[0] + np.float32(offset))))
-        results[label] = (None, rows)
+        for suffix, source in (("", "degraded_path"), (", undegraded input", "reference_path")):
+            kind = source.removesuffix("_path")
+            folder = arguments.work / name / "test" / f"restored-{label}-{kind}"
+            options = (bundle, arguments.restore, TASKS[name].offset)
+            results[label + suffix] = (
+                None,
+                [(c, *figures(c, restored(c, getattr(c, source), folder, *options))) for c in test],
+            )
     table = []
     for method, (setting, rows) in results.items():
         for kind, chosen in (
@@ -237,6 +289,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="path without ending")
     parser.add_argument("--task", action="append", choices=list(TASKS))
+    parser.add_argument("--slices", type=int, default=6, help="most slices of a volume")
+    parser.add_argument("--only-models", action="store_true", help="keep the baselines' rows")
     parser.add_argument("--model", action="append", default=[], metavar="TASK=BUNDLE")
     arguments = parser.parse_args()
     arguments.models = {}
@@ -244,8 +298,19 @@ def main() -> None:
         task, bundle = entry.split("=", 1)
         arguments.models.setdefault(task, []).append((Path(bundle).name, bundle))
     rows = []
-    for name in arguments.task or TASKS:
+    for name in arguments.task or (arguments.models if arguments.only_models else TASKS):
         rows += evaluate(name, arguments)
+    stored = arguments.output.with_suffix(".json")
+    if stored.exists():
+        # Rows of other tasks stay, and those of the same task that were not measured again.
+        new = {(row["task"], row["method"]) for row in rows}
+        tasks = {row["task"] for row in rows} if not arguments.only_models else set()
+        old = [
+            row
+            for row in json.loads(stored.read_text())
+            if (row["task"], row["method"]) not in new and row["task"] not in tasks
+        ]
+        rows = sorted(old + rows, key=lambda row: list(TASKS).index(row["task"]))
     lines = ["| Task | Method | Setting | Subjects | n | PSNR (dB) | SSIM |", "|---|---|---|---|---|---|---|"]
     for row in rows:
         setting = "" if row["setting"] in (None, 0.0) else row["setting"]
