@@ -72,6 +72,12 @@ extension TrainingConfiguration.DataSection {
         "MR", "Clean scans with k-space truncated in plane by the factor \(text(factor)).",
         "super-resolution of MR images in plane"
       )
+    case .fieldStrength:
+      (
+        "MR",
+        "Simulated pairs of field strengths, made of clean scans: contrast, resolution, noise.",
+        "7T-like images from 3T-like MR images"
+      )
     case .lowDose:
       (
         "CT", "Clean slices with simulated counts of \(text(photons)) photons a detector.",

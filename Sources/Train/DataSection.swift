@@ -19,13 +19,13 @@ extension TrainingConfiguration {
     /// Megabytes of slices that are kept in memory; scans beyond that are read again when they are
     /// needed.
     public var cacheMegabytes = 8192
-    /// What degrades the clean scans: `rician`, `mri-sr`, `ct-lowdose`, `pet-lowcount`; or `paired` if
-    /// degraded scans exist.
+    /// What degrades the clean scans: `rician`, `mri-sr`, `mri-7t`, `ct-lowdose`, `pet-lowcount`; or
+    /// `paired` if degraded scans exist.
     public var simulator = "rician"
-    /// Rician noise, also that of `mri-sr`: σ per channel in percent of the clean volume's 99.5th
+    /// Rician noise, also that of `mri-sr` and `mri-7t`: σ per channel in percent of the clean volume's 99.5th
     /// percentile, drawn between these two for each sample.
     public var noisePercent = [1.0, 16.0]
-    /// `mri-sr`: loss of resolution, drawn between these two.
+    /// `mri-sr`, `mri-7t`: loss of resolution, drawn between these two.
     public var factor = [2.0, 2.0]
     /// `ct-lowdose`: photons of a detector, drawn between these two log-uniformly.
     public var photons = [1e5, 1e6]
@@ -42,7 +42,7 @@ extension TrainingConfiguration {
     /// Maps of grey and white matter that brain phantoms are made of; none for generated ones.
     public var tissueMaps: [String] = []
     /// `positive`: 0 to the 99.5th percentile of voxels above 0; `all`: minimum to the 99.5th
-    /// percentile of all; `mri`, `ct`, `pet`: the authors' fixed ranges.
+    /// percentile of all; `mri`, `ct`, `pet`: the authors' fixed ranges; `byte`: 0 to 255.
     public var normalization = "positive"
     /// Side of the square crops, pixels.
     public var crop = 96
@@ -55,7 +55,7 @@ extension TrainingConfiguration {
     /// Factor on intensities, drawn between these two after the noise.
     public var intensityScale = [0.8, 1.2]
     /// Exponent on clean intensities, drawn between these two (log-uniformly) before the noise of
-    /// `rician` and `mri-sr`.
+    /// `rician`, `mri-sr` and `mri-7t`.
     public var gamma = [0.7, 1.4]
     /// `rician`: noise at which validation measures, percent.
     public var validationNoisePercent = 10.0
@@ -73,6 +73,8 @@ extension TrainingConfiguration {
       case rician
       /// Truncated k-space.
       case superResolution = "mri-sr"
+      /// Another contrast, less resolution, more noise.
+      case fieldStrength = "mri-7t"
       /// Few photons.
       case lowDose = "ct-lowdose"
       /// Few counts.
@@ -90,6 +92,7 @@ extension TrainingConfiguration {
       case "mri": .window(low: 0, high: 4095, clips: true)
       case "ct": .window(low: -1024, high: 3072, clips: true)
       case "pet": .window(low: 0, high: 20, clips: true)
+      case "byte": .window(low: 0, high: 255, clips: true)
       case "all": .percentile(low: 0, high: 99.5, of: .all)
       default: .percentile(low: 0, high: 99.5, of: .positive)
       }
@@ -124,8 +127,8 @@ extension TrainingConfiguration {
       try require(
         [0, 2].contains(tissueMaps.count), "tissue_maps", "are not two: grey and white matter")
       try require(
-        ["positive", "all", "mri", "ct", "pet"].contains(normalization), "normalization",
-        "`\(normalization)` is none of positive, all, mri, ct, pet")
+        ["positive", "all", "mri", "ct", "pet", "byte"].contains(normalization), "normalization",
+        "`\(normalization)` is none of positive, all, mri, ct, pet, byte")
       try require(
         validationShare >= 0 && testShare >= 0 && validationShare + testShare < 1,
         "validation_share", "and test_share leave nobody to train, or are negative")

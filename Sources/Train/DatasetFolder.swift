@@ -11,6 +11,9 @@ import Randomness
 ///   of a subject stay together.
 /// - The authors': `{train,validation,test}/{LQ,HQ}` in the folder, or in its folders `PET`, `CT`,
 ///   `MRI`; always `paired` by file name.
+/// - Lists of pairs, as FS-RWKV's program reads them: `train.txt`, `validation.txt` (or `val.txt`),
+///   `test.txt`, or `.csv`; each line `INPUT,TARGET`, relative to the list; always `paired`. A pair is
+///   a subject. Without a list for validation the training pairs are divided.
 ///
 /// The first two are divided by a shuffle of the sorted subjects that depends on the split seed alone.
 public struct DatasetFolder {
@@ -40,13 +43,16 @@ public struct DatasetFolder {
     if exists("dataset.json"), exists("imagesTr") { return try nnUNet() }
     let roots = ["", "PET/", "CT/", "MRI/"].filter { exists($0 + "train/HQ") }
     if !roots.isEmpty { return try authors(roots) }
+    if let train = list(["train"]) {
+      return try pairs(train, list(["validation", "val"]), list(["test"]))
+    }
     let subjects = names("").filter { $0.hasPrefix("sub-") }
     if !subjects.isEmpty { return try bids(subjects) }
     throw .invalidSplit(
       file: path,
       reason:
         "it is no nnU-Net raw folder (dataset.json, imagesTr), no BIDS folder (sub-…) and has "
-        + "no train/LQ and train/HQ")
+        + "neither train/LQ and train/HQ nor a list train.txt")
   }
 
   private func exists(_ name: String) -> Bool {
@@ -134,6 +140,49 @@ public struct DatasetFolder {
       }
     }
     return (parts[0], parts[1], parts[2])
+  }
+
+  // MARK: - Lists of pairs
+
+  private func list(_ stems: [String]) -> String? {
+    stems.flatMap { [$0 + ".txt", $0 + ".csv"] }.first(where: exists)
+  }
+
+  private func pairs(
+    _ train: String, _ validation: String?, _ test: String?
+  ) throws(TrainingError) -> Parts {
+    let tested = try test.map(pairs(of:)) ?? []
+    guard let validation else {
+      let parts = try divided(try pairs(of: train))
+      return (parts.train, parts.validation, parts.test + tested)
+    }
+    return (try pairs(of: train), try pairs(of: validation), tested)
+  }
+
+  private func pairs(of list: String) throws(TrainingError) -> [DataSplit.Subject] {
+    guard let text = try? String(contentsOfFile: path + "/" + list, encoding: .utf8) else {
+      throw .invalidSplit(file: path, reason: "\(list) cannot be read as UTF-8 text")
+    }
+    var subjects: [DataSplit.Subject] = []
+    for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+      .enumerated() where !line.allSatisfy(\.isWhitespace)
+    {
+      let files = line.split(separator: ",", omittingEmptySubsequences: false).map {
+        $0.trimmingCharacters(in: .whitespaces)
+      }
+      guard files.count == 2, !files.contains("") else {
+        throw .invalidSplit(
+          file: path, reason: "\(list), line \(number + 1): expected INPUT,TARGET")
+      }
+      for file in files where !exists(file) {
+        throw .invalidSplit(file: path, reason: "\(list), line \(number + 1): no file \(file)")
+      }
+      subjects.append(
+        DataSplit.Subject(
+          subject: ImageFormat.stem(of: files[1]), files: ["\(path)/\(files[1])"],
+          inputs: ["\(path)/\(files[0])"]))
+    }
+    return subjects
   }
 
   // MARK: - Dividing

@@ -209,7 +209,7 @@ public struct SliceDataset: Sendable {
       window.copy(slice.inputs[generator.nextInt(below: slice.inputs.count)], into: noisy)
     } else {
       let gamma = Float(simulator.logUniform(section.gamma, &generator))
-      if section.kind == .superResolution {
+      if [.superResolution, .fieldStrength].contains(section.kind) {
         // k-space belongs to the slice as a whole.
         var whole = slice
         if gamma != 1 {
@@ -217,7 +217,7 @@ public struct SliceDataset: Sendable {
             height: slice.height, width: slice.width, target: slice.target.map { pow($0, gamma) },
             inputs: [])
         }
-        window.copy(whole.target, into: clean)
+        window.copy(simulator.target(of: whole.target), into: clean)
         window.copy(simulator.degraded(whole, .drawn, &generator), into: noisy)
       } else {
         let sigma = simulator.uniform(section.noisePercent, &generator) / 100

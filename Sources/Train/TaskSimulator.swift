@@ -29,7 +29,7 @@ struct TaskSimulator: Sendable {
   /// The map to normalised intensities of a clean volume; nil if the volume is empty.
   func map(of volume: Volume) -> IntensityMap? {
     switch (section.kind, section.normalization) {
-    case (_, "mri"), (_, "ct"), (_, "pet"):
+    case (_, "mri"), (_, "ct"), (_, "pet"), (_, "byte"):
       return try? section.intensities.map(for: volume.voxels)
     case (.lowDose, _):
       // Noise reaches the lower end in every reconstruction, so it is each image's minimum.
@@ -48,7 +48,8 @@ struct TaskSimulator: Sendable {
     }
   }
 
-  /// The pair of one slice with some degraded versions.
+  /// The pair of one slice with some degraded versions; without versions its target is the clean
+  /// slice, of which ``target(of:)`` makes what is to be learnt.
   ///
   /// - Parameters:
   ///   - slice: In the units of the volume.
@@ -90,11 +91,13 @@ struct TaskSimulator: Sendable {
         inputs: inputs)
     case .paired:
       preconditionFailure("paired slices are given, not simulated")
-    case .rician, .superResolution:
+    case .rician, .superResolution, .fieldStrength:
       let clean = map.normalized(slice.pixels).map { max(0, $0) }
       var pair = Pair(height: slice.height, width: slice.width, target: clean, inputs: [])
       for _ in 0..<versions { pair.inputs.append(degraded(pair, strength, &generator)) }
-      return pair
+      guard versions > 0 else { return pair }
+      return Pair(
+        height: slice.height, width: slice.width, target: target(of: clean), inputs: pair.inputs)
     }
   }
 
@@ -105,12 +108,19 @@ struct TaskSimulator: Sendable {
       inputs: [map.normalized(input.pixels)])
   }
 
+  /// What a network should make of the degraded versions of a clean normalised slice.
+  func target(of clean: [Float]) -> [Float] {
+    guard section.kind == .fieldStrength else { return clean }
+    let exponent = Float(FieldStrengthPair().targetGamma)
+    return clean.map { pow($0, exponent) }
+  }
+
   /// Degrades a whole normalised slice at once, for the tasks that do this for each sample.
   func degraded(
     _ pair: Pair, _ strength: Strength, _ generator: inout SeededGenerator
   ) -> [Float] {
     let isValidation = strength == .validation
-    guard section.kind == .superResolution else {
+    guard [.superResolution, .fieldStrength].contains(section.kind) else {
       let percent =
         isValidation
         ? section.validationNoisePercent : uniform(section.noisePercent, &generator)
@@ -123,6 +133,15 @@ struct TaskSimulator: Sendable {
     // The draws come first, so that a range without extent takes numbers too.
     let factor = uniform(section.factor, &generator)
     let noise = uniform(section.noisePercent, &generator) / 100
+    guard section.kind == .superResolution else {
+      let fields = FieldStrengthPair()
+      let exponent = Float(fields.sourceGamma)
+      let truncation = KSpaceTruncation(
+        factor: isValidation ? fields.factor : factor, noise: isValidation ? fields.noise : noise)
+      return truncation.applied(
+        to: pair.target.map { pow($0, exponent) }, height: pair.height, width: pair.width,
+        using: &generator)
+    }
     let truncation = KSpaceTruncation(
       factor: isValidation ? (section.factor[0] + section.factor[1]) / 2 : factor,
       noise: isValidation ? section.noisePercent[0] / 100 : noise)

@@ -105,6 +105,34 @@ struct TorchCheckpointTests {
     }
   }
 
+  @Test("an archive with the records of zip64 reads the same; damaged ones are refused")
+  func zip64() throws {
+    let whole = try data("zip64.pth")
+    let checkpoint = try TorchCheckpoint(whole, path: "zip64")
+    #expect(checkpoint.tensor(named: "tensor")?.values == [0, 1, 2, 3, 4, 5])
+    // The last 98 bytes are the directory's zip64 record, its locator and the end record.
+    let end = whole.count - 98
+    #expect(whole[end..<end + 4].elementsEqual([0x50, 0x4B, 6, 6]))
+    for index in [0, 16, 20, 24, 32, 40, 48, 55, 56, 60, 64, 71, 72] {
+      var damaged = whole
+      damaged[end + index] ^= 0xFF
+      #expect(throws: CheckpointError.self, "byte \(index)") {
+        try TorchCheckpoint(damaged, path: "damaged")
+      }
+    }
+    for count in stride(from: 0, to: whole.count, by: 5) {
+      #expect(throws: CheckpointError.self) {
+        try TorchCheckpoint(whole.prefix(count), path: "cut")
+      }
+    }
+    for index in stride(from: 0, to: whole.count, by: 3) {
+      var damaged = whole
+      damaged[index] ^= UInt8(1 << (index % 8))
+      guard let checkpoint = try? TorchCheckpoint(damaged, path: "flipped") else { continue }
+      for name in checkpoint.names { _ = checkpoint.tensor(named: name)?.values }
+    }
+  }
+
   @Test("a missing file says so")
   func missing() {
     #expect(

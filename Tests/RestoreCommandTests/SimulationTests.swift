@@ -9,7 +9,8 @@ struct SimulationTests {
     arguments: [
       ["rician", "--percent", "5"], ["mri-sr", "--factor", "2"],
       ["mri-sr", "--factor", "4", "--percent", "2"], ["mri-thick", "--slices", "2"],
-      ["bias-field", "--strength", "0.4"], ["mri-7t"], ["ct-lowdose", "--photons", "1e5"],
+      ["bias-field", "--strength", "0.4"], ["mri-7t"], ["mri-7t", "--bias", "0"],
+      ["ct-lowdose", "--photons", "1e5"],
       ["ct-lowdose", "--filter", "hann"], ["pet-lowcount", "--counts", "2e4"],
     ])
   func simulations(arguments: [String]) throws {

@@ -119,6 +119,80 @@ struct DatasetTests {
     } catch { #expect("\(error)".contains("MRI/train/HQ/d.nii has no counterpart")) }
   }
 
+  @Test("lists of pairs of pictures train; lines that are no pair are named")
+  func lists() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    try FileManager.default.createDirectory(
+      atPath: root + "/png", withIntermediateDirectories: true)
+    for (name, value) in [("3t_1", 51), ("7t_1", 102), ("3t_2", 51), ("7t_2", 102)] {
+      let pixels = [Float](repeating: Float(value), count: 24 * 20)
+      let image = PNGImage.rounding(pixels, height: 20, width: 24, colour: .grey, bitDepth: 8).image
+      try image.encoded().write(to: URL(fileURLWithPath: "\(root)/png/\(name).png"))
+    }
+    func write(_ text: String, _ name: String) throws {
+      try Data(text.utf8).write(to: URL(fileURLWithPath: root + "/" + name))
+    }
+    try write("png/3t_1.png,png/7t_1.png\n\n", "train.txt")
+    try write("png/3t_2.png, png/7t_2.png\r\n", "val.txt")
+    let settings = section {
+      $0.simulator = "paired"
+      $0.normalization = "byte"
+      $0.split = root
+    }
+    let split = try DataSplit(contentsOf: root, settings)
+    #expect(split.train.map(\.subject) == ["7t_1"] && split.validation.map(\.subject) == ["7t_2"])
+    #expect(split.train[0].inputs == [root + "/png/3t_1.png"])
+    var configuration = TrainingConfiguration()
+    configuration.data = settings
+    configuration.data.intensityScale = [1, 1]
+    let (input, target) = try SliceDataset(configuration).batch(step: 0, batch: 1)
+    #expect(input.values.allSatisfy { abs($0 - 0.2) < 1e-6 })
+    #expect(target.values.allSatisfy { abs($0 - 0.4) < 1e-6 })
+    for (line, problem) in [
+      ("png/3t_1.png", "train.txt, line 1: expected INPUT,TARGET"),
+      ("png/3t_1.png,", "train.txt, line 1: expected INPUT,TARGET"),
+      ("\npng/3t_1.png,png/none.png", "train.txt, line 2: no file png/none.png"),
+      ("png/3t_2.png,png/7t_2.png", "stands in it twice"),
+    ] {
+      try write(line, "train.txt")
+      do {
+        _ = try DataSplit(contentsOf: root, settings)
+        Issue.record("\(line) was accepted")
+      } catch { #expect("\(error)".contains(problem), "\(error)") }
+    }
+    try write("png/3t_1.png,png/7t_1.png\npng/3t_2.png,png/7t_2.png", "train.txt")
+    try FileManager.default.removeItem(atPath: root + "/val.txt")
+    let divided = try DataSplit(contentsOf: root, settings)
+    #expect((divided.train.count, divided.validation.count) == (1, 1))
+  }
+
+  @Test("pairs of field strengths are powers of one clean image where nothing else is lost")
+  func fieldStrengths() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    try write("\(root)/sub-1/sub-1_T1w.nii")
+    try write("\(root)/sub-2/sub-2_T1w.nii")
+    var configuration = TrainingConfiguration()
+    configuration.data = section {
+      $0.simulator = "mri-7t"
+      $0.split = root
+      $0.factor = [1, 1]
+      $0.noisePercent = [0, 0]
+      $0.gamma = [1, 1]
+      $0.intensityScale = [1, 1]
+      $0.validationShare = 0.5
+    }
+    let (input, target) = try SliceDataset(configuration).batch(step: 0, batch: 2)
+    let pair = FieldStrengthPair()
+    let exponent = Float(pair.sourceGamma / pair.targetGamma)
+    #expect(zip(input.values, target.values).allSatisfy { abs($0 - pow($1, exponent)) < 1e-4 })
+    #expect(zip(input.values, target.values).contains { abs($0 - $1) > 0.02 })
+    configuration.data.noisePercent = [3, 3]
+    let noisy = try SliceDataset(configuration).batch(step: 0, batch: 2)
+    #expect(noisy.clean.values == target.values && noisy.noisy.values != input.values)
+  }
+
   @Test("a split file in YAML with pairs; a lone input is refused")
   func pairs() throws {
     let root = try folder()

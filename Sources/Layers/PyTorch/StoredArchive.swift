@@ -4,7 +4,8 @@ import Foundation
 ///
 /// Everything is checked against the bytes present before it is used: directory, names, sizes, local
 /// headers, checksums. Names with `..`, a leading `/`, a drive letter or a backslash, directories that
-/// lie over each other and duplicates are refused. Archives of more than 4 GiB (zip64) are not read.
+/// lie over each other and duplicates are refused. Numbers beyond 4 GiB are read from the records that
+/// zip64 has for them.
 ///
 /// Source: PKWARE, *APPNOTE.TXT, .ZIP File Format Specification*, 6.3.10.
 struct StoredArchive: Sendable {
@@ -16,16 +17,7 @@ struct StoredArchive: Sendable {
 
   init(_ data: Data) throws(CheckpointFlaw) {
     self.data = data
-    let end = try Self.endRecord(data)
-    let count = Int(data.number16(end + 10))
-    let size = Int(data.number32(end + 12))
-    let start = Int(data.number32(end + 16))
-    guard data.number16(end + 4) == 0, data.number16(end + 8) == data.number16(end + 10) else {
-      throw CheckpointFlaw("the archive is split over several files")
-    }
-    guard count != 0xFFFF, size != 0xFFFF_FFFF, start != 0xFFFF_FFFF else {
-      throw CheckpointFlaw("the archive is of the zip64 kind, which is not read")
-    }
+    let (count, size, start, end) = try Self.directory(data)
     guard start <= end, size <= end - start else {
       throw CheckpointFlaw("the archive's directory lies outside of the file")
     }
@@ -60,6 +52,42 @@ struct StoredArchive: Sendable {
     throw CheckpointFlaw("the archive has no directory: the file ends early")
   }
 
+  /// How many entries the directory has, its bytes and where it starts and must have ended.
+  private static func directory(
+    _ data: Data
+  ) throws(CheckpointFlaw) -> (count: Int, size: Int, start: Int, end: Int) {
+    let end = try endRecord(data)
+    let count = Int(data.number16(end + 10))
+    let size = Int(data.number32(end + 12))
+    let start = Int(data.number32(end + 16))
+    guard data.number16(end + 4) == 0 || data.number16(end + 4) == 0xFFFF,
+      data.number16(end + 8) == data.number16(end + 10)
+    else { throw CheckpointFlaw("the archive is split over several files") }
+    guard count == 0xFFFF || size == 0xFFFF_FFFF || start == 0xFFFF_FFFF else {
+      return (count, size, start, end)
+    }
+    let locator = end - 20
+    guard locator >= 0, data.number32(locator) == 0x0706_4B50 else {
+      // A file may have exactly 65 535 entries.
+      guard size != 0xFFFF_FFFF, start != 0xFFFF_FFFF else {
+        throw CheckpointFlaw("the archive's zip64 directory is missing")
+      }
+      return (count, size, start, end)
+    }
+    let record = try data.number64(locator + 8)
+    guard record <= locator - 56, data.number32(record) == 0x0606_4B50 else {
+      throw CheckpointFlaw("the archive's zip64 directory is damaged")
+    }
+    guard data.number32(locator + 4) == 0, data.number32(locator + 16) <= 1,
+      data.number32(record + 16) == 0, data.number32(record + 20) == 0,
+      try data.number64(record + 24) == data.number64(record + 32)
+    else { throw CheckpointFlaw("the archive is split over several files") }
+    return (
+      try data.number64(record + 32), try data.number64(record + 40),
+      try data.number64(record + 48), record
+    )
+  }
+
   private static func entry(
     _ data: Data, at position: Int, limit: Int
   ) throws(CheckpointFlaw) -> (name: String, range: Range<Int>, next: Int) {
@@ -78,11 +106,11 @@ struct StoredArchive: Sendable {
     guard data.number16(position + 10) == 0 else {
       throw CheckpointFlaw("\(name) is compressed; PyTorch stores")
     }
-    let size = Int(data.number32(position + 24))
-    let local = Int(data.number32(position + 42))
-    guard Int(data.number32(position + 20)) == size, size != 0xFFFF_FFFF, local != 0xFFFF_FFFF
-    else { throw CheckpointFlaw("the sizes of \(name) disagree") }
-    guard local + 30 <= data.count, data.number32(local) == 0x0403_4B50 else {
+    let extra = position + 46 + lengths[0]
+    let (size, stored, local) = try sizes(
+      data, at: position, extra: extra..<extra + lengths[1], name)
+    guard stored == size else { throw CheckpointFlaw("the sizes of \(name) disagree") }
+    guard data.count >= 30, local <= data.count - 30, data.number32(local) == 0x0403_4B50 else {
       throw CheckpointFlaw("\(name) has no header of its own")
     }
     let nameLength = Int(data.number16(local + 26))
@@ -97,6 +125,37 @@ struct StoredArchive: Sendable {
       throw CheckpointFlaw("the checksum of \(name) is wrong")
     }
     return (name, first..<first + size, next)
+  }
+
+  /// Bytes of a file as it is and as it is stored, and where its own header lies.
+  ///
+  /// Those that 32 bits do not hold are all ones and stand, in this order, in the field 1 of the entry's
+  /// extra fields.
+  private static func sizes(
+    _ data: Data, at position: Int, extra: Range<Int>, _ name: String
+  ) throws(CheckpointFlaw) -> (size: Int, stored: Int, local: Int) {
+    var numbers = [24, 20, 42].map { Int(data.number32(position + $0)) }
+    guard numbers.contains(0xFFFF_FFFF) else { return (numbers[0], numbers[1], numbers[2]) }
+    var field = extra.lowerBound
+    while field + 4 <= extra.upperBound {
+      let length = Int(data.number16(field + 2))
+      let end = field + 4 + length
+      guard end <= extra.upperBound else { break }
+      guard data.number16(field) == 1 else {
+        field = end
+        continue
+      }
+      var place = field + 4
+      for index in numbers.indices where numbers[index] == 0xFFFF_FFFF {
+        guard place + 8 <= end else {
+          throw CheckpointFlaw("the zip64 field of \(name) is too short")
+        }
+        numbers[index] = try data.number64(place)
+        place += 8
+      }
+      return (numbers[0], numbers[1], numbers[2])
+    }
+    throw CheckpointFlaw("\(name) lacks its zip64 field")
   }
 
   private static func check(_ name: String) throws(CheckpointFlaw) {
@@ -116,6 +175,15 @@ extension Data {
   /// See ``number16(_:)``.
   func number32(_ position: Int) -> UInt32 {
     UInt32(number16(position)) | UInt32(number16(position + 2)) << 16
+  }
+
+  /// See ``number16(_:)``; a number that no file can have is refused.
+  func number64(_ position: Int) throws(CheckpointFlaw) -> Int {
+    guard
+      let number = Int(
+        exactly: UInt64(number32(position)) | UInt64(number32(position + 4)) << 32)
+    else { throw CheckpointFlaw("a number of the archive is larger than any file") }
+    return number
   }
 }
 

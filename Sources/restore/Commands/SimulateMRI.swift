@@ -120,11 +120,21 @@ struct SimulateFieldStrength: ParsableCommand {
     abstract: "A stand-in for 3T and 7T pairs: other contrast, less resolution, more noise.",
     discussion: "--output gets the 3T-like image, --reference-output the 7T-like one.")
 
+  @Option(
+    name: .long, help: "Shading of the 7T-like image: largest absolute logarithm of the factor.")
+  var bias = FieldStrengthPair().bias
+
   @OptionGroup var options: SimulationOptions
 
+  func validate() throws {
+    guard (0...10).contains(bias) else { throw ValidationError("--bias \(bias): from 0 to 10") }
+  }
+
   func run() throws {
+    var fields = FieldStrengthPair()
+    fields.bias = bias
     try options.run { volume, _ in
-      let pair = try FieldStrengthPair().applied(
+      let pair = try fields.applied(
         to: volume, seed: options.seed, image: 0, threads: Engine.shared.threads)
       return (pair.source, pair.target)
     }

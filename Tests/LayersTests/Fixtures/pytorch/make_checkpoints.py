@@ -83,6 +83,17 @@ def main() -> None:
     ) as new:
         for name in old.namelist():
             new.writestr(name, old.read(name))
+    # The records of zip64, which Python writes beyond its limits.
+    zipfile.ZIP64_LIMIT = -1
+    zipfile.ZIP_FILECOUNT_LIMIT = 0
+    with zipfile.ZipFile(HERE / "tensor.pth") as old, zipfile.ZipFile(
+        HERE / "zip64.pth", "w"
+    ) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    # All ones in the last record, so that readers must look at that of zip64.
+    whole = (HERE / "zip64.pth").read_bytes()
+    (HERE / "zip64.pth").write_bytes(whole[:-14] + b"\xff" * 12 + whole[-2:])
     expected = {
         name: {"shape": list(value.shape), "values": value.detach().float().flatten().tolist()}
         for name, value in state().items()

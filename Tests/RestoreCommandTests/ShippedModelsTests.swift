@@ -1,0 +1,44 @@
+import Foundation
+import Testing
+
+@Suite("shipped models")
+struct ShippedModelsTests {
+  private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent()
+  private static let folder = root.appendingPathComponent("data/models")
+
+  private static let names =
+    ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
+    .filter { !$0.hasPrefix(".") }.sorted()
+
+  @Test("the models are where the tests look for them")
+  func present() { #expect(Self.names.contains("mri-denoise")) }
+
+  @Test(
+    "each loads, has the checksum of its card, a card, a licence and how it was made",
+    arguments: names)
+  func whole(name: String) throws {
+    let space = try Workspace()
+    let path = Self.folder.appendingPathComponent(name)
+    let verified = try space.restore("models", "verify", path.path)
+    #expect(verified.status == 0, "\(verified.errors)")
+    let listed = try space.restore(
+      "models", "list", "--json", environment: ["RESTORE_MODELS": Self.folder.path])
+    let entries = try #require(try listed.json()["models"] as? [[String: Any]])
+    #expect(entries.contains { $0["name"] as? String == name })
+    let card = try String(contentsOf: path.appendingPathComponent("README.md"), encoding: .utf8)
+    #expect(card.hasPrefix("# \(name)\n"))
+    #expect(card.contains("restore train"), "the card says how to repeat the training")
+    let licence = try String(contentsOf: path.appendingPathComponent("LICENSE"), encoding: .utf8)
+    #expect(licence.contains("Apache License"))
+    // Damaged weights are noticed.
+    let copy = space.path(name)
+    try FileManager.default.copyItem(atPath: path.path, toPath: copy)
+    let weights = URL(fileURLWithPath: copy + "/weights.safetensors")
+    var bytes = try Data(contentsOf: weights)
+    bytes[bytes.count / 2] ^= 1
+    try bytes.write(to: weights)
+    let damaged = try space.restore("models", "verify", copy)
+    #expect(damaged.status == 78 || damaged.status == 65, "\(damaged.status): \(damaged.errors)")
+  }
+}
