@@ -27,6 +27,24 @@ enum Parallel {
   }
 }
 
+extension Parallel {
+  /// The results of two independent pieces of work, done side by side.
+  static func both<A, B>(_ first: () -> A, _ second: () -> B) -> (A, B) {
+    var (a, b): (A?, B?) = (nil, nil)
+    withUnsafeMutablePointer(to: &a) { a in
+      withUnsafeMutablePointer(to: &b) { b in
+        // Each call writes its own variable, and both end before this function does.
+        nonisolated(unsafe) let (a, b) = (a, b)
+        run(2, threads: 2) { index in
+          if index == 0 { a.pointee = first() } else { b.pointee = second() }
+        }
+      }
+    }
+    guard let a, let b else { preconditionFailure("Parallel: a piece of work did not run") }
+    return (a, b)
+  }
+}
+
 extension Collection {
   /// What a function makes of each element, in order, shared by some threads.
   ///

@@ -1,9 +1,11 @@
 import Synchronization
-import TensorCore
+package import TensorCore
 
 /// Keeps a value that follows from parameters until one of them changes.
 ///
-/// Nothing is kept while gradients are required: the value then has to remember how it was made.
+/// Folded kernels, for example, or parts of joined matrices. Nothing is kept while gradients are
+/// required: the value then has to remember how it was made. Tensors in it are best made parameters
+/// (``TensorCore/Tensor/asParameter(tracked:)``), so that their re-laid-out forms are kept too.
 package final class FoldCache<Value: Sendable>: Sendable {
   private struct Kept {
     let versions: [Int]
@@ -27,4 +29,10 @@ package final class FoldCache<Value: Sendable>: Sendable {
     kept.withLock { $0 = Kept(versions: versions, value: value) }
     return value
   }
+}
+
+extension Tensor {
+  /// This tensor as a parameter, whose re-laid-out forms are kept, if it does not have to remember how it
+  /// was made.
+  package var keptAsParameter: Tensor { isTracked ? self : asParameter(tracked: false) }
 }

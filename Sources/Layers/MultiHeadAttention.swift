@@ -16,7 +16,7 @@ public final class MultiHeadAttention: Module {
   private let inWeight: Parameter
   private let inBias: Parameter
   private let output: Linear
-  private let parts = DerivedTensors()
+  private let parts = FoldCache<[(weight: Tensor, bias: Tensor)]>()
 
   /// A layer with initial weights: Xavier's uniform rule for the three maps, biases 0.
   ///
@@ -58,17 +58,18 @@ public final class MultiHeadAttention: Module {
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor? = nil
   ) -> Tensor {
     let c = channels
-    let maps = parts(from: [inWeight, inBias]) {
-      (0..<3).flatMap { part in
-        [
-          inWeight.tensor.sliced(axis: 0, part * c..<(part + 1) * c),
-          inBias.tensor.sliced(axis: 0, part * c..<(part + 1) * c),
-        ]
+    let maps = parts.value(of: [inWeight, inBias]) {
+      (0..<3).map { part in
+        let rows = part * c..<(part + 1) * c
+        return (
+          inWeight.tensor.sliced(axis: 0, rows).keptAsParameter,
+          inBias.tensor.sliced(axis: 0, rows).keptAsParameter
+        )
       }
     }
     // [N, T, C] to [N, heads, T, C / heads].
     func split(_ x: Tensor, _ part: Int) -> Tensor {
-      x.linear(maps[2 * part], bias: maps[2 * part + 1])
+      x.linear(maps[part].weight, bias: maps[part].bias)
         .reshaped(to: [x.shape[0], x.shape[1], heads, c / heads]).permuted([0, 2, 1, 3])
     }
     let scale = 1 / Float(c / heads).squareRoot()

@@ -1,5 +1,4 @@
 public import Randomness
-import Synchronization
 public import TensorCore
 
 /// A depthwise mix of identity, 1×1, 3×3 and 5×5 convolution, computed as one 5×5.
@@ -27,12 +26,7 @@ public final class OmniShift: Module {
   /// `[C, 1, 5, 5]`.
   public let conv5x5: Parameter
 
-  private struct Folded {
-    let versions: [Int]
-    let kernel: Tensor
-  }
-
-  private let folded = Mutex<Folded?>(nil)
+  private let folded = FoldCache<Tensor>()
 
   /// A layer with initial weights: `alpha` normal, kernels uniform within ±1/√area.
   ///
@@ -60,21 +54,12 @@ public final class OmniShift: Module {
 
   /// The four branches as one kernel, `[C, 1, 5, 5]`.
   public var kernel: Tensor {
-    let parameters = [alpha, conv1x1, conv3x3, conv5x5]
-    if parameters.contains(where: \.requiresGradient) { return fold() }
-    let versions = parameters.map(\.version)
-    // The lock is not held while the engine computes: a thread that waits for the engine and has the
-    // lock would block the engine's own thread when that comes here.
-    if let kept = folded.withLock({ $0 }), kept.versions == versions { return kept.kernel }
-    let kernel = fold().asParameter(tracked: false)
-    folded.withLock { $0 = Folded(versions: versions, kernel: kernel) }
-    return kernel
-  }
-
-  private func fold() -> Tensor {
-    .omniShiftKernel(
-      alpha: alpha.tensor, conv1x1: conv1x1.tensor, conv3x3: conv3x3.tensor,
-      conv5x5: conv5x5.tensor)
+    folded.value(of: [alpha, conv1x1, conv3x3, conv5x5]) {
+      Tensor.omniShiftKernel(
+        alpha: alpha.tensor, conv1x1: conv1x1.tensor, conv3x3: conv3x3.tensor,
+        conv5x5: conv5x5.tensor
+      ).keptAsParameter
+    }
   }
 
   /// Mixes each channel of `[N, H, W, C]` with its surroundings.

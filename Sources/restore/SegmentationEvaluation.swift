@@ -37,16 +37,19 @@ struct SegmentationEvaluation {
         reason: "\(pair.reference) has no prediction of that name in \(predictions)")
     }
     let reading = NIfTIReadOptions(maxMemory: maxMemory)
-    let (scan, expected) = (
-      try ScanFile.read(path, options: reading), try ScanFile.read(pair.reference, options: reading)
-    )
+    let files = try [path, pair.reference].concurrentMap(threads: 2) {
+      try ScanFile.read($0, options: reading)
+    }
+    let (scan, expected) = (files[0], files[1])
     try scan.volume.requireGrid(
       of: expected.volume, file: path, referenceFile: pair.reference)
     var rows: [SegmentationReport.Row] = []
     let count = expected.volume.volumeCount
     for index in 0..<count {
-      let prediction = try LabelMap(scan.volume.volume(at: index), file: path)
-      let reference = try LabelMap(expected.volume.volume(at: index), file: pair.reference)
+      let maps = try [(scan, path), (expected, pair.reference)].concurrentMap(threads: 2) {
+        try LabelMap($0.volume.volume(at: index), file: $1)
+      }
+      let (prediction, reference) = (maps[0], maps[1])
       let labels: [Int]
       switch options.labels {
       case .listed(let listed):
@@ -57,7 +60,9 @@ struct SegmentationEvaluation {
             throw ImagingError.unexpectedLabel(file: file, label: label, allowed: listed)
           }
         }
-      case .all, nil: labels = reference.present.isEmpty ? [1] : reference.present
+      case .all, nil:
+        let present = reference.present
+        labels = present.isEmpty ? [1] : present
       }
       let name = count > 1 ? "\(pair.name)#\(index)" : pair.name
       func row(_ label: String, _ a: VoxelMask, _ b: VoxelMask) -> SegmentationReport.Row {

@@ -13,7 +13,7 @@ public enum Connectivity: Int, Sendable, CaseIterable {
 /// Components are numbered from 1 in the order of their first voxels in memory.
 ///
 /// Source: two passes with a union-find forest; Rosenfeld and Pfaltz, *Sequential Operations in Digital
-/// Picture Processing*, JACM 13(4), 1966.
+/// Picture Processing*, JACM 13(4), 1966; here with runs of voxels along x instead of voxels.
 public struct ConnectedComponents: Sendable, Equatable {
   /// The component of each voxel, 0 outside the set; shape `[z, y, x]`.
   public let labels: [Int32]
@@ -33,39 +33,44 @@ public struct ConnectedComponents: Sendable, Equatable {
   public init(of mask: VoxelMask, connectivity: Connectivity = .corners) {
     let size = mask.size
     self.size = size
-    let earlier = Self.earlierNeighbours(connectivity)
-    var labels = [Int32](repeating: 0, count: size.count)
-    var forest = DisjointSets()
-    mask.voxels.withUnsafeBufferPointer { voxels in
-      var index = 0
-      for z in 0..<size.z {
-        for y in 0..<size.y {
-          for x in 0..<size.x {
-            defer { index += 1 }
-            guard voxels[index] else { continue }
-            var label: Int32 = 0
-            for step in earlier {
-              let (nx, ny, nz) = (x + step.x, y + step.y, z + step.z)
-              guard nx >= 0, nx < size.x, ny >= 0, ny < size.y, nz >= 0 else { continue }
-              let found = labels[(nz * size.y + ny) * size.x + nx]
-              guard found > 0, found != label else { continue }
-              label = label == 0 ? found : forest.join(label, found)
-            }
-            labels[index] = label == 0 ? forest.add() : label
-          }
-        }
+    var runs: [Range<Int>] = []
+    // The first run of each row, and the end of the last row.
+    var starts = [Int](repeating: 0, count: size.y * size.z + 1)
+    mask.forEachRun { row, run in
+      starts[row + 1] += 1
+      runs.append(run)
+    }
+    for row in 0..<size.y * size.z { starts[row + 1] += starts[row] }
+    var forest = DisjointSets(count: runs.count)
+    for row in 0..<size.y * size.z where starts[row] < starts[row + 1] {
+      let (z, y) = row.quotientAndRemainder(dividingBy: size.y)
+      for neighbour in Self.earlierRows(connectivity) {
+        guard y + neighbour.y >= 0, y + neighbour.y < size.y, z + neighbour.z >= 0 else { continue }
+        let other = row + neighbour.z * size.y + neighbour.y
+        forest.join(
+          starts[row]..<starts[row + 1], starts[other]..<starts[other + 1], of: runs,
+          reach: neighbour.reach)
       }
     }
     var counts: [Int] = []
-    var numbers = [Int32](repeating: 0, count: forest.count + 1)
-    for index in labels.indices where labels[index] > 0 {
-      let root = Int(forest.root(of: labels[index]))
-      if numbers[root] == 0 {
-        counts.append(0)
-        numbers[root] = Int32(counts.count)
+    var numbers = [Int32](repeating: 0, count: runs.count)
+    let labels = [Int32](unsafeUninitializedCapacity: size.count) { buffer, count in
+      buffer.initialize(repeating: 0)
+      for row in 0..<size.y * size.z {
+        for index in starts[row]..<starts[row + 1] {
+          // A set is named by its first run, which therefore has a number already.
+          let root = forest.root(of: index)
+          if root == index {
+            counts.append(0)
+            numbers[index] = Int32(counts.count)
+          }
+          counts[Int(numbers[root]) - 1] += runs[index].count
+          let first = row * size.x
+          buffer[first + runs[index].lowerBound..<first + runs[index].upperBound]
+            .update(repeating: numbers[root])
+        }
       }
-      labels[index] = numbers[root]
-      counts[Int(numbers[root]) - 1] += 1
+      count = size.count
     }
     self.labels = labels
     voxelCounts = counts
@@ -83,49 +88,46 @@ public struct ConnectedComponents: Sendable, Equatable {
     return voxelCounts.firstIndex(of: most).map { $0 + 1 }
   }
 
-  /// The neighbours that come before a voxel in memory.
-  private static func earlierNeighbours(_ connectivity: Connectivity) -> [SIMD3<Int>] {
-    let reach = connectivity == .faces ? 1 : connectivity == .edges ? 2 : 3
-    var steps: [SIMD3<Int>] = []
-    for z in -1...0 {
-      for y in -1...1 {
-        for x in -1...1 {
-          let isEarlier = z < 0 || (z == 0 && (y < 0 || (y == 0 && x < 0)))
-          if isEarlier && abs(x) + abs(y) + abs(z) <= reach { steps.append(SIMD3(x, y, z)) }
-        }
-      }
+  /// The rows before a row in memory that hold neighbours of its voxels, and how far these lie away along x.
+  private static func earlierRows(
+    _ connectivity: Connectivity
+  ) -> [(y: Int, z: Int, reach: Int)] {
+    switch connectivity {
+    case .faces: [(-1, 0, 0), (0, -1, 0)]
+    case .edges: [(-1, 0, 1), (-1, -1, 0), (0, -1, 1), (1, -1, 0)]
+    case .corners: [(-1, 0, 1), (-1, -1, 1), (0, -1, 1), (1, -1, 1)]
     }
-    return steps
   }
 }
 
-/// Sets of provisional labels that turned out to belong together.
+/// Sets of runs that turned out to belong together, each named by its first run.
 private struct DisjointSets {
-  private var parents: [Int32] = [0]
+  private var parents: [Int]
 
-  /// The number of labels.
-  var count: Int { parents.count - 1 }
+  /// Each run in a set of its own.
+  init(count: Int) { parents = Array(0..<count) }
 
-  /// A new label in a set of its own.
-  mutating func add() -> Int32 {
-    parents.append(Int32(parents.count))
-    return Int32(parents.count - 1)
-  }
-
-  /// The label that stands for a label's set.
-  mutating func root(of label: Int32) -> Int32 {
-    var label = label
-    while parents[Int(label)] != label {
-      parents[Int(label)] = parents[Int(parents[Int(label)])]
-      label = parents[Int(label)]
+  /// The run that names a run's set.
+  mutating func root(of run: Int) -> Int {
+    var run = run
+    while parents[run] != run {
+      parents[run] = parents[parents[run]]
+      run = parents[run]
     }
-    return label
+    return run
   }
 
-  /// Joins two sets and returns the label that stands for both.
-  mutating func join(_ a: Int32, _ b: Int32) -> Int32 {
-    let (a, b) = (root(of: a), root(of: b))
-    parents[Int(max(a, b))] = min(a, b)
-    return min(a, b)
+  /// Joins those runs of two rows that lie within `reach` voxels of each other along x.
+  mutating func join(_ row: Range<Int>, _ other: Range<Int>, of runs: [Range<Int>], reach: Int) {
+    var (a, b) = (row.lowerBound, other.lowerBound)
+    while a < row.upperBound, b < other.upperBound {
+      let (one, two) = (runs[a], runs[b])
+      if one.lowerBound < two.upperBound + reach, two.lowerBound < one.upperBound + reach {
+        let (first, second) = (root(of: a), root(of: b))
+        parents[max(first, second)] = min(first, second)
+      }
+      // What ends first meets nothing further on, save by reach what begins right behind.
+      if one.upperBound < two.upperBound { a += 1 } else { b += 1 }
+    }
   }
 }

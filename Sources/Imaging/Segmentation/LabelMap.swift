@@ -28,14 +28,21 @@ public struct LabelMap: Sendable, Equatable {
   ///   ``ImagingError/unexpectedLabel(file:label:allowed:)``.
   public init(_ volume: Volume, file: String, allowed: Set<Int>? = nil) throws(ImagingError) {
     precondition(volume.volumeCount == 1, "LabelMap: \(volume.volumeCount) volumes, not one")
-    var labels: [Int32] = []
-    labels.reserveCapacity(volume.voxels.count)
-    for value in volume.voxels {
-      // Float32 holds whole numbers up to 2²⁴ exactly; no label map needs larger ones.
-      guard value == value.rounded(), value.magnitude < 16_777_216 else {
-        throw .labelMapNotInteger(file: file, value: value)
+    // Float32 holds whole numbers up to 2²⁴ exactly; no label map needs larger ones.
+    func isLabel(_ value: Float) -> Bool {
+      value.magnitude < 16_777_216 && Float(Int32(value)) == value
+    }
+    let voxels = volume.voxels
+    let labels = [Int32](unsafeUninitializedCapacity: voxels.count) { buffer, count in
+      var index = 0
+      while index < voxels.count, isLabel(voxels[index]) {
+        buffer[index] = Int32(voxels[index])
+        index += 1
       }
-      labels.append(Int32(value))
+      count = index
+    }
+    if labels.count < voxels.count {
+      throw .labelMapNotInteger(file: file, value: voxels[labels.count])
     }
     self.init(labels: labels, geometry: volume.geometry)
     if let allowed, let label = self.present.first(where: { !allowed.contains($0) }) {

@@ -33,8 +33,9 @@ public struct LesionDetection: Sendable, Equatable {
       (self.reference, falsePositives, predictedCount) = ([], [], 0)
       return
     }
-    let predicted = ConnectedComponents(of: prediction.cropped(to: box))
-    let expected = ConnectedComponents(of: reference.cropped(to: box))
+    let (predicted, expected) = Parallel.both(
+      { ConnectedComponents(of: prediction.cropped(to: box)) },
+      { ConnectedComponents(of: reference.cropped(to: box)) })
     var isHit = [Bool](repeating: false, count: predicted.count + 1)
     var isFound = [Bool](repeating: false, count: expected.count + 1)
     for (p, r) in zip(predicted.labels, expected.labels) where p > 0 && r > 0 {

@@ -26,16 +26,18 @@ public struct SurfaceDistances: Sendable, Equatable {
     // All surface voxels lie in the box around both sets, and so do the nearest ones.
     let box = a.union(b)
     let axes = (0..<3).filter { prediction.size[$0] > 1 }
-    let surfaces = [prediction, reference].map {
-      $0.cropped(to: box).surface(alongAxes: axes)
+    func surface(of mask: VoxelMask) -> (mask: VoxelMask, voxels: [Int]) {
+      let surface = mask.cropped(to: box).surface(alongAxes: axes)
+      return (surface, surface.voxels.indices.filter { surface.voxels[$0] })
     }
-    let queries = surfaces.map { surface in
-      surface.voxels.indices.filter { surface.voxels[$0] }
+    let (predicted, expected) = Parallel.both(
+      { surface(of: prediction) }, { surface(of: reference) })
+    func distances(from voxels: [Int], to mask: VoxelMask) -> [Double] {
+      DistanceTransform(to: mask, spacing: spacing).distances(at: voxels).sorted()
     }
-    fromPrediction = DistanceTransform(to: surfaces[1], spacing: spacing)
-      .distances(at: queries[0]).sorted()
-    fromReference = DistanceTransform(to: surfaces[0], spacing: spacing)
-      .distances(at: queries[1]).sorted()
+    (fromPrediction, fromReference) = Parallel.both(
+      { distances(from: predicted.voxels, to: expected.mask) },
+      { distances(from: expected.voxels, to: predicted.mask) })
   }
 
   /// The Hausdorff distance: the largest distance of either direction.

@@ -38,15 +38,16 @@ public struct SurfelDistances: Sendable, Equatable {
     }
     let box = a.union(b)
     let axes = (0..<3).filter { prediction.size[$0] > 1 }
-    let first = SurfelMap(prediction.cropped(to: box), axes, spacing)
-    let second = SurfelMap(reference.cropped(to: box), axes, spacing)
+    let (first, second) = Parallel.both(
+      { SurfelMap(prediction.cropped(to: box), axes, spacing) },
+      { SurfelMap(reference.cropped(to: box), axes, spacing) })
     func surfels(of map: SurfelMap, to other: SurfelMap) -> [Surfel] {
       let distances = DistanceTransform(to: other.mask, spacing: spacing)
         .distances(at: map.positions)
       return zip(distances, map.sizes).map { Surfel(distance: $0, size: $1) }.sorted()
     }
-    self.prediction = surfels(of: first, to: second)
-    self.reference = surfels(of: second, to: first)
+    (self.prediction, self.reference) = Parallel.both(
+      { surfels(of: first, to: second) }, { surfels(of: second, to: first) })
   }
 
   /// The larger of the two directed percentiles, each by area.
@@ -103,40 +104,46 @@ private struct SurfelMap {
     // A row or a single voxel has ends, each counted as one.
     default: table = SurfelTable(first: 1, second: 1)
     }
-    // Bits of the voxels before and after the corner along each axis, the first axis highest.
-    let offsets: [(x: Int, y: Int, z: Int, bit: Int)] = (0..<1 << axes.count).map { corner in
-      var offset = [0, 0, 0]
-      for (place, axis) in axes.enumerated() {
-        offset[axis] = (corner >> (axes.count - 1 - place) & 1) - 1
-      }
-      return (offset[0], offset[1], offset[2], 1 << corner)
-    }
-    let full = (1 << (1 << axes.count)) - 1
     var voxels = [Bool](repeating: false, count: grid.count)
     var positions: [Int] = []
     var sizes: [Double] = []
+    // Bits of the voxels before and after the corner along each axis, the first axis highest: those of
+    // the rows around a row of corners, then the same one voxel further.
+    let others = axes.filter { $0 != 0 }
+    let rowCount = 1 << others.count
+    let full = (1 << (1 << axes.count)) - 1
+    var bits = [UInt8](repeating: 0, count: size.x)
     set.voxels.withUnsafeBufferPointer { inside in
-      var index = 0
-      for z in 0..<grid.z {
-        for y in 0..<grid.y {
-          for x in 0..<grid.x {
-            var code = 0
-            for offset in offsets {
-              let (vx, vy, vz) = (x + offset.x, y + offset.y, z + offset.z)
-              if vx >= 0, vx < size.x, vy >= 0, vy < size.y, vz >= 0, vz < size.z,
-                inside[(vz * size.y + vy) * size.x + vx]
-              {
-                code |= offset.bit
-              }
-            }
-            if code != 0, code != full {
-              voxels[index] = true
-              positions.append(index)
-              sizes.append(table.sizes[code])
-            }
-            index += 1
+      for corner in 0..<grid.y * grid.z {
+        for x in bits.indices { bits[x] = 0 }
+        for place in 0..<rowCount {
+          var (y, z) = (corner % grid.y, corner / grid.y)
+          for (order, axis) in others.enumerated() {
+            let step = (place >> (others.count - 1 - order) & 1) - 1
+            if axis == 1 { y += step } else { z += step }
           }
+          guard y >= 0, y < size.y, z >= 0, z < size.z else { continue }
+          let row = (z * size.y + y) * size.x
+          for x in bits.indices { bits[x] |= inside[row + x] ? 1 << UInt8(place) : 0 }
         }
+        let first = corner * grid.x
+        func note(_ x: Int, _ code: Int) {
+          guard code != 0, code != full else { return }
+          voxels[first + x] = true
+          positions.append(first + x)
+          sizes.append(table.sizes[code])
+        }
+        guard axes.contains(0) else {
+          note(0, Int(bits[0]))
+          continue
+        }
+        var before = 0
+        for x in 0..<size.x {
+          let after = Int(bits[x])
+          note(x, before | after << rowCount)
+          before = after
+        }
+        note(size.x, before)
       }
     }
     mask = VoxelMask(voxels: voxels, size: grid)

@@ -28,22 +28,14 @@ extension VoxelMask {
   /// The smallest box that holds the set; nil for an empty set.
   var boundingBox: VoxelBox? {
     var (lowX, highX, lowY, highY, lowZ, highZ) = (size.x, -1, size.y, -1, size.z, -1)
-    voxels.withUnsafeBufferPointer { voxels in
-      for z in 0..<size.z {
-        for y in 0..<size.y {
-          let row = UnsafeBufferPointer(
-            rebasing: voxels[(z * size.y + y) * size.x..<(z * size.y + y + 1) * size.x])
-          guard let first = row.firstIndex(of: true), let last = row.lastIndex(of: true) else {
-            continue
-          }
-          lowX = min(lowX, first)
-          highX = max(highX, last)
-          lowY = min(lowY, y)
-          highY = max(highY, y)
-          lowZ = min(lowZ, z)
-          highZ = z
-        }
-      }
+    forEachRun { row, run in
+      let (z, y) = row.quotientAndRemainder(dividingBy: size.y)
+      lowX = min(lowX, run.lowerBound)
+      highX = max(highX, run.upperBound - 1)
+      lowY = min(lowY, y)
+      highY = max(highY, y)
+      lowZ = min(lowZ, z)
+      highZ = z
     }
     guard highX >= 0 else { return nil }
     return VoxelBox(x: lowX..<highX + 1, y: lowY..<highY + 1, z: lowZ..<highZ + 1)

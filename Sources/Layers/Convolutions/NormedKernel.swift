@@ -1,3 +1,4 @@
+public import Randomness
 public import TensorCore
 
 /// A convolution of any kind and the batch norm behind it; one convolution at inference if the kind has
@@ -20,6 +21,29 @@ public final class NormedKernel: Sendable {
     self.convolution = convolution
     self.norm = norm
     parameters = (convolution.state + norm.state).compactMap(\.parameterOrBuffer)
+  }
+
+  /// A plain convolution without a bias, and its norm; weights are normal with variance
+  /// 2 / (kernel area · `outChannels`).
+  ///
+  /// - Parameters:
+  ///   - inChannels: Channels of the input.
+  ///   - outChannels: Channels of the output.
+  ///   - kernel: Size of the square kernel, odd; the padding keeps the size at stride 1.
+  ///   - stride: Steps along both axes.
+  ///   - eps: Added to the variance.
+  ///   - generator: Draws the weights.
+  public convenience init(
+    inChannels: Int, outChannels: Int, kernel: Int, stride: Int = 1, eps: Float = 1e-5,
+    using generator: inout SeededGenerator
+  ) {
+    let convolution = Convolution(
+      inChannels: inChannels, outChannels: outChannels, kernel: [kernel, kernel],
+      stride: [stride, stride], padding: [kernel / 2, kernel / 2], hasBias: false,
+      using: &generator)
+    let deviation = (2 / Float(kernel * kernel * outChannels)).squareRoot()
+    convolution.weight.update { generator.fillNormal($0, standardDeviation: deviation) }
+    self.init(convolution, BatchNorm(channels: outChannels, eps: eps))
   }
 
   /// The two parts under names of a state dictionary.
@@ -46,8 +70,8 @@ public final class NormedKernel: Sendable {
       let ones = [Int](repeating: 1, count: kernel.shape.rank - 1)
       let bias = layer.bias.map { $0.tensor * scale + shift } ?? shift
       return (
-        (kernel * scale.reshaped(to: Shape([scale.count] + ones))).asParameter(tracked: false),
-        bias.asParameter(tracked: false)
+        (kernel * scale.reshaped(to: Shape([scale.count] + ones))).keptAsParameter,
+        bias.keptAsParameter
       )
     }
     return layer.convolved(x, weight: kernel, bias: bias, activation: activation)

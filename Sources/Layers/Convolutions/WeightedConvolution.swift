@@ -176,7 +176,7 @@ public final class WeightedConvolution: KernelConvolution {
       }
     return folded.value(of: [weight, density]) {
       let kernel = weight.tensor * phi
-      return kernel.isTracked ? kernel : kernel.asParameter(tracked: false)
+      return kernel.keptAsParameter
     }
   }
 

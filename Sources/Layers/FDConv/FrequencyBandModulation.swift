@@ -105,9 +105,7 @@ public final class FrequencyBandModulation: Module {
       let weight = kernels.permuted([2, 3, 0, 1])
         .reshaped(to: [taps * convolutions.count, x.shape.channels])
       let bias = Tensor.concatenate(biases.map(\.tensor), axis: 0)
-      return weights.contains(where: \.requiresGradient)
-        ? (weight, bias)
-        : (weight.asParameter(tracked: false), bias.asParameter(tracked: false))
+      return (weight.keptAsParameter, bias.keptAsParameter)
     }
     let moved = x.linear(weight).depthwiseConvolved(with: moves)
     let split = Shape(Array(x.shape.dimensions.dropLast()) + [taps, convolutions.count])

@@ -17,7 +17,7 @@ public final class ChannelAttentionBlock: Module {
   private let conv2: Convolution
   private let attention: Convolution
   private let shortcut: Convolution?
-  private let matrices = DerivedTensors()
+  private let matrix = FoldCache<Tensor>()
 
   /// The size of the kernel over `channels` channels: t or t + 1, whichever is odd, where
   /// `t = ⌊(log₂ channels + 1) / 2⌋`.
@@ -55,7 +55,7 @@ public final class ChannelAttentionBlock: Module {
   /// The kernel over the channel axis as a matrix, `[C, C]`: one row of channels is too little work for
   /// a convolution, and as a matrix it is made once.
   private func attentionMatrix(_ channels: Int) -> Tensor {
-    matrices(from: [attention.weight]) {
+    matrix.value(of: [attention.weight]) {
       let size = attention.weight.count
       // One more entry, 0, stands for everything beside the band.
       let taps = attention.weight.tensor.reshaped(to: [size])
@@ -64,8 +64,8 @@ public final class ChannelAttentionBlock: Module {
         let tap = element % channels - element / channels + size / 2
         return (0..<size).contains(tap) ? tap : size
       }
-      return [taps.gathered(indices, axis: 0).reshaped(to: [channels, channels])]
-    }[0]
+      return taps.gathered(indices, axis: 0).reshaped(to: [channels, channels]).keptAsParameter
+    }
   }
 }
 

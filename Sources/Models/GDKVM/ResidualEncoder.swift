@@ -6,23 +6,23 @@ public import TensorCore
 ///
 /// Source: He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, fig. 5 left.
 final class ResidualBasicBlock: Module {
-  private let first: NormalizedConvolution
-  private let second: NormalizedConvolution
-  private let shortcut: NormalizedConvolution?
+  private let first: NormedKernel
+  private let second: NormedKernel
+  private let shortcut: NormedKernel?
 
   init(
     inChannels: Int, outChannels: Int, stride: Int, eps: Float,
     using generator: inout SeededGenerator
   ) {
-    first = NormalizedConvolution(
+    first = NormedKernel(
       inChannels: inChannels, outChannels: outChannels, kernel: 3, stride: stride, eps: eps,
       using: &generator)
-    second = NormalizedConvolution(
+    second = NormedKernel(
       inChannels: outChannels, outChannels: outChannels, kernel: 3, eps: eps, using: &generator)
     shortcut =
       stride == 1 && inChannels == outChannels
       ? nil
-      : NormalizedConvolution(
+      : NormedKernel(
         inChannels: inChannels, outChannels: outChannels, kernel: 1, stride: stride, eps: eps,
         using: &generator)
   }
@@ -42,27 +42,27 @@ final class ResidualBasicBlock: Module {
 ///
 /// Source: He et al., CVPR 2016, fig. 5 right.
 final class ResidualBottleneck: Module {
-  private let first: NormalizedConvolution
-  private let second: NormalizedConvolution
-  private let third: NormalizedConvolution
-  private let shortcut: NormalizedConvolution?
+  private let first: NormedKernel
+  private let second: NormedKernel
+  private let third: NormedKernel
+  private let shortcut: NormedKernel?
 
   init(
     inChannels: Int, innerChannels: Int, stride: Int, eps: Float,
     using generator: inout SeededGenerator
   ) {
     let outChannels = 4 * innerChannels
-    first = NormalizedConvolution(
+    first = NormedKernel(
       inChannels: inChannels, outChannels: innerChannels, kernel: 1, eps: eps, using: &generator)
-    second = NormalizedConvolution(
+    second = NormedKernel(
       inChannels: innerChannels, outChannels: innerChannels, kernel: 3, stride: stride, eps: eps,
       using: &generator)
-    third = NormalizedConvolution(
+    third = NormedKernel(
       inChannels: innerChannels, outChannels: outChannels, kernel: 1, eps: eps, using: &generator)
     shortcut =
       stride == 1 && inChannels == outChannels
       ? nil
-      : NormalizedConvolution(
+      : NormedKernel(
         inChannels: inChannels, outChannels: outChannels, kernel: 1, stride: stride, eps: eps,
         using: &generator)
   }
@@ -89,7 +89,7 @@ final class ResidualBottleneck: Module {
 /// | `layer2` | 4, 8w | 2, 2w | 1/8 |
 /// | `layer3` | 6, 16w | 2, 4w | 1/16 |
 public final class ResidualEncoder: Module {
-  private let stem: NormalizedConvolution
+  private let stem: NormedKernel
   private let stages: [[any Module]]
 
   /// Channels at 1/4, 1/8 and 1/16.
@@ -107,7 +107,7 @@ public final class ResidualEncoder: Module {
     _ kind: ResidualEncoderKind, inChannels: Int, width: Int, eps: Float,
     using generator: inout SeededGenerator
   ) {
-    stem = NormalizedConvolution(
+    stem = NormedKernel(
       inChannels: inChannels, outChannels: width, kernel: 7, stride: 2, eps: eps,
       using: &generator)
     let counts = kind == .resnet50 ? [3, 4, 6] : [2, 2, 2]
