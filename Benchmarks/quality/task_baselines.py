@@ -220,7 +220,7 @@ def methods(name: str) -> dict[str, tuple[Callable[..., Volume], tuple[float, ..
             lambda x, h: by_slice(x, lambda i: np.asarray(bm3d(i, h * sigma(i)), np.float32)),
             (3.0, 6.0, 12.0, 18.0, 25.0, 35.0, 50.0)
             if name == "pet-synthesis"
-            else (0.7, 1.0, 1.5, 2.0, 3.0),
+            else (1.5, 2.0, 3.0, 4.0, 6.0),
         )
     return found
 
@@ -257,6 +257,8 @@ def evaluate(name: str, arguments: argparse.Namespace) -> list[dict[str, object]
     if not arguments.only_models:
         validation = part("validation")
         for method, (function, grid) in methods(name).items():
+            if arguments.method and method not in arguments.method:
+                continue
             best = grid[0]
             if len(grid) > 1:
                 # BM3D takes seconds a slice: two of each volume have to do.
@@ -302,6 +304,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="path without ending")
     parser.add_argument("--task", action="append", choices=list(TASKS))
     parser.add_argument("--slices", type=int, default=6, help="most slices of a volume")
+    parser.add_argument("--method", action="append", help="measure these baselines alone")
     parser.add_argument("--only-models", action="store_true", help="keep the baselines' rows")
     parser.add_argument("--model", action="append", default=[], metavar="TASK=BUNDLE")
     arguments = parser.parse_args()
@@ -316,7 +319,8 @@ def main() -> None:
     if stored.exists():
         # Rows of other tasks stay, and those of the same task that were not measured again.
         new = {(row["task"], row["method"]) for row in rows}
-        tasks = {row["task"] for row in rows} if not arguments.only_models else set()
+        keeps = arguments.only_models or arguments.method
+        tasks = set() if keeps else {row["task"] for row in rows}
         old = [
             row
             for row in json.loads(stored.read_text())
