@@ -75,7 +75,7 @@ let package = Package(
       dependencies: ["Layers", "Randomness", "TensorCore"],
       exclude: [
         "DnCNN/README.md", "FSRWKV/README.md", "GDKVM/README.md", "NAFNet/README.md",
-        "RestoreRWKV/README.md", "TVConvNet/README.md", "UNet/README.md",
+        "RestoreRWKV/README.md", "Stroke/README.md", "TVConvNet/README.md", "UNet/README.md",
       ],
       swiftSettings: swiftSettings),
     .target(
@@ -152,7 +152,7 @@ let package = Package(
       swiftSettings: swiftSettings),
     .testTarget(
       name: "InferenceTests",
-      dependencies: ["Imaging", "Inference", "Layers", "Models", "TensorCore"],
+      dependencies: ["Imaging", "Inference", "Layers", "Models", "Randomness", "TensorCore"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "BenchmarkTests", dependencies: ["Benchmark", "TensorCore"],

@@ -30,6 +30,11 @@ public final class Dropout: Module {
     self.generator = Mutex(SeededGenerator(seed: generator.next()))
   }
 
+  /// Makes the masks that follow depend on a seed alone, so that a training that was cut can go on.
+  public func reseed(_ seed: UInt64) {
+    generator.withLock { $0 = SeededGenerator(seed: seed) }
+  }
+
   /// Nothing is stored.
   public var members: [Member] { [] }
 

@@ -6,8 +6,8 @@ public import Randomness
 public enum ModelCatalogue {
   /// The kinds of networks.
   public static let architectures: [any RestorationModel.Type] = [
-    RestoreRWKV.self, FSRWKV.self, GDKVM.self, StrokePathNetwork.self, DnCNN.self, NAFNet.self,
-    UNet.self, TVConvNet.self,
+    RestoreRWKV.self, FSRWKV.self, GDKVM.self, StrokePathNetwork.self, StrokeSystem.self,
+    DnCNN.self, NAFNet.self, UNet.self, TVConvNet.self,
   ]
 
   /// The kind of network with this name.

@@ -99,7 +99,7 @@ extension TrainingConfiguration {
     return result
   }
 
-  private static func merge(
+  static func merge(
     _ given: [String: Any], onto defaults: [String: Any], path: String
   ) throws(TrainingError) -> [String: Any] {
     var merged = defaults
@@ -120,7 +120,7 @@ extension TrainingConfiguration {
     return merged
   }
 
-  private static func path(of error: DecodingError) -> String {
+  static func path(of error: DecodingError) -> String {
     let context: DecodingError.Context
     switch error {
     case .typeMismatch(_, let found), .valueNotFound(_, let found), .keyNotFound(_, let found),

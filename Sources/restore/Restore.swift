@@ -28,6 +28,7 @@ struct Restore: ParsableCommand {
     version: programVersion,
     subcommands: [
       RunCommand.self, SegmentCommand.self, TrainCommand.self, TrainEchoCommand.self,
+      TrainStrokeCommand.self,
       EvalCommand.self, InfoCommand.self, ModelsCommand.self, ParityCommand.self,
       SimulateCommand.self, BenchCommand.self, ConvertCommand.self, ReportCommand.self,
     ])

@@ -33,12 +33,15 @@ struct Sidecar: Encodable {
   var skullStripped: Bool
   var resolution: String
   var restore: Provenance
+  /// Of a brain that was segmented.
+  var lesions: StrokeReport.Lesions?
 
   enum CodingKeys: String, CodingKey {
     case sources = "Sources"
     case skullStripped = "SkullStripped"
     case resolution = "Resolution"
     case restore = "Restore"
+    case lesions = "Lesions"
   }
 
   /// The path of the sidecar of an output.

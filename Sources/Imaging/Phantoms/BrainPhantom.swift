@@ -9,6 +9,7 @@ import Randomness
 ///     T1 = 0.45 grey + 0.80 white + 0.15 fluid
 ///     T2 = 0.60 grey + 0.45 white + 1.00 fluid
 ///     FDG = 1.00 grey + 0.25 white + 0.02 fluid
+///     FLAIR = 0.75 grey + 0.62 white + 0.12 fluid
 ///
 /// Each tissue's intensity varies by a few percent between subjects and smoothly inside the brain; FDG
 /// also by region and in a few small foci of higher or lower uptake. Peaks are about 100.
@@ -21,6 +22,8 @@ public struct BrainPhantom: Sendable {
     case t2
     /// Uptake of glucose in positron emission tomography: grey matter bright.
     case fdg
+    /// T2 with fluid suppressed: grey matter a little brighter than white.
+    case flair
   }
 
   private let tissue: BrainTissue
@@ -113,6 +116,7 @@ extension BrainPhantom.Contrast {
     case .t1: SIMD3(0.45, 0.8, 0.15)
     case .t2: SIMD3(0.6, 0.45, 1)
     case .fdg: SIMD3(1, 0.25, 0.02)
+    case .flair: SIMD3(0.75, 0.62, 0.12)
     }
   }
 }

@@ -12,11 +12,11 @@ public import TensorCore
 ///
 /// Source: as for ``StrokePathNetwork``.
 public final class StrokeCombiner: Module {
-  private let first: Convolution
-  private let second: Convolution
-  private let shortcut: Convolution
-  private let output: Convolution
-  private let eps: Float
+  let first: Convolution
+  let second: Convolution
+  let shortcut: Convolution
+  let output: Convolution
+  let eps: Float
 
   /// Channels of the input: mask and two normalised modalities for each path.
   public let inChannels: Int

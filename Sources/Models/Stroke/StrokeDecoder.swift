@@ -8,7 +8,7 @@ import TensorCore
 final class StrokeDecoder: Module {
   private let doublings: [Parameter]
   private let levels: [ActivatedConvolutions]
-  private let dropout: Dropout
+  let dropout: Dropout
   private let output: Convolution
 
   init(_ configuration: StrokeConfiguration, using generator: inout SeededGenerator) {

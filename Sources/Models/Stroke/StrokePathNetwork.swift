@@ -50,6 +50,9 @@ public final class StrokePathNetwork: RestorationModel {
     ]
   }
 
+  /// Makes the channels that the decoder drops next depend on a seed alone.
+  public func reseedDropout(_ seed: UInt64) { decoder.dropout.reseed(seed) }
+
   /// 2: T1, and FLAIR or the mirrored T1.
   public var inChannels: Int { 2 }
 

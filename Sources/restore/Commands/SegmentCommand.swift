@@ -9,7 +9,7 @@ import Models
 /// file, `SegmentCommand+….swift`.
 struct SegmentCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "segment", abstract: "Segment images with a model: an echo clip, photographs.",
+    commandName: "segment", abstract: "Segment images with a model: an echo clip, photographs, brains.",
     discussion: """
       echo-gdkvm: a clip is a NIfTI file with frames along the third or fourth axis, or a folder of \
       PNG frames in the order of their names. Beside the labels OUT.nii.gz go OUT_overlay.png and \
@@ -17,6 +17,10 @@ struct SegmentCommand: ParsableCommand {
 
       optic-disc-cup: photographs (PNG) of the disc or of the whole field, one or many. OUT is a PNG \
       file or a folder; beside each label map go NAME_overlay.png and NAME.json.
+
+      stroke-2.5d: T1 and FLAIR (or T1 alone, for a model of one channel) of a brain without its skull \
+      on one grid, in any orientation and voxel size. Beside the mask OUT.nii.gz go \
+      OUT_probability.nii.gz and sidecars with the lesions' volumes.
 
       Models of `restore train --dataset`: the channels of one image in order, or a folder of images \
       named CASE_0000, CASE_0001, and so on.
@@ -40,6 +44,9 @@ struct SegmentCommand: ParsableCommand {
   @Flag(name: .long, help: "Replace outputs that exist.")
   var overwrite = false
 
+  @Flag(name: .long, help: "Write no .json beside the outputs of a brain.")
+  var noSidecar = false
+
   @OptionGroup(title: "General") var common: CommonOptions
 
   func run() throws {
@@ -47,6 +54,7 @@ struct SegmentCommand: ParsableCommand {
     let bundle = try ModelBundle.find(model)
     switch bundle.card.network.architecture.architecture {
     case GDKVM.architecture: try segmentClip(with: bundle)
+    case StrokeSystem.architecture: try segmentBrain(with: bundle)
     case TVConvNet.architecture: try segmentPhotographs(with: bundle)
     case UNet.architecture: try segmentVolumes(with: bundle)
     default:

@@ -11,6 +11,7 @@ struct SimulateCommand: ParsableCommand {
       SimulateRician.self, SimulateMRISuperResolution.self, SimulateThickSlices.self,
       SimulateBiasField.self, SimulateFieldStrength.self, SimulateLowDoseCT.self,
       SimulateLowCountPET.self, SimulatePhantom.self, SimulateFundus.self,
+      SimulateLesions.self,
     ])
 }
 

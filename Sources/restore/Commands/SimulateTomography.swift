@@ -102,7 +102,7 @@ struct SimulateLowCountPET: ParsableCommand {
 /// `restore simulate phantom`: clean synthetic scans.
 struct SimulatePhantom: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "phantom", abstract: "A clean synthetic brain (t1, t2, fdg) or trunk (ct).",
+    commandName: "phantom", abstract: "A clean synthetic brain (t1, t2, fdg, flair) or trunk (ct).",
     discussion: """
       Brains are warped tissue maps; contrasts of one subject share its anatomy. Without maps a brain \
       made of formulas is taken.
@@ -110,10 +110,10 @@ struct SimulatePhantom: ParsableCommand {
 
   /// What the phantom shows.
   enum Contrast: String, ExpressibleByArgument, CaseIterable {
-    case t1, t2, fdg, ct
+    case t1, t2, fdg, flair, ct
   }
 
-  @Option(name: .long, help: "t1, t2, fdg or ct.")
+  @Option(name: .long, help: "t1, t2, fdg, flair or ct.")
   var contrast: Contrast = .t1
 
   @Option(name: .long, help: "The subject: a seed.")

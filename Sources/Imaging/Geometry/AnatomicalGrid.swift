@@ -1,0 +1,63 @@
+/// A volume's voxels as an array whose axes run towards superior, anterior and right, whatever the
+/// order in the file; on an oblique grid each storage axis stands for its nearest anatomical one.
+///
+/// Going there and back is a permutation with flips: no value changes.
+public struct AnatomicalGrid: Sendable, Equatable {
+  /// Voxels along superior, anterior, right: `[D0, D1, D2]`.
+  public let size: [Int]
+  /// Distances of neighbouring voxels along these axes, mm.
+  public let spacing: [Double]
+
+  private let strides: [Int]
+  private let first: Int
+
+  /// The array of a grid.
+  public init(_ geometry: Geometry) {
+    let storageStrides = geometry.size.strides
+    var (size, spacing, strides, first) = ([Int](), [Double](), [Int](), 0)
+    for worldAxis in [2, 1, 0] {
+      let (axis, isReversed) = geometry.orientation.storageAxis(alongWorldAxis: worldAxis)
+      let count = geometry.size[axis]
+      size.append(count)
+      spacing.append(geometry.spacing[axis])
+      strides.append(isReversed ? -storageStrides[axis] : storageStrides[axis])
+      if isReversed { first += (count - 1) * storageStrides[axis] }
+    }
+    (self.size, self.spacing, self.strides, self.first) = (size, spacing, strides, first)
+  }
+
+  /// The number of voxels.
+  public var count: Int { size[0] * size[1] * size[2] }
+
+  /// The voxels of one volume, in storage order, as the array.
+  public func array<Value>(of voxels: [Value]) -> [Value] {
+    precondition(voxels.count == count, "AnatomicalGrid: \(voxels.count) voxels for \(size)")
+    return [Value](unsafeUninitializedCapacity: count) { target, filled in
+      forEach { place, offset in target.initializeElement(at: place, to: voxels[offset]) }
+      filled = count
+    }
+  }
+
+  /// The array as the voxels of one volume, in storage order.
+  public func voxels<Value>(of array: [Value]) -> [Value] {
+    precondition(array.count == count, "AnatomicalGrid: \(array.count) values for \(size)")
+    return [Value](unsafeUninitializedCapacity: count) { target, filled in
+      forEach { place, offset in target.initializeElement(at: offset, to: array[place]) }
+      filled = count
+    }
+  }
+
+  private func forEach(_ body: (_ place: Int, _ offset: Int) -> Void) {
+    var place = 0
+    for d0 in 0..<size[0] {
+      for d1 in 0..<size[1] {
+        var offset = first + d0 * strides[0] + d1 * strides[1]
+        for _ in 0..<size[2] {
+          body(place, offset)
+          place += 1
+          offset += strides[2]
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,137 @@
+import Layers
+public import TensorCore
+
+extension StrokeCombiner {
+  /// The network on a volume that is never whole in memory: the same numbers, slab by slab.
+  ///
+  /// Instance norms need the whole volume's statistics before they can be applied. So the slabs are gone
+  /// through three times: statistics of the first convolution and the shortcut; second convolution and
+  /// its statistics; the rest. Beside a few slabs, only maps with the channels of the second convolution
+  /// are kept for the whole volume.
+  ///
+  /// - Parameters:
+  ///   - planes: D, the planes of the volume.
+  ///   - slab: Planes that are computed at once, at least 1.
+  ///   - input: Gives planes of the input, `[1, n, H, W, inChannels]`; asked for the same planes
+  ///     several times.
+  ///   - output: Gets planes of the logits, `[1, n, H, W, classes]`, in order.
+  public func runInSlabs(
+    planes: Int, slab: Int, input: (Range<Int>) -> Tensor, output: (Range<Int>, Tensor) -> Void
+  ) {
+    precondition(planes >= 1 && slab >= 1, "stroke combiner: \(planes) planes in slabs of \(slab)")
+    let slabs = stride(from: 0, to: planes, by: slab).map { $0..<min(planes, $0 + slab) }
+    func widened(_ range: Range<Int>) -> Range<Int> {
+      max(0, range.lowerBound - 1)..<min(planes, range.upperBound + 1)
+    }
+    /// Zeros in place of the planes beyond the volume's ends.
+    func completed(_ x: Tensor, around range: Range<Int>) -> Tensor {
+      let (before, after) = (
+        range.lowerBound == 0 ? 1 : 0, range.upperBound == planes ? 1 : 0
+      )
+      return x.padded(before: [0, before, 0, 0, 0], after: [0, after, 0, 0, 0])
+    }
+    func firstMap(_ range: Range<Int>) -> Tensor {
+      first.convolvedInPlane(completed(input(widened(range)), around: range))
+    }
+
+    var firstSums = ChannelSums()
+    var shortcutSums = ChannelSums()
+    for range in slabs {
+      let x = input(widened(range))
+      firstSums.add(first.convolvedInPlane(completed(x, around: range)))
+      let inner = range.lowerBound - widened(range).lowerBound
+      shortcutSums.add(shortcut(x.sliced(axis: 1, inner..<inner + range.count)))
+    }
+
+    let normalizesFirst = firstSums.normalization(eps: eps)
+    var secondSums = ChannelSums()
+    var maps: [Tensor] = []
+    for range in slabs {
+      let hidden = normalizesFirst(firstMap(widened(range))).relu()
+      let map = second.convolvedInPlane(completed(hidden, around: range))
+      secondSums.add(map)
+      maps.append(map)
+    }
+
+    let normalizesSecond = secondSums.normalization(eps: eps)
+    let normalizesShortcut = shortcutSums.normalization(eps: eps)
+    for (index, range) in slabs.enumerated() {
+      let beside = normalizesShortcut(shortcut(input(range)))
+      maps[index] = (normalizesSecond(maps[index]) + beside).relu()
+    }
+    for (index, range) in slabs.enumerated() {
+      var parts = [maps[index]]
+      if index > 0 {
+        let count = maps[index - 1].shape[1]
+        parts.insert(maps[index - 1].sliced(axis: 1, count - 1..<count), at: 0)
+      }
+      if index + 1 < maps.count { parts.append(maps[index + 1].sliced(axis: 1, 0..<1)) }
+      let joined = parts.count == 1 ? parts[0] : Tensor.concatenate(parts, axis: 1)
+      output(range, self.output.convolvedInPlane(completed(joined, around: range)))
+    }
+  }
+}
+
+extension Convolution {
+  /// Convolves volumes whose halo along the first axis is there already.
+  fileprivate func convolvedInPlane(_ x: Tensor) -> Tensor {
+    x.convolved(
+      with: weight.tensor, bias: bias?.tensor, stride: stride, padding: [0] + padding.dropFirst(),
+      dilation: dilation, groups: groups)
+  }
+}
+
+/// Sums over space of the values of each channel and of their squares.
+private struct ChannelSums {
+  private var count = 0
+  private var sums: [Double] = []
+  private var squares: [Double] = []
+
+  mutating func add(_ x: Tensor) {
+    let channels = x.shape.channels
+    let rows = x.count / channels
+    if sums.isEmpty {
+      sums = [Double](repeating: 0, count: channels)
+      squares = sums
+    }
+    count += rows
+    // Parts of fixed size, added in order: the same on any number of threads.
+    let grain = 1 << 14
+    let parts = (rows + grain - 1) / grain
+    var partial = [Double](repeating: 0, count: parts * channels * 2)
+    x.withValues { values in
+      partial.withUnsafeMutableBufferPointer { partial in
+        nonisolated(unsafe) let (values, partial) = (values, partial)
+        Engine.shared.perform {
+          Engine.shared.workers.run(count: rows, grain: grain) { range in
+            let first = range.lowerBound / grain * channels * 2
+            for row in range {
+              for channel in 0..<channels {
+                let value = Double(values[row * channels + channel])
+                partial[first + 2 * channel] += value
+                partial[first + 2 * channel + 1] += value * value
+              }
+            }
+          }
+        }
+      }
+    }
+    for part in 0..<parts {
+      for channel in 0..<channels {
+        sums[channel] += partial[(part * channels + channel) * 2]
+        squares[channel] += partial[(part * channels + channel) * 2 + 1]
+      }
+    }
+  }
+
+  /// The map to mean 0 and population variance 1, channel by channel.
+  func normalization(eps: Float) -> (Tensor) -> Tensor {
+    let means = sums.map { $0 / Double(count) }
+    let scales = zip(squares, means).map { square, mean in
+      1 / (max(0, square / Double(count) - mean * mean) + Double(eps)).squareRoot()
+    }
+    let scale = Tensor([scales.count], scales.map(Float.init))
+    let shift = Tensor([scales.count], zip(means, scales).map { Float(-$0 * $1) })
+    return { $0 * scale + shift }
+  }
+}

@@ -1,0 +1,140 @@
+import Foundation
+import Imaging
+import Inference
+import Layers
+import Models
+import TensorCore
+
+extension StrokeTrainer {
+  private var latest: String { folder + "/latest.safetensors" }
+  private static let format = "restore-stroke-training-1"
+
+  /// Makes the folder of a new run, or continues the run that is there.
+  func prepareFolder(resume: Bool) throws {
+    let exists = FileManager.default.fileExists(atPath: folder + "/config.json")
+    if exists && !resume { throw TrainingError.runExists(folder: folder) }
+    do {
+      try FileManager.default.createDirectory(
+        atPath: folder, withIntermediateDirectories: true)
+    } catch {
+      throw ImagingError.cannotCreate(file: folder, reason: error.localizedDescription)
+    }
+    if exists {
+      try restore()
+    } else {
+      try write(Data(configuration.json().utf8), to: folder + "/config.json")
+    }
+  }
+
+  /// Writes weights, the optimiser's state and the place in the run.
+  func save(seconds: Double) throws {
+    var writer = SafetensorsWriter(metadata: [
+      "format": Self.format, "stage": "\(stage)", "step": "\(step)", "seconds": "\(seconds)",
+    ])
+    writer.add(stateOf: system)
+    if !isFinished {
+      for (name, tensor) in optimizer.state { writer.add(tensor, named: "optimizer." + name) }
+    }
+    try write(writer.encoded(), to: latest)
+  }
+
+  private func restore() throws {
+    func fail(_ reason: String) -> TrainingError {
+      .cannotResume(folder: folder, reason: reason)
+    }
+    let stored = try? String(contentsOfFile: folder + "/config.json", encoding: .utf8)
+    guard stored == configuration.json() else {
+      throw fail("its config.json differs from the given configuration")
+    }
+    // A run that was stopped before its first state begins anew.
+    guard FileManager.default.fileExists(atPath: latest) else { return }
+    let file = try Safetensors(contentsOf: latest)
+    guard file.metadata["format"] == Self.format,
+      let stage = file.metadata["stage"].flatMap(Int.init),
+      (0...system.networks.count + 1).contains(stage),
+      let step = file.metadata["step"].flatMap(Int.init),
+      let seconds = file.metadata["seconds"].flatMap(Double.init)
+    else { throw fail("latest.safetensors is not the state of such a run") }
+    var tensors: [String: Tensor] = [:]
+    for entry in file.entries where !entry.name.hasPrefix("optimizer.") {
+      tensors[entry.name] = file.tensor(named: entry.name)
+    }
+    try system.load(tensors)
+    advance(to: stage)
+    if !isFinished {
+      let missing = optimizer.restore(steps: step) { file.tensor(named: "optimizer." + $0) }
+      guard missing.isEmpty else { throw fail("it lacks \(missing.joined(separator: ", "))") }
+    }
+    self.step = step
+    secondsBefore = seconds
+  }
+
+  /// Adds a line to the log.
+  func append(_ progress: StrokeTrainingProgress) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let path = folder + "/log.jsonl"
+    let old = FileManager.default.contents(atPath: path) ?? Data()
+    try write(old + encoder.encode(progress) + Data("\n".utf8), to: path)
+  }
+
+  private func write(_ data: Data, to path: String) throws {
+    let file = try AtomicFile(path: path, overwrite: true)
+    try data.withUnsafeBytes { try file.write($0) }
+    try file.commit()
+  }
+
+  /// Writes the present weights as a bundle, `FOLDER/bundle`.
+  ///
+  /// - Parameter scores: Those of brains that nothing learnt from; the card tells them.
+  /// - Returns: The bundle's folder.
+  /// - Throws: What writing files throws.
+  public func exportBundle(_ scores: [StrokeScore]) throws -> String {
+    let bundle = folder + "/bundle"
+    try FileManager.default.createDirectory(atPath: bundle, withIntermediateDirectories: true)
+    var writer = SafetensorsWriter()
+    for entry in system.state where !entry.name.hasSuffix("num_batches_tracked") {
+      writer.add(entry.tensor, named: entry.name)
+    }
+    try write(writer.encoded(), to: bundle + "/weights.safetensors")
+    let hasTwo = system.inChannels == 2
+    var format = ModelCard.DataFormat(modality: "MR", channel: "T1")
+    format.spatialShape = ["*", "*", "*"]
+    format.numChannels = system.inChannels
+    if hasTwo { format.channelDef = ["0": "T1", "1": "FLAIR"] }
+    var card = ModelCard(
+      name: configuration.name, version: "1.0.0", task: .segment,
+      network: ModelDescription(system), format: format, normalization: .zScore(of: .all),
+      sizeMultiple: StrokeSystem.sizeStep, trainingData: trainingData,
+      intendedUse: "Research on segmentation of lesions in brain MRI without the skull.",
+      limitations: "Not for diagnosis or treatment. "
+        + (configuration.data.folder.isEmpty
+          ? "Never saw a real stroke: on real ones it may find nothing, or something else."
+          : "Known for brains like those of its training only."),
+      metrics: StrokeScore.metrics(scores),
+      weightsSHA256: try SHA256.hexadecimal(ofFile: bundle + "/weights.safetensors"),
+      references: ["Xue et al., NeuroImage: Clinical 25 (2019) 102118."], license: "Apache-2.0")
+    var output = ModelCard.DataFormat(modality: "MR", channel: "background")
+    output.spatialShape = format.spatialShape
+    output.numChannels = 2
+    output.channelDef = ["0": "background", "1": "lesion"]
+    card.outputs = ["pred": output]
+    try write(card.json(), to: bundle + "/model.json")
+    return bundle
+  }
+
+  private var trainingData: String {
+    let data = configuration.data
+    var parts: [String] = []
+    if !data.brains.isEmpty {
+      let names = self.data.subjects(.paths).filter { $0 != "phantoms" }.joined(separator: ", ")
+      parts.append("simulated lesions grown into real brains (\(names))")
+    }
+    if data.phantoms > 0 {
+      parts.append("\(data.phantoms) phantom brains with simulated lesions for each stage")
+    }
+    if !data.folder.isEmpty { parts.append("brains with masks of a labelled set") }
+    let text = parts.joined(separator: ", ")
+    return text.prefix(1).uppercased() + text.dropFirst() + "."
+  }
+}
