@@ -4,6 +4,7 @@ Xue et al., NeuroImage: Clinical 25 (2019) 102118. Parameter names are the autho
 """
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 PLANES = {"XY": (0, 1, 2, 3), "ZX": (2, 0, 1, 3), "ZY": (1, 0, 2, 3)}
@@ -46,7 +47,14 @@ class FuseBlock(nn.Module):
         self.bn = nn.BatchNorm3d(channels)
 
     def forward(self, a, b):
-        return self.bn(self.conv(torch.relu(torch.stack([a, b], dim=2)))).squeeze(2)
+        # The kernel over the axis of modalities is one 1x1 convolution of both side by side, which
+        # stays channels-last: the kindest form for PyTorch.
+        weight = self.conv.weight[..., 0, 0].permute(0, 2, 1).flatten(1)[..., None, None]
+        x = F.conv2d(torch.relu(torch.cat([a, b], dim=1)), weight)
+        norm = self.bn
+        return F.batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+        )
 
 
 class Fuse(nn.Module):

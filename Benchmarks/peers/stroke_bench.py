@@ -55,7 +55,8 @@ def main() -> None:
     assert not missing and not surplus, (missing, surplus)
     system = system.eval()
     for path in system.paths.values():
-        path.to(memory_format=torch.channels_last)
+        for part in (path.anat_encoder, path.flair_encoder, path.decoder):
+            part.to(memory_format=torch.channels_last)
     system.combiner.to(memory_format=torch.channels_last_3d)
     if args.compile:
         import torch._inductor.config as inductor

@@ -18,15 +18,14 @@ public enum StrokeNormalization: String, Sendable, CaseIterable, Codable {
   public func normalized(_ slices: Tensor) -> Tensor {
     precondition(slices.shape.rank == 4, "stroke normalisation: \(slices.shape), not [L, a, b, C]")
     let statistics = SliceStatistics(of: slices)
+    let pixels = slices.shape[1] * slices.shape[2]
     return Tensor(slices.shape) { target in
       slices.withValues { values in
+        guard let values = values.baseAddress, let target = target.baseAddress else { return }
         for slice in 0..<slices.shape[0] {
-          let first = slice * statistics.sliceCount
-          for place in 0..<statistics.sliceCount {
-            target[first + place] = statistics.normalized(
-              values[first + place], slice: slice, place: place,
-              channel: place % statistics.channels, by: self)
-          }
+          statistics.normalize(
+            SliceStatistics.PixelRun(count: pixels, slice: slice, pixel: 0), of: values,
+            into: target + slice * statistics.sliceCount, step: statistics.channels, by: self)
         }
       }
     }
@@ -46,10 +45,35 @@ struct SliceStatistics: Sendable {
       scales = means
     }
 
-    @inline(__always)
     func normalized(_ x: Float, _ group: Int) -> Float {
       Float((Double(x) - means[group]) * scales[group])
     }
+
+    /// The table's memory, for loops.
+    @inline(__always)
+    fileprivate func withPointers(_ body: (Pointers) -> Void) {
+      means.withUnsafeBufferPointer { means in
+        scales.withUnsafeBufferPointer { scales in
+          guard let means = means.baseAddress, let scales = scales.baseAddress else { return }
+          body(Pointers(means: means, scales: scales))
+        }
+      }
+    }
+
+    fileprivate struct Pointers {
+      let means: UnsafePointer<Double>
+      let scales: UnsafePointer<Double>
+    }
+  }
+
+  /// Pixels that lie evenly spaced among the slices.
+  struct PixelRun {
+    let count: Int
+    /// Of the first pixel.
+    let slice: Int
+    let pixel: Int
+    var sliceStep = 0
+    var pixelStep = 1
   }
 
   /// Channels of a slice.
@@ -79,24 +103,61 @@ struct SliceStatistics: Sendable {
     }
   }
 
-  /// One normalised value.
+  /// Normalises values that lie evenly spaced among the slices.
   ///
   /// - Parameters:
-  ///   - x: The value.
-  ///   - slice: Its slice.
-  ///   - place: Its pixel and channel, `pixel · C + channel`.
-  ///   - channel: The channel.
-  ///   - normalization: How it is normalised.
-  /// - Returns: Its distance from the mean in deviations.
+  ///   - run: How many, and where they lie.
+  ///   - values: `[L, a · b, C]`.
+  ///   - target: Gets the values of each pixel, `step` elements after those of the one before.
+  ///   - step: At least C.
+  ///   - normalization: How they are normalised.
+  func normalize(
+    _ run: PixelRun, of values: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>,
+    step: Int, by normalization: StrokeNormalization
+  ) {
+    inPlane.withPointers { inPlane in
+      throughPlane.withPointers { throughPlane in
+        both.withPointers { both in
+          switch normalization {
+          case .inPlane:
+            normalize(run, of: values, into: target, step: step, by: inPlane, through: nil)
+          case .throughPlane:
+            normalize(run, of: values, into: target, step: step, by: nil, through: throughPlane)
+          case .both:
+            normalize(run, of: values, into: target, step: step, by: both, through: throughPlane)
+          }
+        }
+      }
+    }
+  }
+
+  /// Through the plane by one table, then in it by another; either may be left out.
   @inline(__always)
-  func normalized(
-    _ x: Float, slice: Int, place: Int, channel: Int, by normalization: StrokeNormalization
-  ) -> Float {
-    let group = slice * channels + channel
-    return switch normalization {
-    case .inPlane: inPlane.normalized(x, group)
-    case .throughPlane: throughPlane.normalized(x, place)
-    case .both: both.normalized(throughPlane.normalized(x, place), group)
+  private func normalize(
+    _ run: PixelRun, of values: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>,
+    step: Int, by perSlice: Table.Pointers?, through: Table.Pointers?
+  ) {
+    for channel in 0..<channels {
+      var group = run.slice * channels + channel
+      var place = run.pixel * channels + channel
+      var source = run.slice * sliceCount + place
+      var at = channel
+      let (groupStep, placeStep) = (run.sliceStep * channels, run.pixelStep * channels)
+      let sourceStep = run.sliceStep * sliceCount + placeStep
+      for _ in 0..<run.count {
+        var x = values[source]
+        if let through {
+          x = Float((Double(x) - through.means[place]) * through.scales[place])
+        }
+        if let perSlice {
+          x = Float((Double(x) - perSlice.means[group]) * perSlice.scales[group])
+        }
+        target[at] = x
+        group += groupStep
+        place += placeStep
+        source += sourceStep
+        at += step
+      }
     }
   }
 

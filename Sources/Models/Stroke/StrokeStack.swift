@@ -43,19 +43,14 @@ public struct StrokeStack: Sendable {
     let columns = columns ?? 0..<width
     return Tensor([indices.count, rows.count, columns.count, 2]) { target in
       slices.withValues { values in
-        var at = 0
+        guard let values = values.baseAddress, var target = target.baseAddress else { return }
         for slice in indices {
           for row in rows {
-            for column in columns {
-              let pixel = row * width + column
-              for channel in 0..<2 {
-                let place = 2 * pixel + channel
-                target[at + channel] = statistics.normalized(
-                  values[slice * statistics.sliceCount + place], slice: slice, place: place,
-                  channel: channel, by: normalization)
-              }
-              at += 2
-            }
+            statistics.normalize(
+              SliceStatistics.PixelRun(
+                count: columns.count, slice: slice, pixel: row * width + columns.lowerBound),
+              of: values, into: target, step: 2, by: normalization)
+            target += 2 * columns.count
           }
         }
       }
@@ -144,25 +139,23 @@ public struct StrokeStack: Sendable {
     into target: UnsafeMutablePointer<Float>, channel: Int, channels: Int
   ) {
     let size = volumeSize
-    let (pixels, rowCount) = (height * width, size[1])
+    let (pixels, rowCount, length) = (height * width, size[1], size[2])
     slices.withValues { values in
       mask.withUnsafeBufferPointer { mask in
-        nonisolated(unsafe) let (values, mask, target) = (values, mask, target)
+        guard let base = values.baseAddress else { return }
+        nonisolated(unsafe) let (slicesBase, mask, target) = (base, mask, target)
         Engine.shared.workers.run(count: planes.count * rowCount, grain: rowCount) { rows in
           for row in rows {
-            let (d0, d1) = (planes.lowerBound + row / rowCount, row % rowCount)
-            var at = row * size[2] * channels + channel
-            for d2 in 0..<size[2] {
-              let (slice, pixel) = place(d0, d1, d2)
-              let source = slice * pixels + pixel
-              target[at] = Float(mask[source])
-              for c in 0..<2 {
-                target[at + 1 + c] = statistics.normalized(
-                  values[2 * source + c], slice: slice, place: 2 * pixel + c, channel: c,
-                  by: normalization)
-              }
-              at += channels
-            }
+            let (slice, pixel) = place(planes.lowerBound + row / rowCount, row % rowCount, 0)
+            let run = SliceStatistics.PixelRun(
+              count: length, slice: slice, pixel: pixel, sliceStep: plane == .zx ? 1 : 0,
+              pixelStep: plane == .zx ? 0 : 1)
+            let line = target + row * length * channels + channel
+            let first = slice * pixels + pixel
+            let step = plane == .zx ? pixels : 1
+            for d2 in 0..<length { line[d2 * channels] = Float(mask[first + d2 * step]) }
+            statistics.normalize(
+              run, of: slicesBase, into: line + 1, step: channels, by: normalization)
           }
         }
       }

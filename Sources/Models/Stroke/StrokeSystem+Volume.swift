@@ -64,8 +64,10 @@ extension StrokeSystem {
       Engine.shared.perform {
         let logits = runner(stack.normalized(slices, by: path.normalization))
         logits.withValues { values in
-          for pixel in 0..<slices.count * pixels {
-            mask[first * pixels + pixel] = values[2 * pixel + 1] > values[2 * pixel] ? 1 : 0
+          mask.withUnsafeMutableBufferPointer { mask in
+            for pixel in 0..<slices.count * pixels {
+              mask[first * pixels + pixel] = values[2 * pixel + 1] > values[2 * pixel] ? 1 : 0
+            }
           }
         }
       }
