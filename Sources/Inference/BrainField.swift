@@ -58,18 +58,19 @@ public struct BrainField: Sendable, Equatable {
     of values: [Float], size: [Int], file: String
   ) throws(ImagingError) -> [Range<Int>] {
     var (low, high) = (size, [-1, -1, -1])
-    var index = 0
+    func include(_ axis: Int, _ first: Int, _ last: Int) {
+      low[axis] = min(low[axis], first)
+      high[axis] = max(high[axis], last)
+    }
     for d0 in 0..<size[0] {
       for d1 in 0..<size[1] {
-        for d2 in 0..<size[2] {
-          if values[index] > 0 {
-            for (axis, place) in [d0, d1, d2].enumerated() {
-              low[axis] = min(low[axis], place)
-              high[axis] = max(high[axis], place)
-            }
-          }
-          index += 1
-        }
+        let row = values[((d0 * size[1] + d1) * size[2])..<((d0 * size[1] + d1 + 1) * size[2])]
+        guard let first = row.firstIndex(where: { $0 > 0 }),
+          let last = row.lastIndex(where: { $0 > 0 })
+        else { continue }
+        include(0, d0, d0)
+        include(1, d1, d1)
+        include(2, first - row.startIndex, last - row.startIndex)
       }
     }
     guard high[0] >= 0 else { throw .noForeground(file: file) }

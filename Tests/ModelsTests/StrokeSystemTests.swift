@@ -39,8 +39,10 @@ struct StrokeSystemTests {
     #expect(system.state.contains { $0.name == "combiner.conv1.weight" })
   }
 
-  @Test("the second stage slab by slab gives what it gives at once", arguments: [1, 2, 3, 5, 7, 9])
-  func slabs(slab: Int) {
+  @Test(
+    "the second stage slab by slab gives what it gives at once, with and without memory to keep maps",
+    arguments: [1, 2, 3, 5, 7, 9], [0, 1 << 20])
+  func slabs(slab: Int, keptBytes: Int) {
     var generator = SeededGenerator(seed: 2)
     let combiner = StrokeCombiner(inChannels: 6, hidden: (5, 3), using: &generator)
     combiner.setRequiresGradient(false)
@@ -49,7 +51,7 @@ struct StrokeSystemTests {
     var parts: [Tensor] = []
     var next = 0
     combiner.runInSlabs(
-      planes: 7, slab: slab, input: { x.sliced(axis: 1, $0) },
+      planes: 7, slab: slab, keptBytes: keptBytes, input: { x.sliced(axis: 1, $0) },
       output: { range, logits in
         #expect(range.lowerBound == next && logits.shape[1] == range.count)
         next = range.upperBound

@@ -47,6 +47,7 @@ public struct AnatomicalGrid: Sendable, Equatable {
     }
   }
 
+  @inline(__always)
   private func forEach(_ body: (_ place: Int, _ offset: Int) -> Void) {
     var place = 0
     for d0 in 0..<size[0] {

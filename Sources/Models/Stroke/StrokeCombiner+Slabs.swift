@@ -6,22 +6,31 @@ extension StrokeCombiner {
   ///
   /// Instance norms need the whole volume's statistics before they can be applied. So the slabs are gone
   /// through three times: statistics of the first convolution and the shortcut; second convolution and
-  /// its statistics; the rest. Beside a few slabs, only maps with the channels of the second convolution
-  /// are kept for the whole volume.
+  /// its statistics; the rest. Maps of the first time are kept if there is memory for them and computed
+  /// again if not; beside a few slabs, the second convolution's map is what the whole volume always needs.
   ///
   /// - Parameters:
   ///   - planes: D, the planes of the volume.
   ///   - slab: Planes that are computed at once, at least 1.
+  ///   - keptBytes: Memory for maps of the whole volume that would be computed again otherwise.
   ///   - input: Gives planes of the input, `[1, n, H, W, inChannels]`; asked for the same planes
   ///     several times.
   ///   - output: Gets planes of the logits, `[1, n, H, W, classes]`, in order.
   public func runInSlabs(
-    planes: Int, slab: Int, input: (Range<Int>) -> Tensor, output: (Range<Int>, Tensor) -> Void
+    planes: Int, slab: Int, keptBytes: Int = 400 << 20, input: (Range<Int>) -> Tensor,
+    output: (Range<Int>, Tensor) -> Void
   ) {
     precondition(planes >= 1 && slab >= 1, "stroke combiner: \(planes) planes in slabs of \(slab)")
     let slabs = stride(from: 0, to: planes, by: slab).map { $0..<min(planes, $0 + slab) }
     func widened(_ range: Range<Int>) -> Range<Int> {
       max(0, range.lowerBound - 1)..<min(planes, range.upperBound + 1)
+    }
+    /// A slab's map with the planes beside it.
+    func withNeighbours(_ maps: [Tensor], _ index: Int) -> Tensor {
+      var parts = [maps[index]]
+      if index > 0 { parts.insert(maps[index - 1].lastPlane, at: 0) }
+      if index + 1 < maps.count { parts.append(maps[index + 1].sliced(axis: 1, 0..<1)) }
+      return parts.count == 1 ? parts[0] : Tensor.concatenate(parts, axis: 1)
     }
     /// Zeros in place of the planes beyond the volume's ends.
     func completed(_ x: Tensor, around range: Range<Int>) -> Tensor {
@@ -30,46 +39,60 @@ extension StrokeCombiner {
       )
       return x.padded(before: [0, before, 0, 0, 0], after: [0, after, 0, 0, 0])
     }
-    func firstMap(_ range: Range<Int>) -> Tensor {
-      first.convolvedInPlane(completed(input(widened(range)), around: range))
-    }
-
-    var firstSums = ChannelSums()
-    var shortcutSums = ChannelSums()
-    for range in slabs {
+    var (firstSums, shortcutSums) = (ChannelSums(), ChannelSums())
+    var (firstMaps, shortcutMaps): ([Tensor], [Tensor]) = ([], [])
+    var isKept = false
+    for (index, range) in slabs.enumerated() {
       let x = input(widened(range))
-      firstSums.add(first.convolvedInPlane(completed(x, around: range)))
+      let hidden = first.convolvedInPlane(completed(x, around: range))
       let inner = range.lowerBound - widened(range).lowerBound
-      shortcutSums.add(shortcut(x.sliced(axis: 1, inner..<inner + range.count)))
+      let beside = shortcut(x.sliced(axis: 1, inner..<inner + range.count))
+      firstSums.add(hidden)
+      shortcutSums.add(beside)
+      if index == 0 {
+        let values = (hidden.count + beside.count) / range.count * planes
+        isKept = values * MemoryLayout<Float>.stride <= keptBytes
+      }
+      guard isKept else { continue }
+      firstMaps.append(hidden)
+      shortcutMaps.append(beside)
     }
 
     let normalizesFirst = firstSums.normalization(eps: eps)
     var secondSums = ChannelSums()
     var maps: [Tensor] = []
-    for range in slabs {
-      let hidden = normalizesFirst(firstMap(widened(range))).relu()
-      let map = second.convolvedInPlane(completed(hidden, around: range))
-      secondSums.add(map)
-      maps.append(map)
+    for (index, range) in slabs.enumerated() {
+      let map: Tensor
+      if isKept {
+        map = withNeighbours(firstMaps, index)
+        // What lies behind is not needed any more.
+        if index > 0 { firstMaps[index - 1] = firstMaps[index - 1].lastPlane }
+      } else {
+        let wide = widened(range)
+        map = first.convolvedInPlane(completed(input(widened(wide)), around: wide))
+      }
+      let hidden = normalizesFirst(map).relu()
+      maps.append(second.convolvedInPlane(completed(hidden, around: range)))
+      secondSums.add(maps[index])
     }
+    firstMaps = []
 
     let normalizesSecond = secondSums.normalization(eps: eps)
     let normalizesShortcut = shortcutSums.normalization(eps: eps)
     for (index, range) in slabs.enumerated() {
-      let beside = normalizesShortcut(shortcut(input(range)))
+      let beside = normalizesShortcut(isKept ? shortcutMaps[index] : shortcut(input(range)))
       maps[index] = (normalizesSecond(maps[index]) + beside).relu()
     }
     for (index, range) in slabs.enumerated() {
-      var parts = [maps[index]]
-      if index > 0 {
-        let count = maps[index - 1].shape[1]
-        parts.insert(maps[index - 1].sliced(axis: 1, count - 1..<count), at: 0)
-      }
-      if index + 1 < maps.count { parts.append(maps[index + 1].sliced(axis: 1, 0..<1)) }
-      let joined = parts.count == 1 ? parts[0] : Tensor.concatenate(parts, axis: 1)
+      let joined = withNeighbours(maps, index)
       output(range, self.output.convolvedInPlane(completed(joined, around: range)))
     }
   }
+}
+
+extension Tensor {
+  /// The last of the planes of `[1, D, H, W, C]`.
+  fileprivate var lastPlane: Tensor { sliced(axis: 1, shape[1] - 1..<shape[1]) }
 }
 
 extension Convolution {

@@ -42,7 +42,7 @@ extension StrokeSystem {
   private static let batch = 4
 
   /// Planes of the volume that the second stage computes at once.
-  private static let slab = 8
+  private static let slab = 16
 
   /// The mask that one path gives.
   ///

@@ -1,6 +1,6 @@
 import Foundation
-public import Imaging
-public import Inference
+import Imaging
+import Inference
 import Models
 import Randomness
 public import TensorCore
