@@ -9,7 +9,8 @@ import Models
 /// file, `SegmentCommand+….swift`.
 struct SegmentCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "segment", abstract: "Segment images with a model: an echo clip, photographs, brains.",
+    commandName: "segment",
+    abstract: "Segment images with a model: an echo clip, photographs, brains.",
     discussion: """
       echo-gdkvm: a clip is a NIfTI file with frames along the third or fourth axis, or a folder of \
       PNG frames in the order of their names. Beside the labels OUT.nii.gz go OUT_overlay.png and \
