@@ -1,4 +1,4 @@
-"""Reads .safetensors files of float32 (and integer) tensors without further packages."""
+"""Reads .safetensors files of floating-point and integer tensors without further packages."""
 
 import json
 import struct
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-TYPES = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64, "I32": torch.int32,
-         "U8": torch.uint8}
+TYPES = {"F16": torch.float16, "F32": torch.float32, "F64": torch.float64, "I64": torch.int64,
+         "I32": torch.int32, "U8": torch.uint8}
 
 
 def load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

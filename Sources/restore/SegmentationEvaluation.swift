@@ -71,7 +71,8 @@ struct SegmentationEvaluation {
           reference: pair.reference)
       }
       for label in labels {
-        rows.append(row("\(label)", prediction.mask(of: label), reference.mask(of: label)))
+        let masks = try [prediction, reference].concurrentMap(threads: 2) { $0.mask(of: label) }
+        rows.append(row("\(label)", masks[0], masks[1]))
       }
       if labels.count > 1 {
         let all = Set(labels)

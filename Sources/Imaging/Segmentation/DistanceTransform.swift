@@ -120,19 +120,28 @@ public struct DistanceTransform: Sendable {
   private static func scan(
     _ row: UnsafeBufferPointer<Bool>, step: Double, into squares: UnsafeMutablePointer<Double>
   ) -> Bool {
-    var last = -1
-    for x in row.indices {
-      if row[x] { last = x }
-      let distance = last < 0 ? Double.infinity : Double(x - last) * step
-      squares[x] = distance * distance
+    guard let base = row.baseAddress else { return false }
+    func fill(_ range: Range<Int>, around root: Int) {
+      for x in range {
+        let distance = Double(x - root) * step
+        squares[x] = distance * distance
+      }
     }
-    guard last >= 0 else { return false }
-    var next = last
-    for x in stride(from: last, through: 0, by: -1) {
-      if row[x] { next = x }
-      let distance = Double(next - x) * step
-      squares[x] = min(squares[x], distance * distance)
+    var (previous, x) = (-1, 0)
+    // Searched by the library, many voxels at a time.
+    while x < row.count, let found = memchr(base + x, 1, row.count - x) {
+      let next = UnsafeRawPointer(found) - UnsafeRawPointer(base)
+      // The first place that is nearer to the voxel ahead than to the one behind.
+      let middle = previous < 0 ? 0 : (previous + next) / 2 + 1
+      fill(x..<middle, around: previous)
+      fill(middle..<next + 1, around: next)
+      (previous, x) = (next, next + 1)
     }
+    guard previous >= 0 else {
+      squares.update(repeating: .infinity, count: row.count)
+      return false
+    }
+    fill(x..<row.count, around: previous)
     return true
   }
 }
