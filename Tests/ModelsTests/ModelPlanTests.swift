@@ -8,6 +8,22 @@ import Testing
 /// Every model of the catalogue, without a line for each of them.
 @Suite("Plans of models")
 struct ModelPlanTests {
+  /// The stroke system's norms look at values, so it runs without a plan; its networks have theirs.
+  private static let planned = ModelCatalogue.architectures.map { $0.architecture }
+    .filter { $0 != StrokeSystem.architecture }
+
+  @Test("a network that looks at values runs without a plan, and says why")
+  func withoutPlan() throws {
+    let model = try model(StrokeSystem.architecture)
+    let shape: Shape = [16, 16, 16, model.inChannels]
+    guard case .eager(let reason) = ModelRunner(model).execution(for: shape) else {
+      Issue.record("the stroke system has a plan: test it with the others")
+      return
+    }
+    #expect("\(reason)".contains("values"))
+    #expect(Self.planned.contains(StrokePathNetwork.architecture))
+  }
+
   /// The smallest preset of a kind of network, with no parameter at a value that hides it.
   private func model(_ architecture: String) throws -> any RestorationModel {
     var generator = SeededGenerator(seed: 5)
@@ -41,7 +57,7 @@ struct ModelPlanTests {
 
   @Test(
     "a plan gives what the network gives, on whole and odd sizes",
-    arguments: ModelCatalogue.architectures.map { $0.architecture })
+    arguments: planned)
   func equality(_ architecture: String) throws {
     let model = try model(architecture)
     for (height, width) in sizes(model) {
@@ -62,7 +78,7 @@ struct ModelPlanTests {
 
   @Test(
     "a change of any parameter reaches the plan",
-    arguments: ModelCatalogue.architectures.map { $0.architecture })
+    arguments: planned)
   func changes(_ architecture: String) throws {
     let model = try model(architecture)
     let (height, width) = sizes(model)[0]
