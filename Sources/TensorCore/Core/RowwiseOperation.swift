@@ -20,6 +20,20 @@ protocol RowwiseOperation: Operation {
 }
 
 extension RowwiseOperation {
+  /// Computes all rows, tiles of at most `size` of them shared by the threads.
+  func forwardInTiles(_ size: Int, _ pass: ForwardPass) {
+    let (x, y) = (pass.inputs[0], pass.output)
+    let rows = x.shape.rows
+    let scratchCount = rowScratchCount(pass.inputs.map(\.shape))
+    pass.workers.run(chunks: (rows + size - 1) / size) { index, worker in
+      let first = index * size
+      forward(
+        first..<min(rows, first + size), of: x.pointer + first * x.shape.channels,
+        into: y.pointer + first * y.shape.channels, pass,
+        scratch: pass.scratch + worker * scratchCount)
+    }
+  }
+
   /// Calls `body` for tiles of at most `size` rows: the first row of each and their number.
   func forEachTile(of rows: Range<Int>, _ size: Int, _ body: (_ first: Int, _ count: Int) -> Void) {
     for first in stride(from: rows.lowerBound, to: rows.upperBound, by: size) {

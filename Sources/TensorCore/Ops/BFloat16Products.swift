@@ -61,18 +61,7 @@ struct BFloat16Linear: NonDifferentiableOperation, RowwiseOperation {
 
   func rowScratchCount(_ inputs: [Shape]) -> Int { BFloat16.rows * k_bf16_words(inputs[1][1]) }
 
-  func forward(_ pass: ForwardPass) {
-    let (k, n) = (pass.inputs[1].shape[1], pass.inputs[1].shape[0])
-    let scratchCount = BFloat16.rows * k_bf16_words(k)
-    let rows = pass.inputs[0].shape.rows
-    pass.workers.run(chunks: (rows + BFloat16.rows - 1) / BFloat16.rows) { index, worker in
-      let first = index * BFloat16.rows
-      forward(
-        first..<min(rows, first + BFloat16.rows), of: pass.inputs[0].pointer + first * k,
-        into: pass.output.pointer + first * n, pass,
-        scratch: pass.scratch + worker * scratchCount)
-    }
-  }
+  func forward(_ pass: ForwardPass) { forwardInTiles(BFloat16.rows, pass) }
 
   func forward(
     _ rows: Range<Int>, of x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
@@ -159,17 +148,7 @@ struct BFloat16FeedForward: NonDifferentiableOperation, RowwiseOperation {
     k_feed_forward_bf16_scratch_count(inputs[0].channels, inputs[1][0])
   }
 
-  func forward(_ pass: ForwardPass) {
-    let (c, rows) = (pass.inputs[0].shape.channels, pass.inputs[0].shape.rows)
-    let scratchCount = rowScratchCount(pass.inputs.map(\.shape))
-    pass.workers.run(chunks: (rows + BFloat16.rows - 1) / BFloat16.rows) { index, worker in
-      let first = index * BFloat16.rows
-      forward(
-        first..<min(rows, first + BFloat16.rows), of: pass.inputs[0].pointer + first * c,
-        into: pass.output.pointer + first * c, pass,
-        scratch: pass.scratch + worker * scratchCount)
-    }
-  }
+  func forward(_ pass: ForwardPass) { forwardInTiles(BFloat16.rows, pass) }
 
   func forward(
     _ rows: Range<Int>, of x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,

@@ -88,17 +88,7 @@ struct FeedForward: RowwiseOperation {
     k_feed_forward_scratch_count(inputs[0].channels, inputs[1][0])
   }
 
-  func forward(_ pass: ForwardPass) {
-    let (c, rows) = (pass.inputs[0].shape.channels, pass.inputs[0].shape.rows)
-    let scratchCount = rowScratchCount(pass.inputs.map(\.shape))
-    pass.workers.run(chunks: (rows + Self.tile - 1) / Self.tile) { index, worker in
-      let first = index * Self.tile
-      forward(
-        first..<min(rows, first + Self.tile), of: pass.inputs[0].pointer + first * c,
-        into: pass.output.pointer + first * c, pass,
-        scratch: pass.scratch + worker * scratchCount)
-    }
-  }
+  func forward(_ pass: ForwardPass) { forwardInTiles(Self.tile, pass) }
 
   func forward(
     _ rows: Range<Int>, of x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
