@@ -140,6 +140,22 @@ extension BandedModel {
 }
 
 extension Tensor {
+  /// The input that a residual network adds to its output: as many channels from the middle of
+  /// `[N, …, C]`, so that of a stack of slices it is the one that is restored; one channel is added to all.
+  func middleChannels(_ count: Int) -> Tensor {
+    let channels = shape.channels
+    guard channels != count, channels != 1 else { return self }
+    let first = (channels - count) / 2
+    return sliced(axis: shape.rank - 1, first..<first + count)
+  }
+
+  /// Whether ``middleChannels(_:)`` has a meaning: as many channels, one, or one with as many on either
+  /// side.
+  static func hasMiddle(_ count: Int, of channels: Int) -> Bool {
+    guard (1...256).contains(count), channels >= 1 else { return false }
+    return channels == count || channels == 1 || (count == 1 && !channels.isMultiple(of: 2))
+  }
+
   /// The images `[N, H, W, C]`, continued at the bottom and right until both sizes are multiples.
   func reflected(toMultipleOf multiple: Int) -> Tensor {
     var result = self

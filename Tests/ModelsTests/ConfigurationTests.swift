@@ -50,7 +50,7 @@ struct ConfigurationTests {
       String(decoding: data, as: UTF8.self)
         == "{\"arch\":\"restore-rwkv\",\"hyperparameters\":{\"dim\":12,\"hidden_rate\":4,"
         + "\"in_channels\":1,\"ln_eps\":1e-05,\"num_blocks\":[4,4,4,4],"
-        + "\"num_refinement_blocks\":4,\"out_channels\":1,\"recurrences\":2}}")
+        + "\"num_refinement_blocks\":4,\"out_channels\":1,\"recurrences\":2,\"shift\":\"omni\"}}")
     let again = try JSONDecoder().decode(ModelDescription.self, from: data)
     #expect(again.configuration as? RestoreRWKVConfiguration == .light)
     var generator = SeededGenerator(seed: 0)
@@ -87,7 +87,7 @@ struct ConfigurationTests {
       ("dim", "0"), ("dim", "7"), ("dim", "1000000000"), ("num_blocks", "[1,1,1]"),
       ("num_blocks", "[1,1,1,-1]"), ("num_blocks", "[1,1,1,1000]"),
       ("num_refinement_blocks", "-1"), ("in_channels", "0"), ("out_channels", "0"),
-      ("in_channels", "2"), ("hidden_rate", "0"), ("recurrences", "0"), ("ln_eps", "0"),
+      ("in_channels", "2"), ("hidden_rate", "0"), ("recurrences", "-1"), ("ln_eps", "0"),
       ("ln_eps", "-1"),
     ])
   func validation(key: String, value: String) throws {

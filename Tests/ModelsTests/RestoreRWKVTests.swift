@@ -264,4 +264,76 @@ struct RestoreRWKVTests {
     for (before, after) in zip(losses, losses.dropFirst()) { #expect(after < before) }
     #expect((losses.last ?? .nan) < 0.9 * losses[0])
   }
+
+  private func small(
+    _ change: (inout RestoreRWKVConfiguration) -> Void
+  ) throws -> RestoreRWKV {
+    var configuration = RestoreRWKVConfiguration()
+    (configuration.channels, configuration.blocks) = (4, [1, 1, 1, 1])
+    configuration.refinementBlocks = 1
+    change(&configuration)
+    var generator = SeededGenerator(seed: 5)
+    return try RestoreRWKV(configuration, using: &generator)
+  }
+
+  @Test(
+    "without attention, with another shift or with a stack of slices it trains, and plans and bands agree",
+    arguments: [(0, TokenShiftKind.omni, 1), (1, .none, 1), (2, .uniform, 1), (2, .omni, 3)])
+  func variants(recurrences: Int, shift: TokenShiftKind, slices: Int) throws {
+    let model = try small {
+      $0.recurrences = recurrences
+      $0.shift = shift
+      ($0.inChannels, $0.outChannels) = (slices, 1)
+    }
+    let x = Tensor.random([1, 16, 24, slices], seed: 4)
+    let gradients = model(x).squared().mean().gradients()
+    for entry in model.state {
+      guard case .parameter(let parameter) = entry.content else { continue }
+      #expect(gradients[parameter.tensor] != nil, "\(entry.name) has no gradient")
+    }
+    model.setRequiresGradient(false)
+    let expected = model(x)
+    #expect(expected.shape == [1, 16, 24, 1])
+    #expect(Mismatch(try model.plan(for: x.shape)(x), expected, relative: 1e-5) == nil)
+    #expect(Mismatch(model.restoredInBands(of: 5, x), expected, relative: 1e-5) == nil)
+    let read = try JSONDecoder().decode(
+      ModelDescription.self, from: JSONEncoder().encode(ModelDescription(model)))
+    #expect(read.configuration as? RestoreRWKVConfiguration == model.configuration)
+  }
+
+  @Test("a token far away counts with attention alone, a neighbour with a shift alone")
+  func reach() throws {
+    for (recurrences, shift) in [(0, TokenShiftKind.none), (0, .uniform), (1, .none)] {
+      var generator = SeededGenerator(seed: 6)
+      let mix = SpatialMix(
+        channels: 4, recurrences: recurrences, shift: shift, using: &generator)
+      let x = Tensor.random([1, 8, 8, 4], seed: 7)
+      var values = x.values
+      for channel in 0..<4 { values[channel] += 1 }
+      let changes = zip(mix(Tensor(x.shape, values)).values, mix(x).values).map { abs($0 - $1) }
+      // The first token was changed.
+      #expect(changes[0..<4].contains { $0 > 1e-4 })
+      #expect(changes[4..<8].contains { $0 > 1e-7 } == (recurrences > 0 || shift == .uniform))
+      #expect(changes[252...].contains { $0 > 1e-9 } == (recurrences > 0))
+    }
+  }
+
+  @Test("an even number of slices has no middle, and hyperparameters are changed by their keys")
+  func changes() throws {
+    #expect(throws: ModelError.self) { try small { ($0.inChannels, $0.outChannels) = (4, 1) } }
+    let light = try ModelDescription(architecture: "restore-rwkv", preset: "light")
+    let changed = try light.with([
+      "recurrences": .integer(1), "shift": .text("none"),
+      "num_blocks": .list([.integer(1), .integer(2), .integer(1), .integer(2)]),
+    ])
+    var expected = RestoreRWKVConfiguration.light
+    (expected.recurrences, expected.shift, expected.blocks) = (1, .none, [1, 2, 1, 2])
+    #expect(changed.configuration as? RestoreRWKVConfiguration == expected)
+    #expect(
+      throws: ModelError.unknownKey(
+        "recurrence", architecture: "restore-rwkv", nearest: "recurrences")
+    ) { try light.with(["recurrence": .integer(1)]) }
+    #expect(throws: ModelError.self) { try light.with(["dim": .text("many")]) }
+    #expect(throws: ModelError.self) { try light.with(["dim": .integer(3)]) }
+  }
 }

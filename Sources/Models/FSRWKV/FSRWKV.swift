@@ -153,7 +153,7 @@ public final class FSRWKV: RestorationModel {
       if level > 0 { y = reductions[level - 1](y) }
       y = run(decoders[level], y)
     }
-    return output(run(refinement, y)) + x
+    return output(run(refinement, y)) + x.middleChannels(configuration.outChannels)
   }
 
   /// Runs blocks one after the other; each input is let go of as soon as its block is done with it.

@@ -1,3 +1,5 @@
+import TensorCore
+
 /// The hyperparameters of ``FSRWKV``; the keys are the authors' names.
 public struct FSRWKVConfiguration: ModelConfiguration {
   /// Channels at full resolution, a multiple of 8; the deepest level has eight times as many.
@@ -93,7 +95,7 @@ public struct FSRWKVConfiguration: ModelConfiguration {
     try check(.inChannels, inChannels, (1...256).contains(inChannels), "it must be in 1...256")
     try check(
       .outChannels, outChannels,
-      outChannels == inChannels || (inChannels == 1 && (1...256).contains(outChannels)),
+      Tensor.hasMiddle(outChannels, of: inChannels),
       "the input of \(inChannels) channels is added to the output")
     try check(.hiddenRate, hiddenRate, (1...16).contains(hiddenRate), "it must be in 1...16")
     for (key, eps) in [

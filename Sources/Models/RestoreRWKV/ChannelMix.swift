@@ -2,11 +2,11 @@ public import Layers
 public import Randomness
 public import TensorCore
 
-/// Mixes channels: `σ(W_r s) · W_v (max(W_k s, 0)²)` with `s = OmniShift(x)`.
+/// Mixes channels: `σ(W_r s) · W_v (max(W_k s, 0)²)` with `s = shift(x)`.
 ///
 /// Source: Restore-RWKV §3 (channel mix).
 public final class ChannelMix: Module {
-  private let omniShift: OmniShift
+  private let shift: TokenShift
   private let key: Linear
   private let receptance: Linear
   private let value: Linear
@@ -16,10 +16,14 @@ public final class ChannelMix: Module {
   /// - Parameters:
   ///   - channels: Channels of input and output.
   ///   - hiddenRate: Hidden channels for each channel.
+  ///   - shift: What tokens take from their neighbours first.
   ///   - generator: Draws the weights in the order of the state dictionary.
-  public init(channels: Int, hiddenRate: Int, using generator: inout SeededGenerator) {
+  public init(
+    channels: Int, hiddenRate: Int, shift: TokenShiftKind = .omni,
+    using generator: inout SeededGenerator
+  ) {
     let hidden = channels * hiddenRate
-    omniShift = OmniShift(channels: channels, using: &generator)
+    self.shift = TokenShift(shift, channels: channels, using: &generator)
     key = Linear(inChannels: channels, outChannels: hidden, hasBias: false, using: &generator)
     receptance = Linear(
       inChannels: channels, outChannels: channels, hasBias: false, using: &generator)
@@ -29,7 +33,7 @@ public final class ChannelMix: Module {
   /// The shift and the three linear maps.
   public var members: [Member] {
     [
-      .module("omni_shift", omniShift), .module("key", key), .module("receptance", receptance),
+      .module("omni_shift", shift), .module("key", key), .module("receptance", receptance),
       .module("value", value),
     ]
   }
@@ -44,7 +48,7 @@ public final class ChannelMix: Module {
   public func callAsFunction(
     _ x: consuming Tensor, scale: Tensor? = nil, residual: Tensor? = nil
   ) -> Tensor {
-    omniShift(consume x).feedForward(
+    shift(consume x).feedForward(
       key: key.weight.tensor, receptance: receptance.weight.tensor, value: value.weight.tensor,
       scale: scale, residual: residual)
   }
@@ -60,9 +64,9 @@ public final class ChannelMix: Module {
   func addingInBands(
     to x: Tensor, norm: LayerNorm, scale: Tensor, rows: Int
   ) -> Tensor {
-    let bands = RowBands(height: x.shape[1], rows: rows, halo: OmniShift.reach)
+    let bands = RowBands(height: x.shape[1], rows: rows, halo: TokenShift.reach)
     return bands.assembled(x.shape) { band in
-      band.core(of: omniShift(norm(x.sliced(axis: 1, band.haloed)))).feedForward(
+      band.core(of: shift(norm(x.sliced(axis: 1, band.haloed)))).feedForward(
         key: key.weight.tensor, receptance: receptance.weight.tensor, value: value.weight.tensor,
         scale: scale, residual: x.sliced(axis: 1, band.rows))
     }

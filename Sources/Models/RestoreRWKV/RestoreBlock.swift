@@ -35,18 +35,22 @@ public final class RestoreBlock: CheckpointedModule {
   ///   - channels: Channels of input and output.
   ///   - hiddenRate: Hidden channels of the channel mix for each channel.
   ///   - recurrences: Passes of the attention.
+  ///   - shift: What tokens take from their neighbours before each mix.
   ///   - layerNormEps: Added to the variance in layer norms.
   ///   - generator: Draws the weights in the order of the state dictionary.
   public init(
-    channels: Int, hiddenRate: Int, recurrences: Int, layerNormEps: Float,
+    channels: Int, hiddenRate: Int, recurrences: Int, shift: TokenShiftKind = .omni,
+    layerNormEps: Float,
     using generator: inout SeededGenerator
   ) {
     gamma1 = Parameter([channels], repeating: 1)
     gamma2 = Parameter([channels], repeating: 1)
     norm1 = LayerNorm(channels: channels, eps: layerNormEps)
     norm2 = LayerNorm(channels: channels, eps: layerNormEps)
-    spatialMix = SpatialMix(channels: channels, recurrences: recurrences, using: &generator)
-    channelMix = ChannelMix(channels: channels, hiddenRate: hiddenRate, using: &generator)
+    spatialMix = SpatialMix(
+      channels: channels, recurrences: recurrences, shift: shift, using: &generator)
+    channelMix = ChannelMix(
+      channels: channels, hiddenRate: hiddenRate, shift: shift, using: &generator)
   }
 
   /// The two scales, the norms and the mixes.

@@ -17,7 +17,7 @@ public import TensorCore
 /// | up, join encoder 2, 1×1 | `up3_2`, `reduce_chan_level2`, `decoder_level2` | 2d | H/2, W/2 |
 /// | up, join encoder 1 | `up2_1`, `decoder_level1` | 2d | H, W |
 /// | refinement | `refinement` | 2d | H, W |
-/// | output, 3×3, plus the input | `output` | 1 | H, W |
+/// | output, 3×3, plus the input (of several slices, the middle one) | `output` | 1 | H, W |
 ///
 /// Source: Yang et al., *Restore-RWKV: Efficient and Effective Medical Image Restoration with RWKV*,
 /// arXiv 2407.11087, IEEE JBHI 30(1), 2026.
@@ -63,7 +63,8 @@ public final class RestoreRWKV: RestorationModel {
       (0..<count).map { _ in
         RestoreBlock(
           channels: channels, hiddenRate: configuration.hiddenRate,
-          recurrences: configuration.recurrences, layerNormEps: configuration.layerNormEps,
+          recurrences: configuration.recurrences, shift: configuration.shift,
+          layerNormEps: configuration.layerNormEps,
           using: &generator)
       }
     }
@@ -161,7 +162,7 @@ public final class RestoreRWKV: RestorationModel {
     y = up2To1(run(decoder2, consume y))
     y = .concatenate([y, consume e1], axis: -1)
     y = run(refinement, run(decoder1, consume y))
-    return output(y) + x
+    return output(y) + x.middleChannels(configuration.outChannels)
   }
 
   /// Runs blocks one after the other; each input is let go of as soon as its block is done with it.

@@ -1,3 +1,5 @@
+import TensorCore
+
 /// The hyperparameters of ``RestoreRWKV``; the keys are the authors' names.
 public struct RestoreRWKVConfiguration: ModelConfiguration {
   /// Channels at full resolution, an even number; the deepest level has eight times as many.
@@ -20,7 +22,7 @@ public struct RestoreRWKVConfiguration: ModelConfiguration {
   /// Key `in_channels`.
   public var inChannels = 1
 
-  /// Channels of the output; the input is added to it.
+  /// Channels of the output; the input is added to it, of an odd number of slices the middle one.
   ///
   /// Key `out_channels`.
   public var outChannels = 1
@@ -30,10 +32,15 @@ public struct RestoreRWKVConfiguration: ModelConfiguration {
   /// Key `hidden_rate`.
   public var hiddenRate = 4
 
-  /// Passes of the attention, alternately along rows and along columns.
+  /// Passes of the attention, alternately along rows and along columns; 0 for no attention.
   ///
   /// Key `recurrences`.
   public var recurrences = 2
+
+  /// What tokens take from their neighbours before they are mixed; the paper's is `omni`.
+  ///
+  /// Key `shift`, which the authors' program does not have.
+  public var shift = TokenShiftKind.omni
 
   /// Added to the variance in layer norms.
   ///
@@ -87,10 +94,10 @@ public struct RestoreRWKVConfiguration: ModelConfiguration {
     try check(.inChannels, inChannels, (1...256).contains(inChannels), "it must be in 1...256")
     try check(
       .outChannels, outChannels,
-      outChannels == inChannels || (inChannels == 1 && (1...256).contains(outChannels)),
+      Tensor.hasMiddle(outChannels, of: inChannels),
       "the input of \(inChannels) channels is added to the output")
     try check(.hiddenRate, hiddenRate, (1...16).contains(hiddenRate), "it must be in 1...16")
-    try check(.recurrences, recurrences, (1...64).contains(recurrences), "it must be in 1...64")
+    try check(.recurrences, recurrences, (0...64).contains(recurrences), "it must be in 0...64")
     try check(
       .layerNormEps, layerNormEps, layerNormEps.isFinite && layerNormEps > 0,
       "it must be a finite number above 0")
@@ -106,6 +113,7 @@ extension RestoreRWKVConfiguration: Codable {
     case outChannels = "out_channels"
     case hiddenRate = "hidden_rate"
     case recurrences
+    case shift
     case layerNormEps = "ln_eps"
   }
 
@@ -126,6 +134,7 @@ extension RestoreRWKVConfiguration: Codable {
     try read(.outChannels, into: &outChannels)
     try read(.hiddenRate, into: &hiddenRate)
     try read(.recurrences, into: &recurrences)
+    try read(.shift, into: &shift)
     try read(.layerNormEps, into: &layerNormEps)
   }
 }

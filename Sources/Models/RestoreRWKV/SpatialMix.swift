@@ -4,19 +4,20 @@ public import TensorCore
 
 /// Mixes tokens: bidirectional attention of linear cost, along rows and along columns in turn.
 ///
-/// `s = OmniShift(x)`, `k = W_k s`, `v = W_v s`, `r = σ(W_r s)`; then `v ← WKV(k, v)` once for each
-/// recurrence, with the same `k` and a decay and a bonus of its own; the result is `W_o (r · v)`.
+/// `s = shift(x)` (Omni-Shift), `k = W_k s`, `v = W_v s`, `r = σ(W_r s)`; then `v ← WKV(k, v)` once for each
+/// recurrence, with the same `k` and a decay and a bonus of its own; the result is `W_o (r · v)`. With no
+/// recurrence nothing but the shift looks beyond a token.
 ///
 /// Source: Restore-RWKV §3 (Re-WKV attention).
 public final class SpatialMix: Module {
   /// How fast the weight of a token falls with its distance, `[recurrences, C]`.
   ///
-  /// Divided by the number of tokens before use; negative values are allowed.
-  public let decay: Parameter
+  /// Divided by the number of tokens before use; negative values are allowed. Nil without recurrences.
+  public let decay: Parameter?
   /// What a token's own weight has on top, `[recurrences, C]`; divided by the number of tokens.
-  public let first: Parameter
+  public let first: Parameter?
 
-  private let omniShift: OmniShift
+  private let shift: TokenShift
   private let key: Linear
   private let value: Linear
   private let receptance: Linear
@@ -26,12 +27,16 @@ public final class SpatialMix: Module {
   ///
   /// - Parameters:
   ///   - channels: Channels of input and output.
-  ///   - recurrences: Passes of the attention, alternately along rows and along columns.
+  ///   - recurrences: Passes of the attention, alternately along rows and along columns; 0 for none.
+  ///   - shift: What tokens take from their neighbours first.
   ///   - generator: Draws the weights in the order of the state dictionary.
-  public init(channels: Int, recurrences: Int, using generator: inout SeededGenerator) {
-    decay = .normal([recurrences, channels], using: &generator)
-    first = .normal([recurrences, channels], using: &generator)
-    omniShift = OmniShift(channels: channels, using: &generator)
+  public init(
+    channels: Int, recurrences: Int, shift: TokenShiftKind = .omni,
+    using generator: inout SeededGenerator
+  ) {
+    decay = recurrences > 0 ? .normal([recurrences, channels], using: &generator) : nil
+    first = recurrences > 0 ? .normal([recurrences, channels], using: &generator) : nil
+    self.shift = TokenShift(shift, channels: channels, using: &generator)
     func linear() -> Linear {
       Linear(
         inChannels: channels, outChannels: channels, hasBias: false, using: &generator)
@@ -44,10 +49,15 @@ public final class SpatialMix: Module {
 
   /// The parameters of the attention, the shift and the four linear maps.
   public var members: [Member] {
-    [
-      .parameter("spatial_decay", decay), .parameter("spatial_first", first),
-      .module("omni_shift", omniShift), .module("key", key), .module("value", value),
-      .module("receptance", receptance), .module("output", output),
+    var members: [Member] = []
+    if let decay, let first {
+      members = [.parameter("spatial_decay", decay), .parameter("spatial_first", first)]
+    }
+    members.append(.module("omni_shift", shift))
+    // Without recurrences there are no keys.
+    if decay != nil { members.append(.module("key", key)) }
+    return members + [
+      .module("value", value), .module("receptance", receptance), .module("output", output),
     ]
   }
 
@@ -65,7 +75,12 @@ public final class SpatialMix: Module {
     let images = x.shape
     let tokens: Shape = [images[0], height * width, images[3]]
     let perToken = 1 / Float(height * width)
-    let s = omniShift(consume x)
+    let s = shift(consume x)
+    guard let decay, let first else {
+      return value(s).gatedProjection(
+        gate: receptance(s, activation: .sigmoid), weight: output.weight.tensor, scale: scale,
+        residual: residual)
+    }
     let k = key(s).reshaped(to: tokens)
     let v = value(s).reshaped(to: tokens)
     let r = receptance(consume s, activation: .sigmoid)
@@ -93,14 +108,14 @@ public final class SpatialMix: Module {
     let (height, width) = (shape[1], shape[2])
     let tokens: Shape = [shape[0], height * width, shape[3]]
     let perToken = 1 / Float(height * width)
-    let bands = RowBands(height: height, rows: rows, halo: OmniShift.reach)
+    let bands = RowBands(height: height, rows: rows, halo: TokenShift.reach)
     func shifted(_ band: RowBands.Band) -> Tensor {
-      band.core(of: omniShift(norm(x.sliced(axis: 1, band.haloed))))
+      band.core(of: self.shift(norm(x.sliced(axis: 1, band.haloed))))
     }
     var mixed: Tensor
-    do {
+    mixed = bands.assembled(shape) { value(shifted($0)) }.reshaped(to: tokens)
+    if let decay, let first {
       let k = bands.assembled(shape) { key(shifted($0)) }.reshaped(to: tokens)
-      mixed = bands.assembled(shape) { value(shifted($0)) }.reshaped(to: tokens)
       for recurrence in 0..<decay.shape[0] {
         let own = recurrence..<recurrence + 1
         mixed = Tensor.bidirectionalWKV(

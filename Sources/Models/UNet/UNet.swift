@@ -126,7 +126,9 @@ public final class UNet: RestorationModel {
       y = block(.concatenate([skip, up], axis: -1))
       if !onlyFinest, let layer = auxiliary[level] { coarser.append(layer(y)) }
     }
-    let finest = configuration.isResidual ? output(y) + x : output(y)
+    let finest =
+      configuration.isResidual
+      ? output(y) + x.middleChannels(configuration.outChannels) : output(y)
     return [finest] + coarser.reversed()
   }
 }

@@ -1,4 +1,5 @@
 public import Layers
+import TensorCore
 
 /// The hyperparameters of ``UNet``.
 public struct UNetConfiguration: ModelConfiguration {
@@ -114,7 +115,7 @@ public struct UNetConfiguration: ModelConfiguration {
       "it must be odd and in 1...15")
     try check(.axes, axes, (2...3).contains(axes), "it must be 2 or 3")
     try check(
-      .isResidual, isResidual, !isResidual || inChannels == outChannels,
+      .isResidual, isResidual, !isResidual || Tensor.hasMiddle(outChannels, of: inChannels),
       "the input of \(inChannels) channels cannot be added to an output of \(outChannels)")
     try check(
       .pooling, pooling,
