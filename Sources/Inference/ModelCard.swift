@@ -72,6 +72,11 @@ public struct ModelCard: Codable, Sendable {
   public var normalization: IntensityNormalization
   /// The plane of the slices; nil for the plane of acquisition.
   public var plane: AnatomicalPlane?
+  /// Super-resolution: by how much k-space was truncated.
+  ///
+  /// The frequencies that were measured are put back into what the network makes; nil to leave it as it
+  /// is.
+  public var kSpaceFactor: Double?
   /// How a segmentation network sees images, if that followed from a dataset.
   public var plan: SegmentationPlan?
   /// Rows and columns are continued to multiples of this.
@@ -102,6 +107,7 @@ public struct ModelCard: Codable, Sendable {
     case intendedUse = "intended_use"
     case weightsSHA256 = "weights_sha256"
     case convertedFrom = "converted_from"
+    case kSpaceFactor = "k_space_factor"
   }
 
   /// A card.
@@ -156,6 +162,11 @@ public struct ModelCard: Codable, Sendable {
     outputs = try values.decode([String: DataFormat].self, forKey: .outputs)
     normalization = try values.decode(IntensityNormalization.self, forKey: .normalization)
     plane = try values.decodeIfPresent(AnatomicalPlane.self, forKey: .plane)
+    kSpaceFactor = try values.decodeIfPresent(Double.self, forKey: .kSpaceFactor)
+    if let kSpaceFactor, !(1...64).contains(kSpaceFactor) {
+      throw DecodingError.dataCorruptedError(
+        forKey: .kSpaceFactor, in: values, debugDescription: "\(kSpaceFactor) is not in 1...64")
+    }
     plan = try values.decodeIfPresent(SegmentationPlan.self, forKey: .plan)
     sizeMultiple = try values.decode(Int.self, forKey: .sizeMultiple)
     trainingData = try values.decode(String.self, forKey: .trainingData)
@@ -180,6 +191,7 @@ public struct ModelCard: Codable, Sendable {
     try values.encode(outputs, forKey: .outputs)
     try values.encode(normalization, forKey: .normalization)
     try values.encodeIfPresent(plane, forKey: .plane)
+    try values.encodeIfPresent(kSpaceFactor, forKey: .kSpaceFactor)
     try values.encodeIfPresent(plan, forKey: .plan)
     try values.encode(sizeMultiple, forKey: .sizeMultiple)
     try values.encode(trainingData, forKey: .trainingData)

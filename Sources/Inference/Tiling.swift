@@ -56,32 +56,25 @@ public struct Tiling: Sendable, Equatable {
     }
   }
 
-  /// Restores an image tile by tile.
+  /// Restores a slice tile by tile.
   ///
   /// - Parameters:
-  ///   - pixels: `[rows, columns]`.
-  ///   - rows: The image's rows.
-  ///   - columns: The image's columns.
-  ///   - restore: Restores a tile of the given rows and columns.
+  ///   - stack: The slice and its neighbours.
+  ///   - restore: Restores a tile; `[rows, columns]`.
   /// - Returns: `[rows, columns]`, the weighted mean of all tiles.
   /// - Throws: What `restore` throws.
   func map<Failure: Error>(
-    _ pixels: [Float], rows: Int, columns: Int,
-    _ restore: ([Float], Int, Int) throws(Failure) -> [Float]
+    _ stack: SliceStack, _ restore: (SliceStack) throws(Failure) -> [Float]
   ) throws(Failure) -> [Float] {
+    let (rows, columns) = (stack.height, stack.width)
     let (tileRows, tileColumns) = (min(height, rows), min(width, columns))
     let (rowWeights, columnWeights) = (weights(tileRows), weights(tileColumns))
-    var sum = [Float](repeating: 0, count: pixels.count)
-    var total = [Float](repeating: 0, count: pixels.count)
+    var sum = [Float](repeating: 0, count: rows * columns)
+    var total = [Float](repeating: 0, count: rows * columns)
     for top in Self.starts(length: rows, tile: tileRows, overlap: overlap) {
       for left in Self.starts(length: columns, tile: tileColumns, overlap: overlap) {
-        var tile: [Float] = []
-        tile.reserveCapacity(tileRows * tileColumns)
-        for row in top..<top + tileRows {
-          let first = row * columns + left
-          tile += pixels[first..<first + tileColumns]
-        }
-        let restored = try restore(tile, tileRows, tileColumns)
+        let restored = try restore(
+          stack.part(top: top, left: left, height: tileRows, width: tileColumns))
         for row in 0..<tileRows {
           for column in 0..<tileColumns {
             let weight = rowWeights[row] * columnWeights[column]

@@ -30,6 +30,7 @@ public final class VolumeRestorer {
   private let runner: ModelRunner
   private let normalization: IntensityNormalization
   private let defaultPlane: AnatomicalPlane?
+  private let measuredFrequencies: KSpaceTruncation?
 
   /// What happened to one volume.
   public struct Result: Sendable {
@@ -44,11 +45,20 @@ public final class VolumeRestorer {
   /// - Parameters:
   ///   - bundle: Its weights are loaded and checked.
   ///   - precision: Of the operations that have a choice.
-  /// - Throws: ``InferenceError/bundleInvalid(bundle:reason:)``.
+  /// - Throws: ``InferenceError/bundleInvalid(bundle:reason:)``, also for a network that takes neither one
+  ///   slice nor an odd number of them, or makes more than one.
   public init(
     _ bundle: ModelBundle, precision: Precision = .float32
   ) throws(InferenceError) {
-    runner = ModelRunner(try bundle.loadModel(), precision: precision)
+    let model = try bundle.loadModel()
+    guard model.outChannels == 1, !model.inChannels.isMultiple(of: 2) else {
+      throw .bundleInvalid(
+        bundle: bundle.path,
+        reason: "its network makes \(model.outChannels) channels of \(model.inChannels); `run` "
+          + "restores one slice from it and as many neighbours on either side")
+    }
+    runner = ModelRunner(model, precision: precision)
+    measuredFrequencies = bundle.card.kSpaceFactor.map { KSpaceTruncation(factor: $0) }
     normalization = bundle.card.normalization
     defaultPlane = bundle.card.plane
   }
@@ -56,7 +66,7 @@ public final class VolumeRestorer {
   /// A restorer with a network in memory.
   ///
   /// - Parameters:
-  ///   - model: A network that records no gradients.
+  ///   - model: A network that records no gradients, of one channel from an odd number of slices.
   ///   - normalization: How intensities are brought to its range.
   ///   - precision: Of the operations that have a choice.
   public init(
@@ -66,6 +76,7 @@ public final class VolumeRestorer {
     runner = ModelRunner(model, precision: precision)
     self.normalization = normalization
     defaultPlane = nil
+    measuredFrequencies = nil
   }
 
   /// The slices of a volume, one for each call of the network without tiles and flips.
@@ -185,11 +196,19 @@ public final class VolumeRestorer {
         done += SliceLayout(plane, of: input.geometry).count
         continue
       }
-      for (number, slice) in input.slices(in: plane, ofVolume: index).enumerated() {
+      let slices = input.slices(in: plane, ofVolume: index)
+      for (number, slice) in slices.enumerated() {
         var restored = slice
-        restored.pixels = map.restored(
-          try restore(
-            map.normalized(slice.pixels), slice.height, slice.width, number, options))
+        let places = SliceStack.places(
+          around: number, reach: model.inChannels / 2, count: slices.count)
+        let stack = SliceStack(
+          places.map { map.normalized($0 == number ? slice.pixels : slices[$0].pixels) },
+          height: slice.height, width: slice.width)
+        restored.pixels = map.restored(try restore(stack, number, options))
+        if let measuredFrequencies {
+          restored.pixels = measuredFrequencies.keeping(
+            slice.pixels, in: restored.pixels, height: slice.height, width: slice.width)
+        }
         result.replaceSlice(at: number, in: plane, ofVolume: index, with: restored)
         done += 1
         guard progress(done) else { throw InferenceError.cancelled }
@@ -219,17 +238,15 @@ public final class VolumeRestorer {
     }
   }
 
-  /// One slice, whole or in tiles; `[height, width]` in and out.
+  /// One slice, whole or in tiles; `[height, width]`.
   private func restore(
-    _ pixels: [Float], _ height: Int, _ width: Int, _ number: Int, _ options: RestorationOptions
+    _ stack: SliceStack, _ number: Int, _ options: RestorationOptions
   ) throws(InferenceError) -> [Float] {
     let restored: [Float]
     if let tiling = options.tiling, bandRows(options) == nil {
-      restored = tiling.map(pixels, rows: height, columns: width) {
-        run($0, $1, $2, options.averagesFlips) { runner($0) }
-      }
+      restored = tiling.map(stack) { run($0, options.averagesFlips) { runner($0) } }
     } else {
-      restored = run(pixels, height, width, options.averagesFlips) {
+      restored = run(stack, options.averagesFlips) {
         runner($0, bandRows: bandRows(options))
       }
     }
@@ -238,24 +255,24 @@ public final class VolumeRestorer {
   }
 
   private func run(
-    _ pixels: [Float], _ height: Int, _ width: Int, _ averages: Bool,
-    _ network: (Tensor) -> Tensor
+    _ stack: SliceStack, _ averages: Bool, _ network: (Tensor) -> Tensor
   ) -> [Float] {
-    guard averages else { return run(pixels, height, width, network) }
-    var sum = [Float](repeating: 0, count: pixels.count)
+    guard averages else { return run(stack, network) }
+    var sum = [Float](repeating: 0, count: stack.height * stack.width)
     for flip in 0..<4 {
-      let order = Self.order(height, width, flipsRows: flip & 1 != 0, flipsColumns: flip & 2 != 0)
-      let restored = run(order.map { pixels[$0] }, height, width, network)
+      let order = Self.order(
+        stack.height, stack.width, flipsRows: flip & 1 != 0, flipsColumns: flip & 2 != 0)
+      let restored = run(stack.reordered(order), network)
       // A flip undoes itself.
       for (index, source) in order.enumerated() { sum[source] += restored[index] / 4 }
     }
     return sum
   }
 
-  private func run(
-    _ pixels: [Float], _ height: Int, _ width: Int, _ network: (Tensor) -> Tensor
-  ) -> [Float] {
-    Engine.shared.perform { network(Tensor([1, height, width, 1], pixels)).values }
+  private func run(_ stack: SliceStack, _ network: (Tensor) -> Tensor) -> [Float] {
+    Engine.shared.perform {
+      network(Tensor([1, stack.height, stack.width, stack.channels], stack.pixels)).values
+    }
   }
 
   private static func order(

@@ -31,10 +31,20 @@ extension Trainer {
     if let best = bestPSNR { metrics["validation_foreground_psnr_db"] = best }
     let sections = configuration.allTasks
     let summaries = sections.map(\.summary)
-    let card = ModelCard(
+    var format = ModelCard.DataFormat(modality: Self.modality(of: sections), channel: "intensity")
+    let reach = sections[0].neighbours
+    if reach > 0 {
+      format.numChannels = 2 * reach + 1
+      format.channelDef = Dictionary(
+        uniqueKeysWithValues: (-reach...reach).map { place in
+          let sign = place > 0 ? "+" : ""
+          return ("\(place + reach)", "intensity" + (place == 0 ? "" : " of slice \(sign)\(place)"))
+        })
+    }
+    var card = ModelCard(
       name: configuration.model.name, version: "1.0.0", task: .restore,
       network: ModelDescription(model),
-      format: ModelCard.DataFormat(modality: Self.modality(of: sections), channel: "intensity"),
+      format: format,
       normalization: sections[0].intensities, sizeMultiple: model.sizeMultiple,
       trainingData: summaries.map(\.data).joined(separator: " "),
       intendedUse: "Research on " + summaries.map(\.use).joined(separator: ", ")
@@ -44,6 +54,11 @@ extension Trainer {
       references: model is RestoreRWKV
         ? ["Yang et al., Restore-RWKV, arXiv 2407.11087, IEEE JBHI 30(1), 2026."] : [],
       license: "Apache-2.0")
+    if reach > 0 {
+      card.outputs["pred"] = ModelCard.DataFormat(
+        modality: Self.modality(of: sections), channel: "intensity")
+    }
+    card.kSpaceFactor = sections.count == 1 ? sections[0].exactKSpaceFactor : nil
     try runFolder.write(card.json(), to: folder + "/model.json")
     return folder
   }
@@ -56,6 +71,12 @@ extension Trainer {
 }
 
 extension TrainingConfiguration.DataSection {
+  /// By how much k-space is truncated if that is always the same and without noise: what was measured is
+  /// then right as it is.
+  fileprivate var exactKSpaceFactor: Double? {
+    kind == .superResolution && factor[0] == factor[1] && noisePercent[1] == 0 ? factor[0] : nil
+  }
+
   /// What a card says of a task.
   fileprivate var summary: (modality: String, data: String, use: String) {
     func text(_ range: [Double]) -> String {

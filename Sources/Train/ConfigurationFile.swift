@@ -31,8 +31,14 @@ extension TrainingConfiguration {
     }
     var sections = given
     let tasks = sections.removeValue(forKey: "tasks")
+    // Which keys there are depends on the network.
+    let hyperparameters = Self.removeHyperparameters(&sections)
     var merged = try Self.merge(
       sections, onto: Self.dictionary(TrainingConfiguration()), path: "")
+    if let hyperparameters, var model = merged["model"] as? [String: Any] {
+      model["hyperparameters"] = hyperparameters
+      merged["model"] = model
+    }
     if let tasks { merged["tasks"] = try Self.tasks(tasks, onto: merged["data"]) }
     do {
       let decoder = JSONDecoder()
@@ -83,6 +89,12 @@ extension TrainingConfiguration {
       preconditionFailure("configuration: defaults that are not an object")
     }
     return dictionary
+  }
+
+  private static func removeHyperparameters(_ sections: inout [String: Any]) -> Any? {
+    guard var model = sections["model"] as? [String: Any] else { return nil }
+    defer { sections["model"] = model }
+    return model.removeValue(forKey: "hyperparameters")
   }
 
   /// The list of tasks, each completed by the data section.

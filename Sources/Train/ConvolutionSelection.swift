@@ -36,10 +36,17 @@ public enum ConvolutionSelection: Codable, Sendable, Equatable {
 extension TrainingConfiguration.ModelSection {
   /// The network that is trained.
   ///
-  /// - Throws: ``ModelError`` if a name is unknown, or if a layer cannot be of the chosen kind: it names
-  ///   the layer and the rule.
-  public func description() throws(ModelError) -> ModelDescription {
-    let description = try ModelDescription(architecture: arch, preset: preset)
+  /// - Parameter neighbours: Slices on either side that it is shown too.
+  /// - Returns: A description that was checked.
+  /// - Throws: ``ModelError`` if a name is unknown, if a value does not fit, or if a layer cannot be of the
+  ///   chosen kind: it names the layer and the rule.
+  public func description(neighbours: Int = 0) throws(ModelError) -> ModelDescription {
+    var changes = hyperparameters
+    if neighbours > 0 {
+      changes["in_channels"] = .integer(2 * neighbours + 1)
+      changes["out_channels"] = .integer(1)
+    }
+    let description = try ModelDescription(architecture: arch, preset: preset).with(changes)
     guard case .choice(let choice) = convolution else { return description }
     return try description.with(choice)
   }

@@ -33,6 +33,8 @@ extension TrainingConfiguration {
     public var counts = [2e4, 2e5]
     /// `ct-lowdose`, `pet-lowcount`: noisy versions made of each slice when training starts.
     public var realisations = 3
+    /// Slices on either side that the network is shown too: 1 for stacks of three (2.5D).
+    public var neighbours = 0
     /// Most slices of a volume that are used, evenly spaced; 0 for all.
     public var slicesPerVolume = 0
     /// What an intensity of 0 in a file means; 1024 for CT pictures that hold HU + 1024.
@@ -122,6 +124,7 @@ extension TrainingConfiguration {
       try pair(intensityScale, "intensity_scale", 0.01...100)
       try pair(gamma, "gamma", 0.1...10)
       try require((1...1000).contains(realisations), "realisations", "is not in 1...1000")
+      try require((0...8).contains(neighbours), "neighbours", "\(neighbours) is not in 0...8")
       try require(slicesPerVolume >= 0, "slices_per_volume", "is negative")
       try require(pictureSpacing > 0, "picture_spacing", "is not positive")
       try require(

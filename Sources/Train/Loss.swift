@@ -12,6 +12,9 @@ public struct RestorationLoss: Sendable, Equatable {
     case l2
     /// Mean of √((x − t)² + ε²).
     case charbonnier(epsilon: Float)
+    /// Mean over samples of half the logarithm of the mean of (x − t)² + ε²: a decibel counts the same
+    /// whether a sample is hard or easy.
+    case peakSignal(epsilon: Float)
     /// The loss of FS-RWKV: smooth L1, structural similarity and edges.
     case translation
   }
@@ -49,6 +52,7 @@ public struct RestorationLoss: Sendable, Equatable {
       case "l1": .l1
       case "l2": .l2
       case "translation": .translation
+      case "psnr": .peakSignal(epsilon: Float(section.epsilon))
       default: .charbonnier(epsilon: Float(section.epsilon))
       }
     self.init(
@@ -73,6 +77,9 @@ public struct RestorationLoss: Sendable, Equatable {
       case .l2: difference.squared().mean()
       case .charbonnier(let epsilon):
         difference.squared().scaled(by: 1, adding: epsilon * epsilon).squareRoot().mean()
+      case .peakSignal(let epsilon):
+        difference.squared().mean(axes: Array(1..<difference.shape.rank))
+          .scaled(by: 1, adding: epsilon * epsilon).logarithm().mean().scaled(by: 0.5)
       case .translation: TranslationLoss()(prediction, target)
       }
     if frequencyWeight > 0 { loss = loss + SpectralLoss()(prediction, target) * frequencyWeight }

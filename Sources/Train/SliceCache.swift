@@ -72,6 +72,6 @@ final class SliceCache: Sendable {
   }
 
   private static func size(of slices: [TaskSimulator.Pair]) -> Int {
-    slices.reduce(0) { $0 + 4 * ($1.target.count + $1.inputs.reduce(0) { $0 + $1.count }) }
+    slices.reduce(0) { $0 + 4 * ($1.target.count + $1.inputs.joined().reduce(0) { $0 + $1.count }) }
   }
 }

@@ -44,6 +44,8 @@ public struct SliceDataset: Sendable {
   /// What random numbers are for; part of the streams' names, so that they differ.
   private static let sampleStream: UInt64 = 1
   private static let versionStream: UInt64 = 3
+  /// How often a slice of a stack is shown without its neighbours.
+  private static let shareOfSlicesAlone = 0.125
 
   private let tasks: [TaskScans]
   private let cache: SliceCache
@@ -105,9 +107,11 @@ public struct SliceDataset: Sendable {
     let plane = volume.geometry.acquisitionPlane
     let section = simulator.section
     return (0..<volume.volumeCount).flatMap { time in
-      zip(volume.slices(in: plane, ofVolume: time), degraded.slices(in: plane, ofVolume: time))
-        .compactMap { target, input -> TaskSimulator.Pair? in
-          let pair = simulator.pair(of: target, input, map)
+      let inputs = degraded.slices(in: plane, ofVolume: time)
+      return volume.slices(in: plane, ofVolume: time).enumerated()
+        .compactMap { place, target -> TaskSimulator.Pair? in
+          let pair = simulator.pair(
+            of: target, .init(inputs, around: place, reach: simulator.section.neighbours), map)
           let foreground = pair.target.count { $0 > 0.05 }
           let least = section.minimumForeground * Double(pair.target.count)
           return Double(foreground) >= least ? pair : nil
@@ -129,20 +133,22 @@ public struct SliceDataset: Sendable {
     var result: [TaskSimulator.Pair] = []
     for plane in planes {
       for time in 0..<volume.volumeCount {
-        let slices = volume.slices(in: plane, ofVolume: time).filter { slice in
-          let foreground = map.normalized(slice.pixels).count { $0 > 0.05 }
-          return Double(foreground) >= section.minimumForeground * Double(slice.pixels.count)
+        let all = volume.slices(in: plane, ofVolume: time)
+        let slices = all.indices.filter { place in
+          let pixels = all[place].pixels
+          let foreground = map.normalized(pixels).count { $0 > 0.05 }
+          return Double(foreground) >= section.minimumForeground * Double(pixels.count)
         }
         let limit = section.slicesPerVolume
         let wanted = limit > 0 ? min(limit, slices.count) : slices.count
         let chosen = (0..<wanted).map { slices[(2 * $0 + 1) * slices.count / (2 * wanted)] }
         let first = result.count
         result += try Array(chosen.enumerated()).concurrentMap(threads: Engine.shared.threads) {
-          position, slice in
+          position, place in
           var generator = SeededGenerator(
             seed: seed, stream: versionStream, image, UInt64(first + position))
           return try simulator.pair(
-            of: slice, map, meanActivity: activity,
+            of: .init(all, around: place, reach: section.neighbours), map, meanActivity: activity,
             versions: simulator.isPrepared ? section.realisations : 0, .drawn, &generator)
         }
       }
@@ -150,7 +156,8 @@ public struct SliceDataset: Sendable {
     return result
   }
 
-  /// A batch of degraded and clean crops, each `[batch, crop, crop, 1]`.
+  /// A batch of degraded crops `[batch, crop, crop, slices of a stack]` and clean ones
+  /// `[batch, crop, crop, 1]`.
   ///
   /// - Parameters:
   ///   - step: The step's number, from 0.
@@ -160,8 +167,9 @@ public struct SliceDataset: Sendable {
   public func batch(step: Int, batch: Int) throws -> (noisy: Tensor, clean: Tensor) {
     let crop = tasks[0].simulator.section.crop
     let area = crop * crop
+    let channels = 2 * tasks[0].simulator.section.neighbours + 1
     var clean = [Float](repeating: 0, count: batch * area)
-    let noisy = try Tensor([batch, crop, crop, 1]) { noisy in
+    let noisy = try Tensor([batch, crop, crop, channels]) { noisy in
       for index in 0..<batch {
         var generator = SeededGenerator(
           seed: seed, stream: Self.sampleStream, UInt64(step), UInt64(index))
@@ -169,7 +177,9 @@ public struct SliceDataset: Sendable {
         let task = task(forSample: step * batch + index, &generator)
         try clean.withUnsafeMutableBufferPointer { clean in
           try sample(
-            of: task, crop, into: UnsafeMutableBufferPointer(rebasing: noisy[range]),
+            of: task, crop,
+            into: UnsafeMutableBufferPointer(
+              rebasing: noisy[range.lowerBound * channels..<range.upperBound * channels]),
             clean: UnsafeMutableBufferPointer(rebasing: clean[range]), &generator)
         }
       }
@@ -204,34 +214,48 @@ public struct SliceDataset: Sendable {
     let slice = slices[generator.nextInt(below: scan.count)]
     let window = CropWindow(
       crop: crop, height: slice.height, width: slice.width, flips: section.flips, &generator)
+    // Pictures have no neighbours: now and then a volume's slice stands alone too.
+    let isAlone =
+      section.neighbours > 0 && generator.nextUniformDouble() < Self.shareOfSlicesAlone
+    let order =
+      isAlone
+      ? slice.order.map { _ in slice.order[slice.middle] } : slice.order
+    func fill(_ stack: [[Float]]) {
+      for (channel, position) in order.enumerated() {
+        window.copy(stack[position], into: noisy, channel: channel, of: order.count)
+      }
+    }
     if simulator.isPrepared {
       window.copy(slice.target, into: clean)
-      window.copy(slice.inputs[generator.nextInt(below: slice.inputs.count)], into: noisy)
+      fill(slice.inputs[generator.nextInt(below: slice.inputs.count)])
     } else {
       let gamma = Float(simulator.logUniform(section.gamma, &generator))
       if [.superResolution, .fieldStrength].contains(section.kind) {
         // k-space belongs to the slice as a whole.
-        var whole = slice
-        if gamma != 1 {
-          whole = TaskSimulator.Pair(
-            height: slice.height, width: slice.width, target: slice.target.map { pow($0, gamma) },
-            inputs: [])
-        }
-        window.copy(simulator.target(of: whole.target), into: clean)
-        window.copy(simulator.degraded(whole, .drawn, &generator), into: noisy)
+        let stack =
+          gamma == 1 ? slice.clean : slice.clean.map { $0.map { pow($0, gamma) } }
+        window.copy(simulator.target(of: stack[slice.order[slice.middle]]), into: clean)
+        fill(simulator.degraded(stack, slice.height, slice.width, .drawn, &generator))
       } else {
-        let sigma = simulator.uniform(section.noisePercent, &generator) / 100
+        let noise = RicianNoise(sigma: simulator.uniform(section.noisePercent, &generator) / 100)
         window.copy(slice.target, into: clean)
         if gamma != 1 { for index in clean.indices { clean[index] = pow(clean[index], gamma) } }
-        _ = noisy.update(fromContentsOf: clean)
-        RicianNoise(sigma: sigma).apply(to: noisy, using: &generator)
+        for position in Set(order).sorted() {
+          var crops = [Float](clean)
+          if position != slice.order[slice.middle] {
+            crops.withUnsafeMutableBufferPointer { window.copy(slice.clean[position], into: $0) }
+            if gamma != 1 { for index in crops.indices { crops[index] = pow(crops[index], gamma) } }
+          }
+          crops.withUnsafeMutableBufferPointer { noise.apply(to: $0, using: &generator) }
+          for (channel, shown) in order.enumerated() where shown == position {
+            for index in crops.indices { noisy[index * order.count + channel] = crops[index] }
+          }
+        }
       }
     }
     let scale = Float(simulator.uniform(section.intensityScale, &generator))
-    for index in clean.indices {
-      clean[index] *= scale
-      noisy[index] *= scale
-    }
+    for index in clean.indices { clean[index] *= scale }
+    for index in noisy.indices { noisy[index] *= scale }
   }
 }
 
@@ -254,14 +278,18 @@ struct CropWindow {
     turn = flips ? generator.nextInt(below: 8) : 0
   }
 
-  /// Copies the window out of a slice, which is reflected at its edges if it is too small.
-  func copy(_ slice: [Float], into pixels: UnsafeMutableBufferPointer<Float>) {
+  /// Copies the window out of a slice, which is reflected at its edges if it is too small, to one of the
+  /// channels of `[crop, crop, channels]`.
+  func copy(
+    _ slice: [Float], into pixels: UnsafeMutableBufferPointer<Float>, channel: Int = 0,
+    of channels: Int = 1
+  ) {
     for row in 0..<crop {
       for column in 0..<crop {
         var (y, x) = turn & 4 == 0 ? (row, column) : (column, row)
         if turn & 1 != 0 { y = crop - 1 - y }
         if turn & 2 != 0 { x = crop - 1 - x }
-        pixels[row * crop + column] =
+        pixels[(row * crop + column) * channels + channel] =
           slice[Self.mirrored(top + y, height) * width + Self.mirrored(left + x, width)]
       }
     }

@@ -12,13 +12,38 @@ struct TaskSimulator: Sendable {
     case validation
   }
 
-  /// A target and degraded versions of it, each `[height, width]`; no versions if they are made when
-  /// a sample is drawn.
+  /// A target and degraded versions of it; no versions if they are made when a sample is drawn.
   struct Pair: Sendable {
     let height: Int
     let width: Int
+    /// `[height, width]`.
     let target: [Float]
-    var inputs: [[Float]]
+    /// Without versions: the clean slices around the target and itself, each `[height, width]`.
+    var clean: [[Float]] = []
+    /// Versions of all slices of the stack, each `[height, width]`.
+    var inputs: [[[Float]]] = []
+    /// Which of the slices above each channel shows; at the first and last slice one shows twice.
+    var order = [0]
+    /// The channel of the slice that is restored.
+    var middle: Int { order.count / 2 }
+  }
+
+  /// A slice and its neighbours, without repetition.
+  struct Stack {
+    /// In the order of their places.
+    let slices: [ImageSlice]
+    /// Which of them each channel shows.
+    let order: [Int]
+    /// The one in the middle.
+    var middle: ImageSlice { slices[order[order.count / 2]] }
+
+    /// The slices `reach` places around one of them.
+    init(_ all: VolumeSlices, around place: Int, reach: Int) {
+      let places = (place - reach...place + reach).map { min(max($0, 0), all.count - 1) }
+      let first = places[0]
+      slices = (first...(places.last ?? first)).map { all[$0] }
+      order = places.map { $0 - first }
+    }
   }
 
   let section: TrainingConfiguration.DataSection
@@ -36,6 +61,10 @@ struct TaskSimulator: Sendable {
       let high = OrderStatistics(of: volume.voxels).percentile(99.5) ?? 0
       let low = Double(LowDoseCT.range.lowerBound)
       return high > low ? IntensityMap(shift: low, scale: high - low) : nil
+    case (.rician, "all"), (.superResolution, "all"), (.fieldStrength, "all"):
+      // The degraded image is a magnitude, whatever interpolation left in the clean one: it begins at 0.
+      let high = OrderStatistics(of: volume.voxels).percentile(99.5) ?? 0
+      return high > 0 ? IntensityMap(shift: 0, scale: high) : nil
     case (_, "all"):
       let statistics = OrderStatistics(of: volume.voxels)
       guard let low = statistics.percentile(0), let high = statistics.percentile(99.5), high > low
@@ -52,7 +81,7 @@ struct TaskSimulator: Sendable {
   /// slice, of which ``target(of:)`` makes what is to be learnt.
   ///
   /// - Parameters:
-  ///   - slice: In the units of the volume.
+  ///   - stack: The slice and its neighbours in the units of the volume.
   ///   - map: The volume's map.
   ///   - meanActivity: As ``LowCountPET`` takes it.
   ///   - versions: How many degraded versions.
@@ -61,51 +90,62 @@ struct TaskSimulator: Sendable {
   /// - Returns: The pair.
   /// - Throws: What the simulator throws.
   func pair(
-    of slice: ImageSlice, _ map: IntensityMap, meanActivity: Double, versions: Int,
+    of stack: Stack, _ map: IntensityMap, meanActivity: Double, versions: Int,
     _ strength: Strength, _ generator: inout SeededGenerator
   ) throws(ImagingError) -> Pair {
+    let (slice, middle) = (stack.middle, stack.order[stack.order.count / 2])
     switch section.kind {
     case .lowDose:
       var simulator = LowDoseCT()
-      let measured = try simulator.measured(slice)
+      var measured: [LowDoseCT.Measured] = []
+      for slice in stack.slices { measured.append(try simulator.measured(slice)) }
       let inputs = (0..<versions).map { _ in
         simulator.photons =
           strength == .validation
           ? section.validationPhotons : logUniform(section.photons, &generator)
-        return map.normalized(simulator.degraded(measured, using: &generator))
+        return measured.map { map.normalized(simulator.degraded($0, using: &generator)) }
       }
       return Pair(
-        height: slice.height, width: slice.width, target: map.normalized(measured.reference),
-        inputs: inputs)
+        height: slice.height, width: slice.width,
+        target: map.normalized(measured[middle].reference), inputs: inputs, order: stack.order)
     case .lowCount:
       var simulator = LowCountPET()
-      let measured = try simulator.measured(slice, meanActivity: meanActivity)
+      var measured: [LowCountPET.Measured] = []
+      for slice in stack.slices {
+        measured.append(try simulator.measured(slice, meanActivity: meanActivity))
+      }
       let inputs = (0..<versions).map { _ in
         simulator.counts =
           strength == .validation
           ? section.validationCounts : logUniform(section.counts, &generator)
-        return map.normalized(simulator.degraded(measured, using: &generator))
+        return measured.map { map.normalized(simulator.degraded($0, using: &generator)) }
       }
       return Pair(
-        height: slice.height, width: slice.width, target: map.normalized(measured.reference),
-        inputs: inputs)
+        height: slice.height, width: slice.width,
+        target: map.normalized(measured[middle].reference), inputs: inputs, order: stack.order)
     case .paired:
       preconditionFailure("paired slices are given, not simulated")
     case .rician, .superResolution, .fieldStrength:
-      let clean = map.normalized(slice.pixels).map { max(0, $0) }
-      var pair = Pair(height: slice.height, width: slice.width, target: clean, inputs: [])
-      for _ in 0..<versions { pair.inputs.append(degraded(pair, strength, &generator)) }
-      guard versions > 0 else { return pair }
+      let clean = stack.slices.map { map.normalized($0.pixels).map { max(0, $0) } }
+      guard versions > 0 else {
+        return Pair(
+          height: slice.height, width: slice.width, target: clean[middle], clean: clean,
+          order: stack.order)
+      }
+      let inputs = (0..<versions).map { _ in
+        degraded(clean, slice.height, slice.width, strength, &generator)
+      }
       return Pair(
-        height: slice.height, width: slice.width, target: target(of: clean), inputs: pair.inputs)
+        height: slice.height, width: slice.width, target: target(of: clean[middle]),
+        inputs: inputs, order: stack.order)
     }
   }
 
-  /// The pair of two given slices.
-  func pair(of target: ImageSlice, _ input: ImageSlice, _ map: IntensityMap) -> Pair {
+  /// The pair of given slices.
+  func pair(of target: ImageSlice, _ inputs: Stack, _ map: IntensityMap) -> Pair {
     Pair(
       height: target.height, width: target.width, target: map.normalized(target.pixels),
-      inputs: [map.normalized(input.pixels)])
+      inputs: [inputs.slices.map { map.normalized($0.pixels) }], order: inputs.order)
   }
 
   /// What a network should make of the degraded versions of a clean normalised slice.
@@ -115,20 +155,23 @@ struct TaskSimulator: Sendable {
     return clean.map { pow($0, exponent) }
   }
 
-  /// Degrades a whole normalised slice at once, for the tasks that do this for each sample.
+  /// Degrades whole normalised slices alike, for the tasks that do this for each sample.
   func degraded(
-    _ pair: Pair, _ strength: Strength, _ generator: inout SeededGenerator
-  ) -> [Float] {
+    _ clean: [[Float]], _ height: Int, _ width: Int, _ strength: Strength,
+    _ generator: inout SeededGenerator
+  ) -> [[Float]] {
     let isValidation = strength == .validation
     guard [.superResolution, .fieldStrength].contains(section.kind) else {
       let percent =
         isValidation
         ? section.validationNoisePercent : uniform(section.noisePercent, &generator)
-      var noisy = pair.target
-      noisy.withUnsafeMutableBufferPointer {
-        RicianNoise(sigma: percent / 100).apply(to: $0, using: &generator)
+      return clean.map { slice in
+        var noisy = slice
+        noisy.withUnsafeMutableBufferPointer {
+          RicianNoise(sigma: percent / 100).apply(to: $0, using: &generator)
+        }
+        return noisy
       }
-      return noisy
     }
     // The draws come first, so that a range without extent takes numbers too.
     let factor = uniform(section.factor, &generator)
@@ -138,15 +181,17 @@ struct TaskSimulator: Sendable {
       let exponent = Float(fields.sourceGamma)
       let truncation = KSpaceTruncation(
         factor: isValidation ? fields.factor : factor, noise: isValidation ? fields.noise : noise)
-      return truncation.applied(
-        to: pair.target.map { pow($0, exponent) }, height: pair.height, width: pair.width,
-        using: &generator)
+      return clean.map { slice in
+        truncation.applied(
+          to: slice.map { pow($0, exponent) }, height: height, width: width, using: &generator)
+      }
     }
     let truncation = KSpaceTruncation(
       factor: isValidation ? (section.factor[0] + section.factor[1]) / 2 : factor,
       noise: isValidation ? section.noisePercent[0] / 100 : noise)
-    return truncation.applied(
-      to: pair.target, height: pair.height, width: pair.width, using: &generator)
+    return clean.map {
+      truncation.applied(to: $0, height: height, width: width, using: &generator)
+    }
   }
 
   func uniform(_ range: [Double], _ generator: inout SeededGenerator) -> Double {

@@ -83,9 +83,11 @@ public final class Trainer {
     self.configuration = configuration
     self.runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
-    model = try configuration.model.description().makeModel(using: &generator)
+    model = try configuration.networkDescription().makeModel(using: &generator)
     if !configuration.model.initialWeights.isEmpty {
-      try model.load(Safetensors(contentsOf: configuration.model.initialWeights))
+      try model.load(
+        Safetensors(contentsOf: configuration.model.initialWeights)
+          .widened(toInputsOf: model, path: configuration.model.initialWeights))
     }
     if configuration.train.checkpointActivations, model.setCheckpointsActivations(true) == 0 {
       throw TrainingError.invalidValue(

@@ -1,4 +1,5 @@
 import Layers
+public import Models
 
 /// Everything that a training run depends on, as it stands in `config.json` of the run folder.
 ///
@@ -34,6 +35,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var preset = "light"
     /// Other convolutions than the preset's: `preset`, a kind such as `weighted`, or a kind with options.
     public var convolution = ConvolutionSelection.ofPreset
+    /// Other values of some of the preset's hyperparameters, by their keys in a bundle.
+    public var hyperparameters: [String: HyperparameterValue] = [:]
     /// The bundle's name.
     public var name = "model"
     /// Weights to start from instead of random ones: a `.safetensors` file; empty for none.
@@ -85,7 +88,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// The loss.
   public struct LossSection: Codable, Sendable, Equatable {
-    /// `l1`, `l2`, `charbonnier` or `translation` (that of FS-RWKV).
+    /// `l1`, `l2`, `charbonnier`, `psnr` (the mean over samples of the logarithm of the squared error) or `translation` (that of FS-RWKV).
     public var name = "l1"
     /// Charbonnier's ε, in normalised intensity.
     public var epsilon = 1e-3
@@ -148,6 +151,10 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     for (index, task) in allTasks.enumerated() {
       try task.validate(prefix: tasks.isEmpty ? "data" : "tasks.\(index)")
     }
+    for (index, task) in tasks.enumerated() where task.neighbours != tasks[0].neighbours {
+      throw .invalidValue(
+        key: "tasks.\(index).neighbours", reason: "differs from that of the first task")
+    }
     try require(
       ["equal", "pooled"].contains(train.mixing), "train.mixing",
       "`\(train.mixing)` is not equal or pooled")
@@ -172,8 +179,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require((0...1).contains(schedule.fallFactor), "schedule.fall_factor", "is not in 0...1")
     try require(schedule.warmup >= 0, "schedule.warmup", "is negative")
     try require(
-      ["l1", "l2", "charbonnier", "translation"].contains(loss.name), "loss.name",
-      "`\(loss.name)` is not l1, l2, charbonnier or translation")
+      ["l1", "l2", "charbonnier", "psnr", "translation"].contains(loss.name), "loss.name",
+      "`\(loss.name)` is not l1, l2, charbonnier, psnr or translation")
     try require(loss.frequencyWeight >= 0, "loss.frequency_weight", "is negative")
     try require(loss.similarityWeight >= 0, "loss.similarity_weight", "is negative")
     try require(
@@ -201,4 +208,11 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// The tasks, of which there is at least one.
   public var allTasks: [DataSection] { tasks.isEmpty ? [data] : tasks }
+
+  /// The network that is trained, with a channel for each slice that it is shown.
+  ///
+  /// - Throws: `ModelError` if a name is unknown or a value does not fit.
+  public func networkDescription() throws(ModelError) -> ModelDescription {
+    try model.description(neighbours: allTasks[0].neighbours)
+  }
 }

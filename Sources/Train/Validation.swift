@@ -12,6 +12,8 @@ struct Validation {
   /// One slice.
   struct Case {
     let degraded: Tensor
+    /// The slice that is restored, as it is given.
+    let input: Tensor
     let target: [Float]
     let foreground: [Bool]
   }
@@ -57,7 +59,7 @@ struct Validation {
       tasks.append(Task(name: section.name, subjects: found))
     }
     self.tasks = tasks
-    degradedPSNR = Self.mean(Self.figures(tasks) { $0.degraded })
+    degradedPSNR = Self.mean(Self.figures(tasks) { $0.input })
   }
 
   private static func cases(
@@ -82,15 +84,25 @@ struct Validation {
     var cases: [Case] = []
     for position in 0..<wanted {
       let index = slices[(2 * position + 1) * slices.count / (2 * wanted)]
-      let (slice, mask) = (volume.slices(in: plane)[index], masks[index])
+      let (slices, mask) = (volume.slices(in: plane), masks[index])
+      let reach = simulator.section.neighbours
       let pair =
-        try degraded.map { simulator.pair(of: slice, $0.slices(in: plane)[index], map) }
+        try degraded.map {
+          simulator.pair(
+            of: slices[index], .init($0.slices(in: plane), around: index, reach: reach), map)
+        }
         ?? simulator.pair(
-          of: slice, map, meanActivity: activity, versions: 1, .validation, &generator)
+          of: .init(slices, around: index, reach: reach), map, meanActivity: activity,
+          versions: 1, .validation, &generator)
+      let stack = pair.order.map { pair.inputs[0][$0] }
+      let pixels = pair.height * pair.width
       cases.append(
         Case(
-          degraded: Tensor([1, pair.height, pair.width, 1], pair.inputs[0]), target: pair.target,
-          foreground: mask.pixels.map { $0 > 0 }))
+          degraded: Tensor(
+            [1, pair.height, pair.width, stack.count],
+            (0..<pixels).flatMap { pixel in stack.map { $0[pixel] } }),
+          input: Tensor([1, pair.height, pair.width, 1], stack[pair.middle]),
+          target: pair.target, foreground: mask.pixels.map { $0 > 0 }))
     }
     return cases
   }
@@ -110,7 +122,7 @@ struct Validation {
       let restored = restore(item.degraded).values
       let errors = zip(restored, item.target).map { 4 * abs($0 - $1) }
       return ValidationPicture(
-        name: task.name, panels: [item.degraded.values, restored, item.target, errors],
+        name: task.name, panels: [item.input.values, restored, item.target, errors],
         height: item.degraded.shape[1], width: item.degraded.shape[2])
     }
   }

@@ -159,4 +159,26 @@ struct MRIDegradationTests {
     #expect(a.voxels.contains { $0 > 200 } && a.voxels.contains { $0 > 0 && $0 < 80 })
     #expect(a.voxels.allSatisfy { (-1024...3071).contains($0) })
   }
+
+  @Test("frequencies that were measured are put back, others are left to the restored image")
+  func keepingFrequencies() {
+    var generator = SeededGenerator(seed: 3)
+    let (height, width) = (20, 32)
+    let image = (0..<height * width).map { _ in 50 + generator.nextUniform() }
+    let truncation = KSpaceTruncation(factor: 2)
+    let measured = truncation.applied(
+      to: image, height: height, width: width, using: &generator)
+    // The image itself has all frequencies: nothing can be put back into it.
+    let same = truncation.keeping(measured, in: image, height: height, width: width)
+    #expect(zip(image, same).allSatisfy { abs($0 - $1) < 1e-4 })
+    // Errors below the limit vanish, those above stay, one at the limit is halved.
+    for (cycles, left) in [(3.0, Float(0)), (8, 0.5), (12, 1)] {
+      let error = wave(cycles, height, width, 0)
+      let kept = truncation.keeping(
+        measured, in: zip(image, error).map { $0 + $1 }, height: height, width: width)
+      for index in kept.indices {
+        #expect(abs(kept[index] - image[index] - left * error[index]) < 1e-4, "\(cycles) cycles")
+      }
+    }
+  }
 }

@@ -196,4 +196,39 @@ struct VolumeRestorerTests {
       / Double(restorer.memoryEstimate(for: small, options))
     #expect(ratio > 8 && ratio < 17)
   }
+
+  @Test("a network for stacks sees a slice's neighbours, at the ends the last slice again")
+  func stacks() throws {
+    var configuration = RestoreRWKVConfiguration()
+    configuration.channels = 4
+    configuration.blocks = [1, 1, 1, 1]
+    configuration.refinementBlocks = 1
+    configuration.inChannels = 5
+    var generator = SeededGenerator(seed: 3)
+    let model = try RestoreRWKV(configuration, using: &generator)
+    model.setRequiresGradient(false)
+    let input = volume()
+    var options = RestorationOptions()
+    options.plane = .axial
+    let restorer = VolumeRestorer(model, normalization: .window(low: 0, high: 100))
+    let result = try restorer.restore(input, options: options).volume.slices(in: .axial)
+    let slices = input.slices(in: .axial)
+    for place in [0, 3, slices.count - 1] {
+      let stack = (place - 2...place + 2).map {
+        slices[min(max($0, 0), slices.count - 1)].pixels
+      }
+      let pixels = stack[0].indices.flatMap { pixel in stack.map { $0[pixel] / 100 } }
+      let x = Tensor([1, slices[0].height, slices[0].width, 5], pixels)
+      for (found, expected) in zip(result[place].pixels, model(x).values) {
+        #expect(abs(found - 100 * expected) < 1e-3)
+      }
+    }
+    // Flips and tiles keep channels together.
+    options.averagesFlips = true
+    let flipped = try restorer.restore(input, options: options).volume.slices(in: .axial)[3].pixels
+    let plain = result[3].pixels
+    #expect(zip(flipped, plain).contains { abs($0 - $1) > 1e-3 })
+    let (low, high) = (plain.min() ?? 0, plain.max() ?? 0)
+    #expect(flipped.allSatisfy { $0 > low - (high - low) && $0 < high + (high - low) })
+  }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Models
 import Testing
 import Train
 
@@ -78,5 +79,26 @@ struct ConfigurationTests {
     #expect(schedule.rate(at: 10) == 1)
     #expect(abs(schedule.rate(at: 60) - 0.55) < 1e-12)
     #expect(abs(schedule.rate(at: 110) - 0.1) < 1e-12)
+  }
+
+  @Test("a network's hyperparameters are changed by its own keys")
+  func hyperparameters() throws {
+    let text = """
+      model: {arch: restore-rwkv, preset: light, hyperparameters: {recurrences: 1, shift: uniform}}
+      data: {split: split.json, neighbours: 1}
+      """
+    let configuration = try TrainingConfiguration(text: text, file: "c.yaml")
+    #expect(try TrainingConfiguration(text: configuration.json(), file: "c") == configuration)
+    let network = try #require(
+      configuration.networkDescription().configuration as? RestoreRWKVConfiguration)
+    #expect(network.recurrences == 1 && network.shift == .uniform && network.channels == 12)
+    #expect(network.inChannels == 3 && network.outChannels == 1)
+    var other = configuration
+    other.model.arch = "dncnn"
+    other.model.hyperparameters = [:]
+    #expect(throws: ModelError.self) { try other.networkDescription() }
+    other = configuration
+    other.model.hyperparameters = ["recurrencs": .integer(1)]
+    #expect(throws: ModelError.self) { try other.networkDescription() }
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Imaging
+import Inference
 import Layers
 import Randomness
 import TensorCore
@@ -194,5 +195,86 @@ struct TrainerTests {
     #expect(noisy.values == again.noisy.values && clean.values == again.clean.values)
     #expect(noisy.values != other.noisy.values)
     #expect(noisy.shape == [2, 16, 16, 1])
+  }
+
+  @Test(
+    "a stack's middle is the target's slice, neighbours are degraded alike",
+    arguments: ["rician", "mri-sr", "mri-7t", "pet-lowcount"])
+  func stacks(simulator: String) throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var configuration = try configuration(folder, steps: 1)
+    configuration.data.neighbours = 1
+    configuration.data.simulator = simulator
+    configuration.data.noisePercent = [0, 0]
+    configuration.data.gamma = [1, 1]
+    configuration.data.slicesPerVolume = 3
+    configuration.data.counts = [1e5, 1e5]
+    if simulator == "pet-lowcount" {
+      configuration.data.split = folder + "/pet.json"
+      let split = """
+        {"train": [{"subject": "p", "files": ["phantom:fdg:1"]}], "validation": []}
+        """
+      try Data(split.utf8).write(to: URL(fileURLWithPath: configuration.data.split))
+    }
+    let dataset = try SliceDataset(configuration)
+    let (noisy, clean) = try dataset.batch(step: 3, batch: 16)
+    #expect(noisy.shape == [16, 16, 16, 3] && clean.shape == [16, 16, 16, 1])
+    func channel(_ number: Int) -> [Float] {
+      noisy.sliced(axis: 3, number..<number + 1).values
+    }
+    func distance(_ a: [Float], _ b: [Float]) -> Float {
+      zip(a, b).reduce(0) { $0 + abs($1.0 - $1.1) } / Float(a.count)
+    }
+    let target = clean.values
+    if simulator == "rician" { #expect(distance(channel(1), target) < 1e-6) }
+    #expect(distance(channel(0), channel(1)) > 0 && distance(channel(2), channel(1)) > 0)
+    #expect(distance(channel(0), channel(2)) > 0)
+    if simulator != "mri-7t" {
+      #expect(distance(channel(1), target) < distance(channel(0), target))
+      #expect(distance(channel(1), target) < distance(channel(2), target))
+    }
+    // A slice without neighbours is shown three times, here and there.
+    let alone = (0..<200).contains { step in
+      guard let batch = try? dataset.batch(step: step, batch: 1).noisy else { return false }
+      let planes = (0..<3).map { batch.sliced(axis: 3, $0..<$0 + 1).values }
+      return planes[0] == planes[1] && planes[1] == planes[2]
+    }
+    #expect(alone)
+  }
+
+  @Test("weights of single slices become those of stacks, which begin with the same result")
+  func widened() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var configuration = try configuration(folder, steps: 2)
+    configuration.loss.name = "psnr"
+    let first = try Trainer(configuration, folder: folder + "/single", resume: false)
+    #expect(try first.run(shouldStop: { false }, report: { _ in }) == .finished)
+    let single = try ModelBundle(path: first.exportBundle())
+    configuration.model.initialWeights = single.weightsPath
+    configuration.data.neighbours = 1
+    // Steps too small to move a weight: the stack's network is the one that it came from.
+    configuration.optim.learningRate = 1e-30
+    configuration.schedule.minimum = 0
+    let second = try Trainer(configuration, folder: folder + "/stack", resume: false)
+    #expect(try second.run(shouldStop: { false }, report: { _ in }) == .finished)
+    let stack = try ModelBundle(path: second.exportBundle())
+    #expect(stack.card.inputs["image"]?.numChannels == 3)
+    #expect(stack.card.outputs["pred"]?.numChannels == 1)
+    let size = GridSize(x: 16, y: 24, z: 3)
+    let volume = Volume(
+      voxels: (0..<size.count).map { 100 + Float($0 * 37 % 101) }, geometry: Geometry(size: size))
+    let a = try VolumeRestorer(single).restore(volume).volume.voxels
+    let b = try VolumeRestorer(stack).restore(volume).volume.voxels
+    #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-3 })
+  }
+
+  @Test("the loss psnr is half the mean logarithm of each sample's squared error")
+  func signalLoss() {
+    let target = Tensor([2, 1, 2, 1], [1, 2, 3, 4])
+    let prediction = Tensor([2, 1, 2, 1], [1.1, 2.1, 4, 6])
+    let loss = RestorationLoss(.peakSignal(epsilon: 0))(prediction, target).scalar
+    #expect(abs(loss - Float(0.25 * (log(0.01) + log(2.5)))) < 1e-4)
   }
 }

@@ -75,6 +75,49 @@ public struct KSpaceTruncation: Sendable, Equatable {
     }
   }
 
+  /// Puts the frequencies that a truncated image has into an image that was restored from it.
+  ///
+  /// What was measured stays as it was measured; a frequency with half its weight gets its other half
+  /// from the restored image.
+  ///
+  /// - Parameters:
+  ///   - measured: The truncated image, `[height, width]`.
+  ///   - restored: What was made of it, `[height, width]`.
+  ///   - height: Rows.
+  ///   - width: Columns.
+  /// - Returns: `[height, width]`.
+  public func keeping(
+    _ measured: [Float], in restored: [Float], height: Int, width: Int
+  ) -> [Float] {
+    precondition(
+      measured.count == height * width && restored.count == height * width,
+      "KSpaceTruncation: \(measured.count) and \(restored.count) pixels for \([height, width])")
+    let transform = FourierTransform<Float>(axes: [height, width])
+    var values = [Float](repeating: 0, count: 2 * measured.count)
+    for index in measured.indices { values[2 * index] = measured[index] }
+    var own = [Float](repeating: 0, count: 2 * measured.count)
+    for index in measured.indices { own[2 * index] = restored[index] }
+    values.withUnsafeMutableBufferPointer { buffer in
+      own.withUnsafeMutableBufferPointer { own in
+        guard let values = buffer.baseAddress, let own = own.baseAddress else { return }
+        transform.fft(values, into: values)
+        transform.fft(own, into: own)
+        let (rows, columns) = (Self.weights(height, factor), Self.weights(width, factor))
+        for y in 0..<height {
+          for x in 0..<width {
+            let index = 2 * (y * width + x)
+            let weight = rows[y] * columns[x]
+            let isMeasured: Float = weight > 0 ? 1 : 0
+            values[index] = isMeasured * values[index] + (1 - weight) * own[index]
+            values[index + 1] = isMeasured * values[index + 1] + (1 - weight) * own[index + 1]
+          }
+        }
+        transform.ifft(values, into: values)
+      }
+    }
+    return measured.indices.map { values[2 * $0] }
+  }
+
   /// Truncates all slices of the acquisition plane.
   ///
   /// Every slice has a random stream of its own, named by the seed, the image's number and the

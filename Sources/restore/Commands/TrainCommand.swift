@@ -48,7 +48,7 @@ struct TrainCommand: ParsableCommand {
       return Console.shared.result([configuration.json()])
     }
     if printConfig {
-      Console.shared.info(try configuration.model.description().convolutionSummary())
+      Console.shared.info(try configuration.networkDescription().convolutionSummary())
       return Console.shared.result([configuration.json()])
     }
     guard let output else {
