@@ -10,7 +10,7 @@ import Randomness
 /// - BIDS: `sub-…/[ses-…/]*/*_SUFFIX.nii.gz` with the suffix that the configuration names. All sessions
 ///   of a subject stay together.
 /// - The authors': `{train,validation,test}/{LQ,HQ}` in the folder, or in its folders `PET`, `CT`,
-///   `MRI`; always `paired` by file name.
+///   `MRI`; always `paired` by file name. Training images may be pickled tensors (`.bin`).
 /// - Lists of pairs, as FS-RWKV's program reads them: `train.txt`, `validation.txt` (or `val.txt`),
 ///   `test.txt`, or `.csv`; each line `INPUT,TARGET`, relative to the list; always `paired`. A pair is
 ///   a subject. Without a list for validation the training pairs are divided.

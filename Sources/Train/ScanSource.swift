@@ -1,13 +1,19 @@
 import Foundation
 public import Imaging
+import Layers
 import Synchronization
+import TensorCore
 
 /// Finds the clean volumes that a split names: files, or phantoms made when asked for.
+///
+/// Besides images, `.bin` files are read: slices that Python pickled as tensors (``PickledTensor``).
 ///
 /// A phantom's name is `phantom:CONTRAST:SEED` with the contrast `t1`, `t2`, `fdg` (``BrainPhantom``
 /// at about 2 mm) or `ct` (``BodyPhantom``). Brains come from the tissue maps of the data section,
 /// which are averaged to about 2 mm, or from formulas if it names none.
 public struct ScanSource: Sendable {
+  /// How names of pickled tensors end.
+  public static let pickleEnding = ".bin"
   /// How names of phantoms begin.
   public static let phantomPrefix = "phantom:"
 
@@ -50,6 +56,7 @@ public struct ScanSource: Sendable {
   ///   name of a phantom that does not exist.
   public func volume(_ name: String) throws -> Volume {
     guard !name.hasPrefix(Self.phantomPrefix) else { return try phantom(name) }
+    if name.hasSuffix(Self.pickleEnding) { return try pickle(name) }
     let spacing = SIMD3(repeating: section.pictureSpacing)
     let options =
       ImageFormat(path: name) == .png
@@ -60,6 +67,23 @@ public struct ScanSource: Sendable {
       volume.voxels = volume.voxels.map { $0 - offset }
     }
     return volume
+  }
+
+  /// One slice `[1, H, W]`, as the authors' program stores what it trains on.
+  private func pickle(_ path: String) throws -> Volume {
+    let tensor = try PickledTensor(contentsOf: path).tensor
+    let sizes = Array(tensor.shape.dimensions.drop { $0 == 1 })
+    guard tensor.shape.count > 0, (1...2).contains(sizes.count), tensor.shape.rank >= 2 else {
+      throw TrainingError.invalidSplit(
+        file: path, reason: "it holds a tensor of shape \(tensor.shape), not of one slice [1, H, W]"
+      )
+    }
+    let (height, width) = (tensor.shape.dimensions.suffix(2).first ?? 1, tensor.shape.channels)
+    let spacing = section.pictureSpacing
+    return Volume(
+      voxels: tensor.values,
+      geometry: Geometry(
+        size: GridSize(x: width, y: height, z: 1), spacing: SIMD3(spacing, spacing, spacing)))
   }
 
   private func phantom(_ name: String) throws -> Volume {

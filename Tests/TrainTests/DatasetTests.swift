@@ -119,6 +119,58 @@ struct DatasetTests {
     } catch { #expect("\(error)".contains("MRI/train/HQ/d.nii has no counterpart")) }
   }
 
+  @Test("the authors' pickled slices train; a tensor that is no slice is named")
+  func pickles() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    /// `pickle.dump(tensor, file, protocol=2)` of a float32 tensor.
+    func write(_ name: String, _ sizes: [UInt8], _ strides: [UInt8], _ values: [Float]) throws {
+      func text(_ text: String) -> [UInt8] { [0x58, UInt8(text.utf8.count), 0, 0, 0] + text.utf8 }
+      func numbers(_ numbers: [UInt8]) -> [UInt8] {
+        [0x28] + numbers.flatMap { [0x4B, $0] } + [0x74]
+      }
+      let (low, high) = (UInt8(values.count % 256), UInt8(values.count / 256))
+      var storage: [UInt8] = [0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8]
+      storage += [0x50, 0x19, 0x2E, 0x80, 2, 0x4D, 0xE9, 3, 0x2E]
+      storage += [0x80, 2, 0x7D, 0x28] + text("little_endian") + [0x88, 0x75, 0x2E]
+      storage += [0x80, 2, 0x28] + text("storage") + Array("ctorch\nFloatStorage\n".utf8)
+      storage += text("7") + text("cpu") + [0x4D, low, high]
+      storage += [0x4E, 0x74, 0x51, 0x2E, 0x80, 2, 0x5D] + text("7") + [0x61, 0x2E]
+      storage += [low, high, 0, 0, 0, 0, 0, 0]
+      for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { storage += $0 } }
+      var file: [UInt8] = [0x80, 2] + Array("ctorch._utils\n_rebuild_tensor_v2\n".utf8) + [0x28]
+      file += Array("ctorch.storage\n_load_from_bytes\n".utf8) + [0x42]
+      file += [UInt8(storage.count % 256), UInt8(storage.count / 256), 0, 0] + storage
+      file += [0x85, 0x52]
+      file += [0x4B, 0] + numbers(sizes) + numbers(strides) + [0x89, 0x4E, 0x74, 0x52, 0x2E]
+      let url = URL(fileURLWithPath: "\(root)/\(name)")
+      try FileManager.default.createDirectory(
+        at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+      try Data(file).write(to: url)
+    }
+    let values = (0..<16 * 20).map { Float(1000 + $0) }
+    for part in ["train", "validation", "test"] {
+      try write("CT/\(part)/HQ/\(part).bin", [1, 16, 20], [0, 20, 1], values)
+      try write("CT/\(part)/LQ/\(part).bin", [1, 16, 20], [0, 20, 1], values.map { $0 + 40 })
+    }
+    var configuration = TrainingConfiguration()
+    configuration.data = section {
+      $0.simulator = "paired"
+      $0.normalization = "ct"
+      $0.split = root
+      $0.intensityScale = [1, 1]
+    }
+    let dataset = try SliceDataset(configuration)
+    #expect(dataset.count == 1)
+    let (noisy, clean) = try dataset.batch(step: 0, batch: 2)
+    let gaps = zip(noisy.values, clean.values).map { ($0 - $1) * 4096 }
+    #expect(gaps.allSatisfy { abs($0 - 40) < 0.1 })
+    // Each clean pixel is one of the file's.
+    #expect(clean.values.allSatisfy { (999.9...1319.1).contains($0 * 4096 - 1024) })
+    try write("CT/train/HQ/train.bin", [2, 16, 10], [160, 10, 1], values)
+    #expect(throws: TrainingError.self) { try SliceDataset(configuration) }
+  }
+
   @Test("lists of pairs of pictures train; lines that are no pair are named")
   func lists() throws {
     let root = try folder()

@@ -190,18 +190,28 @@ public struct TorchCheckpoint: Sendable {
   public func tensor(named name: String) -> Tensor? {
     guard let entry = entries[name], let range = archive.files[root + "data/" + entry.storage.key]
     else { return nil }
-    return Tensor(Shape(entry.sizes)) { values in
-      archive.data[range].withUnsafeBytes { bytes in
-        var index = [Int](repeating: 0, count: entry.sizes.count)
-        for position in values.indices {
-          var place = entry.offset
-          for axis in index.indices { place += index[axis] * entry.strides[axis] }
-          values[position] = entry.storage.type.element(place, of: bytes, isBigEndian)
-          for axis in index.indices.reversed() {
-            index[axis] += 1
-            if index[axis] < entry.sizes[axis] { break }
-            index[axis] = 0
-          }
+    return archive.data[range].withUnsafeBytes { entry.tensor(in: $0, isBigEndian: isBigEndian) }
+  }
+}
+
+extension TorchTensorEntry {
+  /// The tensor as float32, contiguous.
+  ///
+  /// - Parameters:
+  ///   - bytes: Its storage.
+  ///   - isBigEndian: The order of the bytes of an element.
+  /// - Returns: A tensor of ``sizes``.
+  func tensor(in bytes: UnsafeRawBufferPointer, isBigEndian: Bool) -> Tensor {
+    Tensor(Shape(sizes)) { values in
+      var index = [Int](repeating: 0, count: sizes.count)
+      for position in values.indices {
+        var place = offset
+        for axis in index.indices { place += index[axis] * strides[axis] }
+        values[position] = storage.type.element(place, of: bytes, isBigEndian)
+        for axis in index.indices.reversed() {
+          index[axis] += 1
+          if index[axis] < sizes[axis] { break }
+          index[axis] = 0
         }
       }
     }

@@ -10,6 +10,7 @@ enum PickleValue: Sendable {
   case integer(Int)
   case number(Double)
   case text(String)
+  case bytes(Range<Int>)
   case mark
   case global(String)
   case tuple(Int)
@@ -61,12 +62,26 @@ struct Unpickler {
   private(set) var lists: [[PickleValue]] = []
   private(set) var dictionaries: [[(key: PickleValue, value: PickleValue)]] = []
 
+  /// The name under which a pickled tensor brings its elements along.
+  private static let embedded = "torch.storage._load_from_bytes"
+
   private let bytes: [UInt8]
-  private var position = 0
+  private let readsEmbeddedStorages: Bool
+  /// The bytes that were read.
+  private(set) var position = 0
   private var stack: [PickleValue] = []
   private var memo: [Int: PickleValue] = [:]
 
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
+  /// Something to interpret.
+  ///
+  /// - Parameters:
+  ///   - bytes: A pickle, and what may come after it.
+  ///   - readsEmbeddedStorages: Whether elements may lie in the pickle itself; the key of such a storage
+  ///     is the place of its first byte.
+  init(_ bytes: [UInt8], readsEmbeddedStorages: Bool = false) {
+    self.bytes = bytes
+    self.readsEmbeddedStorages = readsEmbeddedStorages
+  }
 
   /// Runs to the end and returns the value that is left.
   mutating func run() throws -> PickleValue {
@@ -177,7 +192,9 @@ struct Unpickler {
 
   private mutating func pushGlobal(_ module: String, _ name: String) throws {
     let full = module + "." + name
-    guard Self.allowed.contains(full) else { throw ForeignGlobal(name: full) }
+    guard Self.allowed.contains(full) || (readsEmbeddedStorages && full == Self.embedded) else {
+      throw ForeignGlobal(name: full)
+    }
     stack.append(.global(full))
   }
 
@@ -211,6 +228,9 @@ struct Unpickler {
     case UInt8(ascii: "X"): stack.append(.text(try text(try unsigned(4))))
     case 0x8C: stack.append(.text(try text(try unsigned(1))))
     case 0x8D: stack.append(.text(try text(try unsigned(8))))
+    case UInt8(ascii: "C"): try pushBytes(try unsigned(1))
+    case UInt8(ascii: "B"): try pushBytes(try unsigned(4))
+    case 0x8E: try pushBytes(try unsigned(8))
     case UInt8(ascii: "q"): try remember(try unsigned(1))
     case UInt8(ascii: "r"): try remember(try unsigned(4))
     case 0x94: try remember(memo.count)
@@ -239,6 +259,11 @@ struct Unpickler {
     }
   }
 
+  private mutating func pushBytes(_ count: Int) throws {
+    _ = try take(count)
+    stack.append(.bytes(position - count..<position))
+  }
+
   private mutating func pushLong() throws {
     let digits = try take(try unsigned(1))
     guard digits.count <= 8 else { throw CheckpointFlaw("a number of the pickle is huge") }
@@ -258,7 +283,9 @@ struct Unpickler {
   }
 
   private func storage(_ identifier: PickleValue) throws -> TorchStorage {
-    guard case .tuple(let index) = identifier, tuples[index].count == 5,
+    // The older form has a sixth element, a view, which is none where the storage is whole.
+    guard case .tuple(let index) = identifier, (5...6).contains(tuples[index].count),
+      tuples[index].dropFirst(5).allSatisfy({ if case .none = $0 { true } else { false } }),
       case .text("storage") = tuples[index][0], case .global(let name) = tuples[index][1],
       case .text(let key) = tuples[index][2], case .integer(let count) = tuples[index][4],
       let type = TorchType(rawValue: String(name.dropFirst("torch.".count))), count >= 0
@@ -284,6 +311,11 @@ struct Unpickler {
       }
       dictionaries.append(pairs)
       stack.append(.dictionary(dictionaries.count - 1))
+    case Self.embedded:
+      guard case .bytes(let range)? = values.first else {
+        throw CheckpointFlaw("a storage of the pickle does not come as bytes")
+      }
+      stack.append(.storage(try EmbeddedStorage.read(bytes, range)))
     case "torch.Size":
       guard let first = values.first, let sizes = elements(first) else {
         throw CheckpointFlaw("a size of the pickle is no tuple")

@@ -94,6 +94,16 @@ def main() -> None:
     # All ones in the last record, so that readers must look at that of zip64.
     whole = (HERE / "zip64.pth").read_bytes()
     (HERE / "zip64.pth").write_bytes(whole[:-14] + b"\xff" * 12 + whole[-2:])
+    # Bare pickles of one tensor, and of what is none.
+    slice_ = (torch.arange(35, dtype=torch.float32) / 4).reshape(1, 5, 7)
+    for name, value, protocol in (
+        ("slice", slice_, 4),
+        ("slice_view", slice_.half().transpose(1, 2)[:, 1:], 3),
+        ("slice_evil", Evil(), 4),
+        ("slice_list", [slice_], 4),
+    ):
+        with open(HERE / f"{name}.bin", "wb") as file:
+            pickle.dump(value, file, protocol=protocol)
     expected = {
         name: {"shape": list(value.shape), "values": value.detach().float().flatten().tolist()}
         for name, value in state().items()
