@@ -67,7 +67,7 @@ size_t k_feed_forward_scratch_count(size_t c, size_t hidden) {
 }
 
 // `gate` and `product` are both NULL or both kept.
-static void feed_forward(float *y, float *gate, float *product, const float *x,
+static void feed_forward(float *y, size_t y_stride, float *gate, float *product, const float *x,
                          const float *gate_x, const float *residual, const float *scale,
                          const float *packed_key, const float *packed_receptance,
                          const float *packed_value, float *scratch, size_t rows, size_t c,
@@ -85,15 +85,16 @@ static void feed_forward(float *y, float *gate, float *product, const float *x,
     };
     k_gemm(activations, hidden, x + begin * c, c, packed_key, &key, count, hidden, c);
     k_gemm(receptance, c, gate_x + begin * c, c, packed_receptance, &sigmoid, count, c, c);
-    k_gemm(y + begin * c, c, activations, hidden, packed_value, &value, count, c, hidden);
+    k_gemm(y + begin * y_stride, y_stride, activations, hidden, packed_value, &value, count, c,
+           hidden);
   }
 }
 
-void k_feed_forward(float *y, const float *x, const float *gate_x, const float *residual,
-                    const float *scale, const float *packed_key, const float *packed_receptance,
-                    const float *packed_value, float *scratch, size_t rows, size_t c,
-                    size_t hidden) {
-  feed_forward(y, NULL, NULL, x, gate_x, residual, scale, packed_key, packed_receptance,
+void k_feed_forward(float *y, size_t y_stride, const float *x, const float *gate_x,
+                    const float *residual, const float *scale, const float *packed_key,
+                    const float *packed_receptance, const float *packed_value, float *scratch,
+                    size_t rows, size_t c, size_t hidden) {
+  feed_forward(y, y_stride, NULL, NULL, x, gate_x, residual, scale, packed_key, packed_receptance,
                packed_value, scratch, rows, c, hidden);
 }
 
@@ -102,6 +103,6 @@ void k_feed_forward_keeping(float *y, float *gate, float *product, const float *
                             const float *packed_key, const float *packed_receptance,
                             const float *packed_value, float *scratch, size_t rows, size_t c,
                             size_t hidden) {
-  feed_forward(y, gate, product, x, gate_x, residual, scale, packed_key, packed_receptance,
+  feed_forward(y, c, gate, product, x, gate_x, residual, scale, packed_key, packed_receptance,
                packed_value, scratch, rows, c, hidden);
 }

@@ -52,8 +52,8 @@ void k_gemm_bf16(float *y, size_t y_stride, const uint32_t *x, const uint32_t *p
   gemm_bf16_avx512bf16(y, y_stride, NULL, x, packed, epilogue, rows, n, k);
 }
 
-void k_feed_forward_bf16(float *y, const float *x, const float *gate_x, const float *residual,
-                         const float *scale, const uint32_t *packed_key,
+void k_feed_forward_bf16(float *y, size_t y_stride, const float *x, const float *gate_x,
+                         const float *residual, const float *scale, const uint32_t *packed_key,
                          const uint32_t *packed_receptance, const uint32_t *packed_value,
                          uint32_t *scratch, size_t rows, size_t c, size_t hidden) {
   const bool shared = gate_x == x;
@@ -73,8 +73,8 @@ void k_feed_forward_bf16(float *y, const float *x, const float *gate_x, const fl
     if (!shared) bf16_round_avx512bf16(gate_input, gate_x + begin * c, NULL, c, count, c);
     gemm_bf16_avx512bf16(NULL, 0, activations, input, packed_key, &key, count, hidden, c);
     gemm_bf16_avx512bf16(receptance, c, NULL, gate_input, packed_receptance, &gate, count, c, c);
-    gemm_bf16_avx512bf16(y + begin * c, c, NULL, activations, packed_value, &value, count, c,
-                         hidden);
+    gemm_bf16_avx512bf16(y + begin * y_stride, y_stride, NULL, activations, packed_value, &value,
+                         count, c, hidden);
   }
 }
 #else
@@ -88,8 +88,8 @@ void k_gemm_bf16(float *y, size_t y_stride, const uint32_t *x, const uint32_t *p
   __builtin_trap();
 }
 
-void k_feed_forward_bf16(float *y, const float *x, const float *gate_x, const float *residual,
-                         const float *scale, const uint32_t *packed_key,
+void k_feed_forward_bf16(float *y, size_t y_stride, const float *x, const float *gate_x,
+                         const float *residual, const float *scale, const uint32_t *packed_key,
                          const uint32_t *packed_receptance, const uint32_t *packed_value,
                          uint32_t *scratch, size_t rows, size_t c, size_t hidden) {
   __builtin_trap();

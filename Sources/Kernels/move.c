@@ -23,12 +23,12 @@ void k_transpose(float *y, size_t y_stride, const float *x, size_t x_stride, siz
   K_CALL(transpose)(y, y_stride, x, x_stride, rows, columns);
 }
 
-void k_pixel_shuffle(float *y, const float *x, size_t factor, size_t row_begin, size_t row_end,
-                     size_t width, size_t c) {
-  K_CALL(pixel_shuffle)(y, x, factor, row_begin, row_end, width, c);
+void k_pixel_shuffle(float *y, size_t y_pixel, size_t y_row, const float *x, size_t factor,
+                     size_t row_begin, size_t row_end, size_t width, size_t c) {
+  K_CALL(pixel_shuffle)(y, y_pixel, y_row, x, factor, row_begin, row_end, width, c);
 }
 
-void k_pixel_unshuffle(float *y, const float *x, size_t factor, size_t row_begin, size_t row_end,
-                       size_t width, size_t c) {
-  K_CALL(pixel_unshuffle)(y, x, factor, row_begin, row_end, width, c);
+void k_pixel_unshuffle(float *y, const float *x, size_t x_pixel, size_t x_row, size_t factor,
+                       size_t row_begin, size_t row_end, size_t width, size_t c) {
+  K_CALL(pixel_unshuffle)(y, x, x_pixel, x_row, factor, row_begin, row_end, width, c);
 }

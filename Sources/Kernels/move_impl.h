@@ -76,26 +76,27 @@ void K_FN(transpose)(float *y, size_t y_stride, const float *x, size_t x_stride,
 }
 
 // One input row of any factor.
-static void K_FN(pixel_shuffle_row)(float *restrict y, const float *restrict x, size_t factor,
-                                    size_t width, size_t c) {
+static void K_FN(pixel_shuffle_row)(float *restrict y, size_t y_pixel, size_t y_row,
+                                    const float *restrict x, size_t factor, size_t width,
+                                    size_t c) {
   for (size_t column = 0; column < width; column++) {
     const float *in = x + column * c * factor * factor;
     for (size_t dy = 0; dy < factor; dy++) {
       for (size_t dx = 0; dx < factor; dx++) {
-        float *out = y + ((dy * width + column) * factor + dx) * c;
+        float *out = y + dy * y_row + (column * factor + dx) * y_pixel;
         for (size_t ch = 0; ch < c; ch++) out[ch] = in[(ch * factor + dy) * factor + dx];
       }
     }
   }
 }
 
-static void K_FN(pixel_unshuffle_row)(float *restrict y, const float *restrict x, size_t factor,
-                                      size_t width, size_t c) {
+static void K_FN(pixel_unshuffle_row)(float *restrict y, const float *restrict x, size_t x_pixel,
+                                      size_t x_row, size_t factor, size_t width, size_t c) {
   for (size_t column = 0; column < width; column++) {
     float *out = y + column * c * factor * factor;
     for (size_t dy = 0; dy < factor; dy++) {
       for (size_t dx = 0; dx < factor; dx++) {
-        const float *in = x + ((dy * width + column) * factor + dx) * c;
+        const float *in = x + dy * x_row + (column * factor + dx) * x_pixel;
         for (size_t ch = 0; ch < c; ch++) out[(ch * factor + dy) * factor + dx] = in[ch];
       }
     }
@@ -103,60 +104,61 @@ static void K_FN(pixel_unshuffle_row)(float *restrict y, const float *restrict x
 }
 
 // The same for factor 2: four channels of four pixels are a 4 × 4 block to transpose.
-static void K_FN(pixel_shuffle_row_2)(float *y, const float *x, size_t width, size_t c) {
+static void K_FN(pixel_shuffle_row_2)(float *y, size_t y_pixel, size_t y_row, const float *x,
+                                      size_t width, size_t c) {
   for (size_t column = 0; column < width; column++) {
     const float *in = x + column * c * 4;
-    float *upper = y + column * 2 * c, *lower = upper + width * 2 * c;
+    float *upper = y + column * 2 * y_pixel, *lower = upper + y_row;
     size_t ch = 0;
     for (; ch + 4 <= c; ch += 4) {
       const float *four = in + ch * 4;
       const float *const from[4] = {four, four + 4, four + 8, four + 12};
-      float *const to[4] = {upper + ch, upper + c + ch, lower + ch, lower + c + ch};
+      float *const to[4] = {upper + ch, upper + y_pixel + ch, lower + ch, lower + y_pixel + ch};
       transpose_4x4(to, from);
     }
     for (; ch < c; ch++) {
-      upper[ch] = in[ch * 4], upper[c + ch] = in[ch * 4 + 1];
-      lower[ch] = in[ch * 4 + 2], lower[c + ch] = in[ch * 4 + 3];
+      upper[ch] = in[ch * 4], upper[y_pixel + ch] = in[ch * 4 + 1];
+      lower[ch] = in[ch * 4 + 2], lower[y_pixel + ch] = in[ch * 4 + 3];
     }
   }
 }
 
-static void K_FN(pixel_unshuffle_row_2)(float *y, const float *x, size_t width, size_t c) {
+static void K_FN(pixel_unshuffle_row_2)(float *y, const float *x, size_t x_pixel, size_t x_row,
+                                        size_t width, size_t c) {
   for (size_t column = 0; column < width; column++) {
     float *out = y + column * c * 4;
-    const float *upper = x + column * 2 * c, *lower = upper + width * 2 * c;
+    const float *upper = x + column * 2 * x_pixel, *lower = upper + x_row;
     size_t ch = 0;
     for (; ch + 4 <= c; ch += 4) {
       float *four = out + ch * 4;
-      const float *const from[4] = {upper + ch, upper + c + ch, lower + ch, lower + c + ch};
+      const float *const from[4] = {upper + ch, upper + x_pixel + ch, lower + ch,
+                                    lower + x_pixel + ch};
       float *const to[4] = {four, four + 4, four + 8, four + 12};
       transpose_4x4(to, from);
     }
     for (; ch < c; ch++) {
-      out[ch * 4] = upper[ch], out[ch * 4 + 1] = upper[c + ch];
-      out[ch * 4 + 2] = lower[ch], out[ch * 4 + 3] = lower[c + ch];
+      out[ch * 4] = upper[ch], out[ch * 4 + 1] = upper[x_pixel + ch];
+      out[ch * 4 + 2] = lower[ch], out[ch * 4 + 3] = lower[x_pixel + ch];
     }
   }
 }
 
-void K_FN(pixel_shuffle)(float *y, const float *x, size_t factor, size_t row_begin, size_t row_end,
-                         size_t width, size_t c) {
-  const size_t row_size = width * c * factor * factor;
+void K_FN(pixel_shuffle)(float *y, size_t y_pixel, size_t y_row, const float *x, size_t factor,
+                         size_t row_begin, size_t row_end, size_t width, size_t c) {
   for (size_t row = row_begin; row < row_end; row++) {
-    float *out = y + row * row_size;
-    const float *in = x + row * row_size;
-    if (factor == 2) K_FN(pixel_shuffle_row_2)(out, in, width, c);
-    else K_FN(pixel_shuffle_row)(out, in, factor, width, c);
+    float *out = y + row * factor * y_row;
+    const float *in = x + row * width * c * factor * factor;
+    if (factor == 2) K_FN(pixel_shuffle_row_2)(out, y_pixel, y_row, in, width, c);
+    else K_FN(pixel_shuffle_row)(out, y_pixel, y_row, in, factor, width, c);
   }
 }
 
-void K_FN(pixel_unshuffle)(float *y, const float *x, size_t factor, size_t row_begin,
-                           size_t row_end, size_t width, size_t c) {
-  const size_t row_size = width * c * factor * factor;
+void K_FN(pixel_unshuffle)(float *y, const float *x, size_t x_pixel, size_t x_row, size_t factor,
+                           size_t row_begin, size_t row_end, size_t width, size_t c) {
   for (size_t row = row_begin; row < row_end; row++) {
-    float *out = y + row * row_size;
-    const float *in = x + row * row_size;
-    if (factor == 2) K_FN(pixel_unshuffle_row_2)(out, in, width, c);
-    else K_FN(pixel_unshuffle_row)(out, in, factor, width, c);
+    float *out = y + row * width * c * factor * factor;
+    const float *in = x + row * factor * x_row;
+    if (factor == 2) K_FN(pixel_unshuffle_row_2)(out, in, x_pixel, x_row, width, c);
+    else K_FN(pixel_unshuffle_row)(out, in, x_pixel, x_row, factor, width, c);
   }
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "include/move.h"
+
 // Copies and index arithmetic alone: one version serves all instruction sets.
 
 enum {
@@ -52,19 +54,34 @@ void k_windows_gather_transposed(float *rows, const float *dy, const k_windows *
   }
 }
 
+void k_padded_row(float *y, const float *x, size_t x_stride, ptrdiff_t row, size_t height,
+                  size_t width, size_t padding, size_t c) {
+  if (row < 0 || (size_t)row >= height) {
+    memset(y, 0, (width + 2 * padding) * c * sizeof(float));
+    return;
+  }
+  const float *in = x + (size_t)row * width * x_stride;
+  float *out = y + padding * c;
+  memset(y, 0, padding * c * sizeof(float));
+  if (x_stride == c) memcpy(out, in, width * c * sizeof(float));
+  else k_copy_rows(out, c, in, x_stride, false, width, c);
+  memset(out + width * c, 0, padding * c * sizeof(float));
+}
+
 void k_windows_pack(float *packed, const float *w, size_t panel_begin, size_t panel_end, size_t out,
-                    size_t in, size_t taps) {
+                    size_t in, size_t taps, size_t tap_begin, size_t tap_end) {
+  const size_t panel_size = (tap_end - tap_begin) * in * WINDOWS_PANEL;
   for (size_t panel = panel_begin; panel < panel_end; panel++) {
     const size_t first = panel * WINDOWS_PANEL;
     const size_t lanes = out - first < WINDOWS_PANEL ? out - first : WINDOWS_PANEL;
-    float *target = packed + panel * taps * in * WINDOWS_PANEL;
-    if (lanes < WINDOWS_PANEL) memset(target, 0, taps * in * WINDOWS_PANEL * sizeof(float));
+    float *target = packed + panel * panel_size;
+    if (lanes < WINDOWS_PANEL) memset(target, 0, panel_size * sizeof(float));
     for (size_t block = 0; block < in; block += WINDOWS_BLOCK) {
       const size_t block_end = in - block < WINDOWS_BLOCK ? in : block + WINDOWS_BLOCK;
-      for (size_t t = 0; t < taps; t++) {
+      for (size_t t = tap_begin; t < tap_end; t++) {
         for (size_t i = block; i < block_end; i++) {
           const float *from = w + (first * in + i) * taps + t;
-          float *to = target + (t * in + i) * WINDOWS_PANEL;
+          float *to = target + ((t - tap_begin) * in + i) * WINDOWS_PANEL;
           for (size_t lane = 0; lane < lanes; lane++) to[lane] = from[lane * in * taps];
         }
       }

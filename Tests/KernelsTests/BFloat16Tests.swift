@@ -113,7 +113,7 @@ struct BFloat16Tests {
         x.withUnsafeBufferPointer { x in
           other.withUnsafeBufferPointer { other in
             k_feed_forward_bf16(
-              y, x.baseAddress, isShared ? x.baseAddress : other.baseAddress, residual, scale,
+              y, c, x.baseAddress, isShared ? x.baseAddress : other.baseAddress, residual, scale,
               packedKey, packedReceptance, packedValue, &scratch, rows, c, hidden)
           }
         }

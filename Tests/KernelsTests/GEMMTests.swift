@@ -230,18 +230,29 @@ struct GEMMTests {
       return (
         written(rows * c) {
           k_feed_forward(
-            $0, x, x, residual, scale, packedKey, packedReceptance, packedValue, &scratch, rows, c,
-            hidden)
+            $0, c, x, x, residual, scale, packedKey, packedReceptance, packedValue, &scratch, rows,
+            c, hidden)
         },
         written(over: residual) {
           k_feed_forward(
-            $0, x, x, $0, scale, packedKey, packedReceptance, packedValue, &scratch, rows, c, hidden
-          )
+            $0, c, x, x, $0, scale, packedKey, packedReceptance, packedValue, &scratch, rows, c,
+            hidden)
         }
       )
     }
     #expect(disagreement(apart, expected, tolerance: 2e-5) == nil)
     #expect(inPlace == apart)
+    let spaced = level.run {
+      var scratch = [Float](repeating: 0, count: k_feed_forward_scratch_count(c, hidden))
+      var wide = [Float](repeating: -7, count: rows * (c + 3))
+      k_feed_forward(
+        &wide, c + 3, x, x, residual, scale, packedKey, packedReceptance, packedValue, &scratch,
+        rows, c, hidden)
+      return wide
+    }
+    let between = [Float](repeating: -7, count: 3)
+    let expectedSpaced = (0..<rows).flatMap { Array(apart[$0 * c..<($0 + 1) * c]) + between }
+    #expect(spaced == expectedSpaced)
 
     var (gate, product): ([Float], [Float]) = ([], [])
     let keeping = level.run {

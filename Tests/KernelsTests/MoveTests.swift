@@ -69,6 +69,7 @@ struct MoveTests {
   func pixelShuffle(level: Level, shape: (factor: Int, c: Int)) {
     let (factor, c, height, width) = (shape.factor, shape.c, 3, 5)
     let x = normals(height * width * c * factor * factor, seed: 7)
+    let row = width * factor * c
     var expected = x
     for row in 0..<height * factor {
       for column in 0..<width * factor {
@@ -82,11 +83,27 @@ struct MoveTests {
     }
     level.run {
       let y = written(x.count) {
-        k_pixel_shuffle($0, x, factor, 0, 2, width, c)
-        k_pixel_shuffle($0, x, factor, 2, height, width, c)
+        k_pixel_shuffle($0, c, row, x, factor, 0, 2, width, c)
+        k_pixel_shuffle($0, c, row, x, factor, 2, height, width, c)
       }
       #expect(y == expected)
-      #expect(written(x.count) { k_pixel_unshuffle($0, y, factor, 0, height, width, c) } == x)
+      let back = written(x.count) { k_pixel_unshuffle($0, y, c, row, factor, 0, height, width, c) }
+      #expect(back == x)
+      // Channels of a wider image, in rows with something behind them.
+      let (pixel, wideRow) = (c + 3, width * factor * (c + 3) + 5)
+      var wide = [Float](repeating: -7, count: height * factor * wideRow)
+      k_pixel_shuffle(&wide, pixel, wideRow, x, factor, 0, height, width, c)
+      var expectedWide = [Float](repeating: -7, count: wide.count)
+      for index in expected.indices {
+        let (place, channel) = index.quotientAndRemainder(dividingBy: c)
+        let (line, column) = place.quotientAndRemainder(dividingBy: width * factor)
+        expectedWide[line * wideRow + column * pixel + channel] = expected[index]
+      }
+      #expect(wide == expectedWide)
+      let fromWide = written(x.count) {
+        k_pixel_unshuffle($0, wide, pixel, wideRow, factor, 0, height, width, c)
+      }
+      #expect(fromWide == x)
     }
   }
 }

@@ -33,7 +33,7 @@ struct WindowsTests {
     }
     let panels = (outputs + 15) / 16
     let packed = written(k_gemm_packed_count(taps * inputs, outputs)) {
-      k_windows_pack($0, w, 0, panels, outputs, inputs, taps)
+      k_windows_pack($0, w, 0, panels, outputs, inputs, taps, 0, taps)
     }
     let packedBack = written(k_gemm_packed_count(taps * outputs, inputs)) {
       k_windows_pack_transposed($0, w, 0, 1, outputs, inputs, taps)
@@ -61,6 +61,53 @@ struct WindowsTests {
         #expect(disagreement(gradient, dx) == nil)
       }
     }
+  }
+
+  @Test("padded rows times the packed taps of a kernel's rows are a convolution")
+  func paddedRows() {
+    let (height, width, inputs, outputs, stride) = (4, 6, 5, 18, 8)
+    let x = normals(height * width * stride, seed: 1)
+    let w = normals(outputs * inputs * 6, seed: 2)
+    // Kernels of two rows and three columns, one row of zeros above, one pixel at both ends.
+    var expected = [Double](repeating: 0, count: height * width * outputs)
+    for row in 0..<height {
+      for column in 0..<width {
+        for t in 0..<6 {
+          let (r, s) = (row + t / 3 - 1, column + t % 3 - 1)
+          guard (0..<height).contains(r), (0..<width).contains(s) else { continue }
+          for o in 0..<outputs {
+            for i in 0..<inputs {
+              expected[(row * width + column) * outputs + o] +=
+                Double(w[(o * inputs + i) * 6 + t]) * Double(x[(r * width + s) * stride + i])
+            }
+          }
+        }
+      }
+    }
+    let padded = written((height + 1) * (width + 2) * inputs) { padded in
+      for row in 0...height {
+        k_padded_row(
+          padded + row * (width + 2) * inputs, x, stride, row - 1, height, width, 1, inputs)
+      }
+    }
+    let sums = written(expected.count) { sums in
+      for tapRow in 0..<2 {
+        let packed = written(k_gemm_packed_count(3 * inputs, outputs)) {
+          k_windows_pack($0, w, 0, 2, outputs, inputs, 6, tapRow * 3, tapRow * 3 + 3)
+        }
+        var epilogue = k_epilogue()
+        epilogue.accumulate = tapRow > 0
+        for row in 0..<height {
+          k_gemm(
+            sums + row * width * outputs, outputs,
+            Array(padded[((row + tapRow) * (width + 2) * inputs)...]), inputs, packed, &epilogue,
+            width, outputs, 3 * inputs)
+        }
+      }
+    }
+    #expect(disagreement(sums, expected) == nil)
+    let outside = written(8 * inputs) { k_padded_row($0, x, stride, 4, height, width, 1, inputs) }
+    #expect(outside == [Float](repeating: 0, count: 8 * inputs))
   }
 
   @Test(

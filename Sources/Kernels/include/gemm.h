@@ -61,19 +61,20 @@ void k_gemm_tn(float *c, const float *a, size_t a_stride, const float *b, size_t
 size_t k_feed_forward_scratch_count(size_t c, size_t hidden);
 
 /// The channel mixing of RWKV-like blocks without its hidden tensor ever leaving the cache:
-/// `y = residual + scale · σ(gate_x·Wr) · (max(x·Wk, 0)² · Wv)`, `x, gate_x, y: [rows, c]`
-/// contiguous.
+/// `y = residual + scale · σ(gate_x·Wr) · (max(x·Wk, 0)² · Wv)`, `x, gate_x: [rows, c]` contiguous,
+/// rows of `y` `y_stride` floats apart.
 ///
-/// `gate_x` may be `x`. `scale: [c]` or NULL; `residual: [rows, c]` or NULL, may be `y`. `packed_key`
-/// is a `[c, hidden]` matrix, `packed_receptance` `[c, c]`, `packed_value` `[hidden, c]`. `scratch`
-/// holds `k_feed_forward_scratch_count` floats and belongs to this call alone.
-void k_feed_forward(float *y, const float *x, const float *gate_x, const float *residual,
-                    const float *scale, const float *packed_key, const float *packed_receptance,
-                    const float *packed_value, float *scratch, size_t rows, size_t c,
-                    size_t hidden);
+/// `gate_x` may be `x`. `scale: [c]` or NULL; `residual: [rows, c]` or NULL, may be a contiguous
+/// `y`. `packed_key` is a `[c, hidden]` matrix, `packed_receptance` `[c, c]`, `packed_value`
+/// `[hidden, c]`. `scratch` holds `k_feed_forward_scratch_count` floats and belongs to this call
+/// alone.
+void k_feed_forward(float *y, size_t y_stride, const float *x, const float *gate_x,
+                    const float *residual, const float *scale, const float *packed_key,
+                    const float *packed_receptance, const float *packed_value, float *scratch,
+                    size_t rows, size_t c, size_t hidden);
 
 /// As `k_feed_forward`, and leaves σ(gate_x·Wr) in `gate: [rows, c]` and `max(x·Wk, 0)² · Wv` in
-/// `product: [rows, c]` for the backward pass. `y` has the same bits.
+/// `product: [rows, c]` for the backward pass. `y`, contiguous, has the same bits.
 void k_feed_forward_keeping(float *y, float *gate, float *product, const float *x,
                             const float *gate_x, const float *residual, const float *scale,
                             const float *packed_key, const float *packed_receptance,

@@ -37,8 +37,8 @@ size_t k_feed_forward_bf16_scratch_count(size_t c, size_t hidden);
 
 /// `k_feed_forward` of gemm.h with all three products in bfloat16, the hidden values kept as such.
 /// Weights from `k_gemm_bf16_pack`; the gate, the scale and the residual sum are float32.
-void k_feed_forward_bf16(float *y, const float *x, const float *gate_x, const float *residual,
-                         const float *scale, const uint32_t *packed_key,
+void k_feed_forward_bf16(float *y, size_t y_stride, const float *x, const float *gate_x,
+                         const float *residual, const float *scale, const uint32_t *packed_key,
                          const uint32_t *packed_receptance, const uint32_t *packed_value,
                          uint32_t *scratch, size_t rows, size_t c, size_t hidden);
 

@@ -19,16 +19,17 @@ void k_copy_rows(float *y, size_t y_stride, const float *x, size_t x_stride, boo
 void k_transpose(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,
                  size_t columns);
 
-/// Channels to pixels: `x: [height, width, c · factor²]` to `y: [height · factor, width · factor,
-/// c]`, input channel `ch · factor² + dy · factor + dx`; input rows `row_begin ..< row_end`.
-/// Pointers are to whole images. Its gradient is `k_pixel_unshuffle`.
-void k_pixel_shuffle(float *y, const float *x, size_t factor, size_t row_begin, size_t row_end,
-                     size_t width, size_t c);
+/// Channels to pixels: dense `x: [height, width, c · factor²]` to `y: [height · factor, width ·
+/// factor, c]`, input channel `ch · factor² + dy · factor + dx`; input rows `row_begin ..< row_end`.
+/// Pixels of y lie `y_pixel` floats apart, its rows `y_row`. Pointers are to whole images. Its
+/// gradient is `k_pixel_unshuffle`.
+void k_pixel_shuffle(float *y, size_t y_pixel, size_t y_row, const float *x, size_t factor,
+                     size_t row_begin, size_t row_end, size_t width, size_t c);
 
-/// Pixels to channels: `x: [height · factor, width · factor, c]` to `y: [height, width, c ·
+/// Pixels to channels: `x: [height · factor, width · factor, c]` to dense `y: [height, width, c ·
 /// factor²]`, the inverse of `k_pixel_shuffle`; output rows `row_begin ..< row_end` of width
 /// `width`.
-void k_pixel_unshuffle(float *y, const float *x, size_t factor, size_t row_begin, size_t row_end,
-                       size_t width, size_t c);
+void k_pixel_unshuffle(float *y, const float *x, size_t x_pixel, size_t x_row, size_t factor,
+                       size_t row_begin, size_t row_end, size_t width, size_t c);
 
 #endif

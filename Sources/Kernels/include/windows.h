@@ -29,9 +29,15 @@ void k_windows_gather_transposed(float *rows, const float *dy, const k_windows *
                                  size_t out_width, size_t c);
 
 /// Packs panels `panel_begin ..< panel_end` of 16 outputs of `w: [out, in, taps]` for `k_gemm`, as a
-/// matrix with row `t · in + i` and column o.
+/// matrix with row `(t − tap_begin) · in + i`, `tap_begin ≤ t < tap_end`, and column o.
 void k_windows_pack(float *packed, const float *w, size_t panel_begin, size_t panel_end, size_t out,
-                    size_t in, size_t taps);
+                    size_t in, size_t taps, size_t tap_begin, size_t tap_end);
+
+/// Copies row `row` of `x: [height, width, c]`, pixels `x_stride` floats apart, to dense
+/// `y: [width + 2 · padding, c]` with zeros at both ends; zeros alone where the image has no such
+/// row.
+void k_padded_row(float *y, const float *x, size_t x_stride, ptrdiff_t row, size_t height,
+                  size_t width, size_t padding, size_t c);
 
 /// The same for the gradient with respect to the image: row `t · out + o`, column i, panels of 16
 /// inputs.

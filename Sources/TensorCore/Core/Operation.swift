@@ -45,6 +45,13 @@ public protocol Operation: Sendable {
   /// where each element of the output is written after the last read of the input's element there.
   func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool
 
+  /// Whether ``forward(_:)`` minds the output's ``Buffer/rowStride``, so that the output can be some of
+  /// the channels of a wider tensor.
+  var writesSpacedRows: Bool { get }
+
+  /// Whether ``forward(_:)`` minds this input's ``Buffer/rowStride``.
+  func readsSpacedRows(ofInput index: Int) -> Bool
+
   /// What backward reads besides the output's gradient; anything else is freed early.
   var backwardReads: BackwardReads { get }
 
@@ -126,16 +133,21 @@ public struct BackwardReads: Sendable {
 
 /// A tensor's memory and shape, as an operation sees it.
 public struct Buffer {
-  /// The first element; elements are dense, row-major.
+  /// The first element; elements are row-major, and dense unless the operation can do with
+  /// ``rowStride``.
   public let pointer: UnsafeMutablePointer<Float>
   /// The sizes of the axes.
   public let shape: Shape
+  /// Floats from one row (what the innermost axis spans) to the next: more than there are channels
+  /// where the tensor is some of the channels of a wider one.
+  public let rowStride: Int
   /// The number of elements.
   public var count: Int { shape.count }
 
-  init(_ pointer: UnsafeMutablePointer<Float>, _ shape: Shape) {
+  init(_ pointer: UnsafeMutablePointer<Float>, _ shape: Shape, rowStride: Int? = nil) {
     self.pointer = pointer
     self.shape = shape
+    self.rowStride = rowStride ?? shape.channels
   }
 }
 
@@ -225,6 +237,10 @@ extension Operation {
   public var aliasesInput: Bool { false }
   /// False.
   public func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool { false }
+  /// False.
+  public var writesSpacedRows: Bool { false }
+  /// False.
+  public func readsSpacedRows(ofInput index: Int) -> Bool { false }
   /// False.
   public func passesGradient(toInput index: Int, _ inputs: [Shape]) -> Bool { false }
   /// False.

@@ -12,7 +12,7 @@ protocol RowwiseOperation: Operation {
   ///   - rows: Which ones, by which other inputs of as many rows are read.
   ///   - x: The first of these rows of the first input, in place of that of `pass`.
   ///   - y: Where the first of these rows of the output belongs.
-  ///   - pass: The other inputs and all prepared forms.
+  ///   - pass: The other inputs, all prepared forms, and the distance of the output's rows.
   ///   - scratch: ``rowScratchCount(_:)`` floats.
   func forward(
     _ rows: Range<Int>, of x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>,
@@ -29,7 +29,7 @@ extension RowwiseOperation {
       let first = index * size
       forward(
         first..<min(rows, first + size), of: x.pointer + first * x.shape.channels,
-        into: y.pointer + first * y.shape.channels, pass,
+        into: y.pointer + first * y.rowStride, pass,
         scratch: pass.scratch + worker * scratchCount)
     }
   }

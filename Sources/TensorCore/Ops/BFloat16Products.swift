@@ -144,6 +144,8 @@ struct BFloat16FeedForward: NonDifferentiableOperation, RowwiseOperation {
     Engine.shared.workers.threads * rowScratchCount(inputs)
   }
 
+  var writesSpacedRows: Bool { true }
+
   func rowScratchCount(_ inputs: [Shape]) -> Int {
     k_feed_forward_bf16_scratch_count(inputs[0].channels, inputs[1][0])
   }
@@ -166,7 +168,8 @@ struct BFloat16FeedForward: NonDifferentiableOperation, RowwiseOperation {
         exact.hasGateInput
         ? UnsafePointer(pass.inputs[exact.gateIndex].pointer) + start : x + own
       k_feed_forward_bf16(
-        y + own, x + own, gate, residual.map { $0 + start }, scale, key, receptance, value,
+        y + (first - rows.lowerBound) * pass.output.rowStride, pass.output.rowStride, x + own, gate,
+        residual.map { $0 + start }, scale, key, receptance, value,
         BFloat16.words(scratch), count, c, hidden)
     }
   }

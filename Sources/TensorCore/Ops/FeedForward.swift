@@ -84,6 +84,8 @@ struct FeedForward: RowwiseOperation {
     }
   }
 
+  var writesSpacedRows: Bool { true }
+
   func rowScratchCount(_ inputs: [Shape]) -> Int {
     k_feed_forward_scratch_count(inputs[0].channels, inputs[1][0])
   }
@@ -109,8 +111,8 @@ struct FeedForward: RowwiseOperation {
           scale, key, receptance, value, scratch, count, c, hidden)
       } else {
         k_feed_forward(
-          y + own, x + own, gateInput, residual, scale, key, receptance, value, scratch, count, c,
-          hidden)
+          y + (first - rows.lowerBound) * pass.output.rowStride, pass.output.rowStride, x + own,
+          gateInput, residual, scale, key, receptance, value, scratch, count, c, hidden)
       }
     }
   }

@@ -82,7 +82,8 @@ private struct ShuffledRows {
   ) {
     workers.run(count: rows, grain: grain) { range in
       k_pixel_shuffle(
-        target, source, factor, range.lowerBound, range.upperBound, width, channels)
+        target, channels, factor * width * channels, source, factor, range.lowerBound,
+        range.upperBound, width, channels)
     }
   }
 
@@ -91,7 +92,8 @@ private struct ShuffledRows {
   ) {
     workers.run(count: rows, grain: grain) { range in
       k_pixel_unshuffle(
-        target, source, factor, range.lowerBound, range.upperBound, width, channels)
+        target, source, channels, factor * width * channels, factor, range.lowerBound,
+        range.upperBound, width, channels)
     }
   }
 }

@@ -116,7 +116,7 @@ struct SampleConvolution: Operation {
       let (sample, panel) = unit.quotientAndRemainder(dividingBy: panels)
       k_windows_pack(
         packed + sample * plan.packedCount, weight + sample * plan.kernelCount, panel, panel + 1,
-        plan.outputs, plan.inputs, plan.taps)
+        plan.outputs, plan.inputs, plan.taps, 0, plan.taps)
     }
     let rows = plan.rows(channels: plan.inputs)
     let inner = plan.taps * plan.inputs

@@ -53,6 +53,9 @@ struct ShiftedProducts: NonDifferentiableOperation {
     return outputs.count == 1 ? outputs[0] : Shape([outputs.count] + outputs[0].dimensions)
   }
 
+  /// Several results stand behind each other.
+  var writesSpacedRows: Bool { products.count == 1 && products[0].writesSpacedRows }
+
   func lowered(to precision: Precision) -> (any Operation)? {
     let lowered = products.map { $0.lowered(to: precision) as? any RowwiseOperation }
     guard lowered.contains(where: { $0 != nil }) else { return nil }
@@ -117,7 +120,9 @@ struct ShiftedProducts: NonDifferentiableOperation {
       let own = range.0..<range.0 + range.1
       return ForwardPass(
         inputs: [pass.inputs[0]] + pass.inputs[own],
-        output: Buffer(pass.output.pointer + index * size, shape), saved: pass.saved,
+        output: Buffer(
+          pass.output.pointer + index * size, shape,
+          rowStride: products.count == 1 ? pass.output.rowStride : nil), saved: pass.saved,
         scratch: pass.scratch, prepared: [nil] + pass.prepared[own], workers: pass.workers)
     }
   }
@@ -155,7 +160,7 @@ struct ShiftedProducts: NonDifferentiableOperation {
           for (product, pass) in zip(products, passes) {
             product.forward(
               first..<first + (end - row) * shape[2], of: shifted,
-              into: pass.output.pointer + first * pass.output.shape.channels, pass,
+              into: pass.output.pointer + first * pass.output.rowStride, pass,
               scratch: shifted + parts.shifted)
           }
         }

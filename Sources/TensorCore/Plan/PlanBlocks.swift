@@ -21,9 +21,9 @@ struct PlanBlocks {
     for (index, step) in graph.steps.enumerated() { add(step.output, from: index) }
   }
 
-  /// The block in which a tensor is, and where in it.
-  func place(of value: Int) -> (block: Int, offset: Int) {
-    (blockOfRoot[views.roots[value]], views.offsets[value])
+  /// The block in which a tensor is, where in it, and the distance of its rows.
+  func place(of value: Int) -> (block: Int, offset: Int, rowStride: Int) {
+    (blockOfRoot[views.roots[value]], views.offsets[value], views.rowStrides[value])
   }
 
   /// Whether the places of tensors leave nothing to do for a step.
@@ -39,13 +39,17 @@ struct PlanBlocks {
 /// Which tensors are parts of others' memory.
 ///
 /// A reshaped tensor is its source; a contiguous slice is a part of its source; tensors that are
-/// joined along the outermost axis, and read by nobody else, are computed at their places in the whole;
-/// and an operation may write over an input that it reads last.
+/// joined along the outermost axis, and read by nobody else, are computed at their places in the whole,
+/// as are those joined along the innermost one if all operations that touch them can do with rows that
+/// lie apart; and an operation may write over an input that it reads last.
 struct PlanViews {
   /// For each tensor the one in whose memory it is.
   private(set) var roots: [Int]
   /// Where in that memory it begins, in floats.
   private(set) var offsets: [Int]
+  /// Floats from one row to the next: more than a tensor's channels where it is some of the channels of
+  /// a wider one.
+  private(set) var rowStrides: [Int]
   /// Whether a tensor needs no computing beyond that of other tensors.
   private(set) var isView: [Bool]
   private var members: [[Int]]
@@ -54,6 +58,7 @@ struct PlanViews {
   init(_ graph: PlanGraph) {
     roots = Array(graph.shapes.indices)
     offsets = [Int](repeating: 0, count: roots.count)
+    rowStrides = graph.shapes.map(\.channels)
     isView = [Bool](repeating: false, count: roots.count)
     members = roots.map { [$0] }
     for step in graph.steps {
@@ -69,24 +74,62 @@ struct PlanViews {
     }
     let (uses, producers) = (graph.useCounts(), graph.producers())
     for step in graph.steps {
-      guard let join = step.operation as? Concatenate, roots[step.output] == step.output,
-        graph.shapes[step.output].dimensions.prefix(join.axis).allSatisfy({ $0 == 1 })
-      else { continue }
-      var (parts, end, isPlaceable) = ([(value: Int, offset: Int)](), 0, true)
-      for operand in step.operands {
-        guard case .value(let value) = operand, uses[value] == 1, roots[value] == value,
-          producers[value] >= 0, end.isMultiple(of: ArenaLayout.alignment)
-        else {
-          isPlaceable = false
-          break
-        }
-        parts.append((value, end))
-        end += graph.shapes[value].count
+      guard let join = step.operation as? Concatenate, roots[step.output] == step.output else {
+        continue
       }
-      guard isPlaceable else { continue }
-      for part in parts { merge(part.value, into: step.output, at: part.offset) }
-      isView[step.output] = true
+      if graph.shapes[step.output].dimensions.prefix(join.axis).allSatisfy({ $0 == 1 }) {
+        placeBehindEachOther(step, graph, uses, producers)
+      } else if join.axis == graph.shapes[step.output].rank - 1 {
+        placeSideBySide(step, graph, producers)
+      }
     }
+  }
+
+  /// Lets tensors that are joined along the outermost axis be parts of the whole.
+  private mutating func placeBehindEachOther(
+    _ step: Trace.Step, _ graph: PlanGraph, _ uses: [Int], _ producers: [Int]
+  ) {
+    var (parts, end) = ([(value: Int, offset: Int)](), 0)
+    for operand in step.operands {
+      guard case .value(let value) = operand, uses[value] == 1, roots[value] == value,
+        producers[value] >= 0, end.isMultiple(of: ArenaLayout.alignment)
+      else { return }
+      parts.append((value, end))
+      end += graph.shapes[value].count
+    }
+    for part in parts { merge(part.value, into: step.output, at: part.offset) }
+    isView[step.output] = true
+  }
+
+  /// Lets tensors that are joined along the innermost axis be channels of the whole.
+  ///
+  /// Others may read them too, such as the next level of a network whose skip connections end in a
+  /// concatenation; the whole then lives as long as they do.
+  private mutating func placeSideBySide(
+    _ step: Trace.Step, _ graph: PlanGraph, _ producers: [Int]
+  ) {
+    var (parts, end) = ([(value: Int, offset: Int)](), 0)
+    for operand in step.operands {
+      guard case .value(let value) = operand, roots[value] == value, members[value] == [value],
+        !parts.contains(where: { $0.value == value }), producers[value] >= 0,
+        graph.steps[producers[value]].operation.writesSpacedRows,
+        !graph.outputs.contains(value),
+        graph.steps.allSatisfy({ reader in
+          reader.output == step.output
+            || reader.operands.indices.allSatisfy { place in
+              guard case .value(value) = reader.operands[place] else { return true }
+              return reader.operation.readsSpacedRows(ofInput: place)
+            }
+        })
+      else { return }
+      parts.append((value, end))
+      end += graph.shapes[value].channels
+    }
+    for part in parts {
+      merge(part.value, into: step.output, at: part.offset)
+      rowStrides[part.value] = end
+    }
+    isView[step.output] = true
   }
 
   private mutating func add(_ view: Int, at offset: Int, in source: Int) {
@@ -123,6 +166,7 @@ struct PlanViews {
       let overwritten = sources.indices.first { place in
         guard let source = sources[place],
           graph.shapes[source].count == graph.shapes[step.output].count,
+          rowStrides[source] == graph.shapes[source].channels,
           step.operation.canOverwrite(input: place, shapes)
         else { return false }
         let others = sources.indices.filter { other in
@@ -144,11 +188,17 @@ struct PlanViews {
     return lastOfRoot
   }
 
-  /// Whether two tensors share memory.
+  /// Whether two tensors share memory, or lie between each other's rows.
   private func overlaps(_ one: Int, _ other: Int, _ graph: PlanGraph) -> Bool {
     roots[one] == roots[other]
-      && offsets[one] < offsets[other] + graph.shapes[other].count
-      && offsets[other] < offsets[one] + graph.shapes[one].count
+      && offsets[one] < offsets[other] + extent(other, graph)
+      && offsets[other] < offsets[one] + extent(one, graph)
+  }
+
+  /// Floats from a tensor's beginning to its end.
+  private func extent(_ value: Int, _ graph: PlanGraph) -> Int {
+    let shape = graph.shapes[value]
+    return max(0, shape.rows - 1) * rowStrides[value] + min(shape.count, shape.channels)
   }
 }
 

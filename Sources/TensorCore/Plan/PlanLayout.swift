@@ -6,13 +6,19 @@ struct PlanLayout {
     let operands: [Trace.Operand]
     let shapes: [Shape]
     let outputShape: Shape
-    /// The place of each operand that is computed; 0 for constants.
-    let inputs: [Int]
-    let output: Int
+    /// The place of each operand that is computed; constants have none.
+    let inputs: [Place?]
+    let output: Place
     let saved: Int
     let scratch: Int
     /// The re-laid-out form of each operand, where the operation asks for one.
     let forms: [Form?]
+  }
+
+  /// Where a tensor begins in the arena, and the distance of its rows, in floats.
+  struct Place {
+    let start: Int
+    let rowStride: Int
   }
 
   /// A re-laid-out form of an operand.
@@ -49,9 +55,9 @@ struct PlanLayout {
       return (saved, scratch, forms)
     }
     let arena = ArenaLayout(blocks.list)
-    func place(_ value: Int) -> Int {
-      let (block, offset) = blocks.place(of: value)
-      return arena.offsets[block] + offset
+    func place(_ value: Int) -> Place {
+      let (block, offset, rowStride) = blocks.place(of: value)
+      return Place(start: arena.offsets[block] + offset, rowStride: rowStride)
     }
     instructions = zip(running, temporary).map { index, temporary in
       let (step, shapes) = (graph.steps[index], graph.shapes(of: graph.steps[index]))
@@ -59,7 +65,7 @@ struct PlanLayout {
         operation: step.operation, operands: step.operands, shapes: shapes,
         outputShape: graph.shapes[step.output],
         inputs: step.operands.map { operand in
-          if case .value(let value) = operand { place(value) } else { 0 }
+          if case .value(let value) = operand { place(value) } else { nil }
         }, output: place(step.output), saved: arena.offsets[temporary.saved],
         scratch: arena.offsets[temporary.scratch],
         forms: step.operands.indices.map { operand in
@@ -68,8 +74,8 @@ struct PlanLayout {
           }
         })
     }
-    inputs = graph.inputs.map { (place($0), graph.shapes[$0]) }
-    outputs = graph.outputs.map { (place($0), graph.shapes[$0]) }
+    inputs = graph.inputs.map { (place($0).start, graph.shapes[$0]) }
+    outputs = graph.outputs.map { (place($0).start, graph.shapes[$0]) }
     arenaCount = max(1, arena.count)
     memoryBytes = Self.memoryBytes(arenaCount: arenaCount, instructions)
   }

@@ -45,9 +45,12 @@ final class PlanProgram {
       let buffers = instruction.operands.indices.map { index -> Buffer in
         let (form, shape) = (instruction.forms[index], instruction.shapes[index])
         guard case .constant(let tensor) = instruction.operands[index] else {
+          guard let place = instruction.inputs[index] else {
+            preconditionFailure("\(instruction.operation.kind): input \(index) has no place")
+          }
           prepared.append(form?.place.map { base + $0 })
           if let form { computed.append((form.preparation, index)) }
-          return Buffer(base + instruction.inputs[index], shape)
+          return Buffer(base + place.start, shape, rowStride: place.rowStride)
         }
         let storage = Tensor.preparedForm(
           of: tensor, at: index, instruction.shapes, for: instruction.operation, .forward)
@@ -61,7 +64,10 @@ final class PlanProgram {
       return Call(
         operation: instruction.operation,
         pass: ForwardPass(
-          inputs: buffers, output: Buffer(base + instruction.output, instruction.outputShape),
+          inputs: buffers,
+          output: Buffer(
+            base + instruction.output.start, instruction.outputShape,
+            rowStride: instruction.output.rowStride),
           saved: base + instruction.saved, scratch: base + instruction.scratch,
           prepared: prepared, workers: workers), computed: computed, shapes: instruction.shapes)
     }

@@ -5,6 +5,6 @@
 enum PlanRewrites {
   static let all: [any PlanRewrite] = [
     FoldChannelAffine(), FoldLayerScale(), FoldNormWeight(), FuseNormShift(), FuseActivation(),
-    FuseElementwise(), FuseShiftProducts(),
+    FuseElementwise(), FuseShiftProducts(), FusePixelShuffle(),
   ]
 }
