@@ -13,14 +13,11 @@ struct EchoReport: Encodable {
     let simpsonVolume: Double
   }
 
-  /// One way to an ejection fraction.
-  struct Ejection: Encodable {
-    let method: String
-    let endDiastole: Int
-    let endSystole: Int
-    let endDiastolicVolume: Double
-    let endSystolicVolume: Double
-    let ejectionFraction: Double
+  /// A further view of the same heart.
+  struct View: Encodable {
+    let output: String
+    let frames: [Frame]
+    let ejection: [SinglePlaneEjection]
   }
 
   let ok = true
@@ -30,63 +27,88 @@ struct EchoReport: Encodable {
   let unit: String
   let frames: [Frame]
   /// Empty if no ventricle was found.
-  let ejection: [Ejection]
+  let ejection: [SinglePlaneEjection]
+  /// What was found in the second clip, if one was given.
+  let secondView: View?
+  /// Both views together.
+  let biplane: BiplaneEjection?
   let note: String
 
-  /// Measures a clip.
+  /// Measures one clip, or two views of one heart.
   ///
   /// - Parameters:
-  ///   - labels: One map per frame, row by row; 1 is the ventricle.
-  ///   - size: Rows and columns.
-  ///   - spacing: Of rows and columns, mm.
+  ///   - views: One or two.
   ///   - structures: The names of labels 1 … N.
-  ///   - isSpacingKnown: Whether the spacing is that of the file.
-  ///   - output: Where the labels went.
-  init(
-    labels: [[UInt8]], size: (height: Int, width: Int), spacing: (y: Double, x: Double),
-    structures: [String], isSpacingKnown: Bool, output: String
-  ) {
-    self.output = output
-    self.structures = structures
-    unit = isSpacingKnown ? "mm" : "pixels"
-    var frames: [Frame] = []
-    for (index, map) in labels.enumerated() {
-      func mask(_ label: Int) -> ChamberMask {
-        ChamberMask(
-          map.map { Int($0) == label }, height: size.height, width: size.width, spacing: spacing)
-      }
-      let areas = structures.enumerated().map { ($1, mask($0 + 1).area) }
-      let ventricle = mask(1)
-      frames.append(
-        Frame(
-          frame: index, areas: Dictionary(uniqueKeysWithValues: areas),
-          areaLengthVolume: AreaLengthVolume.volume(of: ventricle).map { $0 / 1000 },
-          simpsonVolume: SimpsonVolume.volume(of: ventricle) / 1000))
+  /// - Throws: A failure with code 65 if one of two views has no ventricle.
+  init(_ views: [EchoView], structures: [String]) throws(CommandFailure) {
+    let curves = views.map { view in
+      VentricleCurve(view.masks(of: structures.firstIndex(of: HeartLabel.ventricle.name)))
     }
-    self.frames = frames
-    ejection = [
-      Self.ejection("area-length, 8A²/(3πL)", frames.map(\.areaLengthVolume)),
-      Self.ejection("Simpson's 20 discs, single plane", frames.map(\.simpsonVolume)),
-    ].compactMap(\.self)
-    note =
-      "Single-view estimates. The long axis is the principal axis of the ventricle's pixels; "
-      + "end-diastole and end-systole are the frames of largest and smallest volume."
+    let parts = zip(views, curves).map { view, curve in
+      View(
+        output: view.output, frames: Self.frames(view, curve, structures),
+        ejection: SinglePlaneEjection.all(of: curve))
+    }
+    output = parts[0].output
+    frames = parts[0].frames
+    ejection = parts[0].ejection
+    secondView = parts.count > 1 ? parts[1] : nil
+    self.structures = structures
+    unit = views[0].isSpacingKnown ? "mm" : "pixels"
+    if curves.count > 1 {
+      do {
+        biplane = try BiplaneEjection(curves[0], curves[1])
+      } catch {
+        throw Self.failure(error, views)
+      }
+    } else {
+      biplane = nil
+    }
+    var note =
+      "End-diastole and end-systole are a view's frames of largest and smallest volume. "
+      + (curves.count > 1
+        ? "The views are taken to be perpendicular (four- and two-chamber)."
+        : "Single-view estimates.")
+    let empty = curves.reduce(0) { $0 + $1.emptyFrames.count }
+    if empty > 0 { note += " \(empty) frames without a ventricle do not count." }
+    if let biplane, biplane.lengthDifference > 10 {
+      note += String(
+        format: " The long axes differ by %.0f %%: one view may be foreshortened.",
+        biplane.lengthDifference)
+    }
+    self.note = note
   }
 
-  private static func ejection(_ method: String, _ volumes: [Double?]) -> Ejection? {
-    let known = volumes.enumerated().compactMap { index, volume in volume.map { (index, $0) } }
-    guard let largest = known.max(by: { $0.1 < $1.1 }),
-      let smallest = known.min(by: { $0.1 < $1.1 }),
-      let percent = EjectionFraction.percent(
-        endDiastolic: largest.1, endSystolic: smallest.1)
-    else { return nil }
-    return Ejection(
-      method: method, endDiastole: largest.0, endSystole: smallest.0,
-      endDiastolicVolume: largest.1, endSystolicVolume: smallest.1, ejectionFraction: percent)
+  private static func failure(_ error: BiplaneError, _ views: [EchoView]) -> CommandFailure {
+    let view =
+      switch error {
+      case .noVentricle(let view): view
+      }
+    let file = views[view].input
+    return CommandFailure(
+      code: ExitStatus.data, kind: "no_ventricle",
+      what: "no left ventricle in the \(view == 0 ? "first" : "second") view (\(file))",
+      cause: "the model finds it in none of the frames",
+      advice: "segment each view by itself and look at the overlay", file: file)
   }
 
-  /// The curve as a table with one line per frame.
-  var csv: String {
+  private static func frames(
+    _ view: EchoView, _ curve: VentricleCurve, _ structures: [String]
+  ) -> [Frame] {
+    let areas = structures.indices.map { view.masks(of: $0).map(\.area) }
+    return view.labels.indices.map { index in
+      Frame(
+        frame: index,
+        areas: Dictionary(
+          uniqueKeysWithValues: zip(structures, areas).map { ($0, $1[index]) }),
+        areaLengthVolume: curve.areaLength[index], simpsonVolume: curve.simpson[index])
+    }
+  }
+
+  /// The curve of each view as a table with one line per frame.
+  var tables: [String] { ([frames] + [secondView?.frames].compactMap(\.self)).map(table) }
+
+  private func table(_ frames: [Frame]) -> String {
     let areaUnit = unit == "mm" ? "mm2" : "pixels2"
     let volumeUnit = unit == "mm" ? "ml" : "1000_pixels3"
     let header =
@@ -105,12 +127,33 @@ struct EchoReport: Encodable {
 
   /// Lines for people.
   var lines: [String] {
-    guard !ejection.isEmpty else { return ["no left ventricle was found in any frame", output] }
-    return ejection.map {
-      String(
-        format: "%@: EDV %.1f (frame %d), ESV %.1f (frame %d), EF %.1f %%", $0.method,
-        $0.endDiastolicVolume, $0.endDiastole, $0.endSystolicVolume, $0.endSystole,
-        $0.ejectionFraction)
-    } + [note, output]
+    let outputs = [output] + [secondView?.output].compactMap(\.self)
+    guard !ejection.isEmpty else { return ["no left ventricle was found in any frame"] + outputs }
+    let volume = unit == "mm" ? "ml" : "1000 pixels³"
+    var lines: [String] = []
+    func append(_ title: String, _ ejections: [SinglePlaneEjection]) {
+      for item in ejections {
+        lines.append(
+          title
+            + String(
+              format: "%@: EDV %.1f %@ (frame %d), ESV %.1f %@ (frame %d), EF %.1f %%",
+              item.method, item.endDiastolicVolume, volume, item.endDiastole,
+              item.endSystolicVolume, volume, item.endSystole, item.ejectionFraction))
+        lines.append("  long axis: \(item.longAxis)")
+      }
+    }
+    append(secondView == nil ? "" : "first view, ", ejection)
+    if let secondView { append("second view, ", secondView.ejection) }
+    if let biplane {
+      let (a, b) = (biplane.views[0], biplane.views[1])
+      lines.append(
+        String(
+          format: "%@: EDV %.1f %@ (frames %d and %d), ESV %.1f %@ (frames %d and %d), EF %.1f %%",
+          biplane.method, biplane.endDiastolicVolume, volume, a.endDiastole, b.endDiastole,
+          biplane.endSystolicVolume, volume, a.endSystole, b.endSystole,
+          biplane.ejectionFraction))
+      lines.append("  long axis: \(biplane.longAxis)")
+    }
+    return lines + [note] + outputs
   }
 }

@@ -3,23 +3,65 @@ import Imaging
 import Inference
 import Models
 
-/// `restore segment` for a clip: labels, overlay strip, curve and ejection fraction.
+/// `restore segment` for a clip, or for two views of one heart: labels, overlay strip, curve and
+/// ejection fraction.
 struct EchoSegmentation {
   let model: GDKVM
   let bundle: ModelBundle
-  let input: String
+  /// One clip, or two perpendicular views.
+  let inputs: [String]
+  /// Labels of the first clip.
   let output: String
-  let firstMask: String?
+  /// Labels of the first frame of as many clips as are known.
+  let firstMasks: [String]
   let overwrite: Bool
-
-  /// The names of labels 1, 2, 3.
-  private static let names = ["left_ventricle", "myocardium", "left_atrium"]
 
   /// The side of the network's frames.
   private static let networkSize = [112, 112]
 
   /// Segments and writes everything; returns what was measured.
   func run() throws -> EchoReport {
+    let (base, ending) = Self.parts(of: output)
+    let bases = [base, base + "_view2"].prefix(inputs.count)
+    for base in bases {
+      for path in [base + ending, base + "_curve.csv", base + "_overlay.png"] {
+        try AtomicFile.checkOutput(
+          path: path, overwrite: overwrite, inputs: inputs + firstMasks)
+      }
+    }
+    let views = try zip(inputs, bases).enumerated().map { index, paths in
+      try segment(
+        paths.0, firstMask: firstMasks.count > index ? firstMasks[index] : nil,
+        output: paths.1 + ending)
+    }
+    if views.count == 2, views[0].isSpacingKnown != views[1].isSpacingKnown {
+      let file = views[views[0].isSpacingKnown ? 1 : 0].input
+      throw CommandFailure(
+        code: ExitStatus.data, kind: "pixel_size", what: "pixel size unknown (\(file))",
+        cause: "the other view has one, and a volume needs both",
+        advice: "give both views as NIfTI files", file: file)
+    }
+    let report = try EchoReport(views, structures: Self.structures(of: model.configuration))
+    for (index, view) in views.enumerated() {
+      try write(view)
+      try write(Data(report.tables[index].utf8), to: bases[index] + "_curve.csv")
+      try view.strip().write(
+        to: bases[index] + "_overlay.png", overwrite: overwrite, inputs: inputs)
+    }
+    return report
+  }
+
+  /// The names of labels 1 … N: the network's, or those of CAMUS in their order.
+  private static func structures(of configuration: GDKVMConfiguration) -> [String] {
+    guard configuration.structures.isEmpty else { return configuration.structures }
+    return (1...configuration.objects).map {
+      UInt8(exactly: $0).flatMap(HeartLabel.init(rawValue:))?.name ?? "structure_\($0)"
+    }
+  }
+
+  private func segment(
+    _ input: String, firstMask: String?, output: String
+  ) throws -> EchoView {
     let scan = try ScanFile.read(input)
     for warning in scan.warnings { Console.shared.detail("\(input): \(warning)") }
     let volume = scan.volume
@@ -37,20 +79,10 @@ struct EchoSegmentation {
       let frame = map.normalized(Array(volume.voxels[range]))
       labels.append(
         segmenter.segment(frame, height: size.y, width: size.x, firstMask: known))
-      Console.shared.progress("frame \(index + 1)/\(count)", done: index + 1, total: count)
+      Console.shared.progress(
+        "\(input): frame \(index + 1)/\(count)", done: index + 1, total: count)
     }
-    try write(labels, of: scan)
-    let structures = Array(Self.names.prefix(model.configuration.objects))
-    let isSpacingKnown: Bool
-    if case .nifti = scan.source { isSpacingKnown = true } else { isSpacingKnown = false }
-    let report = EchoReport(
-      labels: labels, size: (size.y, size.x), spacing: (volume.spacing.y, volume.spacing.x),
-      structures: structures, isSpacingKnown: isSpacingKnown, output: output)
-    let base = Self.base(of: output)
-    try write(Data(report.csv.utf8), to: base + "_curve.csv")
-    try strip(volume, map, labels).write(
-      to: base + "_overlay.png", overwrite: overwrite, inputs: [input])
-    return report
+    return EchoView(input: input, output: output, scan: scan, map: map, labels: labels)
   }
 
   private func mask(_ path: String, size: GridSize) throws -> [UInt8] {
@@ -70,18 +102,19 @@ struct EchoSegmentation {
     }
   }
 
-  private func write(_ labels: [[UInt8]], of scan: ScanFile) throws {
+  private func write(_ view: EchoView) throws {
+    let own = view.scan.volume
     let volume = Volume(
-      voxels: labels.joined().map(Float.init), geometry: scan.volume.geometry,
-      volumeCount: scan.volume.volumeCount)
+      voxels: view.labels.joined().map(Float.init), geometry: own.geometry,
+      volumeCount: own.volumeCount)
     var options = NIfTIWriteOptions()
     options.dataType = .labels
     options.overwrite = overwrite
-    options.inputs = [input] + [firstMask].compactMap(\.self)
+    options.inputs = inputs + firstMasks
     var source: NIfTISource?
-    if case .nifti(let own) = scan.source { source = own }
-    for warning in try NIfTI.write(volume, to: output, like: source, options: options) {
-      Console.shared.detail("\(output): \(warning)")
+    if case .nifti(let own) = view.scan.source { source = own }
+    for warning in try NIfTI.write(volume, to: view.output, like: source, options: options) {
+      Console.shared.detail("\(view.output): \(warning)")
     }
   }
 
@@ -91,44 +124,11 @@ struct EchoSegmentation {
     try file.commit()
   }
 
-  /// Up to eight frames side by side with the structures' outlines: red, green, blue.
-  private func strip(_ volume: Volume, _ map: IntensityMap, _ labels: [[UInt8]]) -> PNGImage {
-    let (width, height) = (volume.size.x, volume.size.y)
-    let shown = min(8, labels.count)
-    let indices = (0..<shown).map { shown == 1 ? 0 : $0 * (labels.count - 1) / (shown - 1) }
-    var samples = [UInt16](repeating: 0, count: shown * width * height * 3)
-    let colours: [[UInt16]] = [[], [255, 64, 64], [64, 220, 64], [96, 128, 255]]
-    for (position, index) in indices.enumerated() {
-      let frame = labels[index]
-      let first = index * width * height
-      let greys = map.normalized(Array(volume.voxels[first..<first + width * height]))
-      for row in 0..<height {
-        for column in 0..<width {
-          let pixel = row * width + column
-          let label = frame[pixel]
-          let isBorder =
-            (column + 1 < width && frame[pixel + 1] != label)
-            || (row + 1 < height && frame[pixel + width] != label)
-          let below = row + 1 < height ? frame[pixel + width] : 0
-          let beside = column + 1 < width ? frame[pixel + 1] : 0
-          let shownLabel = Int(max(label, max(below, beside)))
-          let grey = UInt16((min(max(greys[pixel], 0), 1) * 255).rounded())
-          let colour =
-            isBorder && shownLabel < colours.count ? colours[shownLabel] : [grey, grey, grey]
-          let at = (row * shown * width + position * width + column) * 3
-          for channel in 0..<3 { samples[at + channel] = colour[channel] }
-        }
-      }
-    }
-    return PNGImage(
-      samples: samples, height: height, width: shown * width, colour: .rgb, bitDepth: 8)
-  }
-
-  /// A path without the endings of a NIfTI image.
-  private static func base(of path: String) -> String {
+  /// A path in two: what stands before the ending of a NIfTI image, and the ending.
+  private static func parts(of path: String) -> (base: String, ending: String) {
     for ending in [".nii.gz", ".nii"] where path.hasSuffix(ending) {
-      return String(path.dropLast(ending.count))
+      return (String(path.dropLast(ending.count)), ending)
     }
-    return path
+    return (path, "")
   }
 }

@@ -29,7 +29,8 @@ struct Restore: ParsableCommand {
     subcommands: [
       RunCommand.self, SegmentCommand.self, TrainCommand.self, TrainEchoCommand.self,
       TrainStrokeCommand.self,
-      EvalCommand.self, InfoCommand.self, ModelsCommand.self, ParityCommand.self,
+      EvalCommand.self, EvalEchoCommand.self, InfoCommand.self, ModelsCommand.self,
+      ParityCommand.self,
       SimulateCommand.self, BenchCommand.self, ConvertCommand.self, ReportCommand.self,
     ])
 

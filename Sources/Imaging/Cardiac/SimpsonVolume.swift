@@ -10,6 +10,10 @@
 /// Source: Lang et al., *Recommendations for Cardiac Chamber Quantification*, JASE 28, 2015, §1 (biplane
 /// method of discs, 20 discs).
 public enum SimpsonVolume {
+  /// How the long axis is found, for reports.
+  public static let longAxis =
+    "the principal axis of the ventricle's pixels, from the first to the last pixel along it"
+
   /// Diameters of the slabs and the length of the long axis, in units of the mask's spacing.
   public struct Discs: Equatable, Sendable {
     /// The diameter of each slab, from one end of the axis to the other.

@@ -134,6 +134,19 @@ public enum HeartLabel: UInt8, Sendable, CaseIterable {
   case myocardium = 2
   /// The left atrium.
   case atrium = 3
+
+  /// All but the background, by their values.
+  public static let structures: [HeartLabel] = [.ventricle, .myocardium, .atrium]
+
+  /// The name in tables and model cards, as in `left_ventricle`.
+  public var name: String {
+    switch self {
+    case .background: "background"
+    case .ventricle: "left_ventricle"
+    case .myocardium: "myocardium"
+    case .atrium: "left_atrium"
+    }
+  }
 }
 
 extension HeartGeometry.Moment {

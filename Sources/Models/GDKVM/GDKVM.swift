@@ -27,6 +27,10 @@ public import TensorCore
 /// and the mask encoder sees frame t with the pixel features of frame t − 1: both as in the authors'
 /// code.
 ///
+/// Objects share all weights, so that masks alone tell them apart. If the configuration names structures,
+/// each has a learned identity, a vector that is added to what the object reads from its memory at every
+/// pixel (`object_identity.weight`, `[N, V]`; an addition to the authors' network).
+///
 /// Source: *GDKVM: Echocardiography Video Segmentation via Spatiotemporal Key-Value Memory with Gated
 /// Delta Rule*, ICCV 2025, arXiv 2512.10252, and the authors' re-release.
 public final class GDKVM: RestorationModel {
@@ -51,6 +55,11 @@ public final class GDKVM: RestorationModel {
   private let transformer: QueryTransformer
   private let summarizer: ObjectSummarizer
   private let auxiliary: AuxiliaryHead
+  /// One vector for each object, `[N, V]`; nil if the structures have no names.
+  private let identity: Parameter?
+
+  /// The name of the objects' identities in weight files.
+  public static let identityName = "object_identity.weight"
 
   /// A network with initial weights.
   ///
@@ -95,6 +104,8 @@ public final class GDKVM: RestorationModel {
       encoding: encoding, using: &generator)
     auxiliary = AuxiliaryHead(
       sensoryChannels: c.sensoryChannels, pixelChannels: c.pixelChannels, using: &generator)
+    identity =
+      c.structures.isEmpty ? nil : .normal([c.objects, c.valueChannels], using: &generator)
   }
 
   /// The memory's parameters and the parts, by the authors' names.
@@ -105,7 +116,7 @@ public final class GDKVM: RestorationModel {
       .module("KPFF", fusion), .module("mask_decoder", maskDecoder),
       .module("pixel_fuser", pixelFuser), .module("object_transformer", transformer),
       .module("object_summarizer", summarizer), .module("aux_computer", auxiliary),
-    ]
+    ] + (identity.map { [.parameter(Self.identityName, $0)] } ?? [])
   }
 
   // MARK: - Frames
@@ -170,8 +181,9 @@ public final class GDKVM: RestorationModel {
         key: key,
         value: encoded.value.reshaped(to: [items, pixelCount, configuration.valueChannels]),
         state: state?.memory)
-      let readout = self.memory.read(state: memory, key: key)
-        .reshaped(to: [items, h, w, configuration.valueChannels])
+      let readout = identified(
+        self.memory.read(state: memory, key: key)
+          .reshaped(to: [items, h, w, configuration.valueChannels]))
 
       let fused = pixelFuser(
         pixels: features.pixels, readout: readout, sensory: encoded.sensory,
@@ -219,7 +231,8 @@ public final class GDKVM: RestorationModel {
       for index in 0..<length {
         let result = step(
           features.clips(index * batch..<(index + 1) * batch), state: state,
-          firstMasks: firstMasks, withAuxiliary: withAuxiliary)
+          // Without memory every frame starts anew, but only one of them is the first.
+          firstMasks: index == 0 ? firstMasks : nil, withAuxiliary: withAuxiliary)
         frames.append(result.frame)
         state = result.state
       }
@@ -229,6 +242,17 @@ public final class GDKVM: RestorationModel {
   }
 
   // MARK: - Objects
+
+  /// What objects read from their memories, `[B·N, h, w, V]`, with each one's identity added.
+  private func identified(_ readout: Tensor) -> Tensor {
+    guard let identity else { return readout }
+    let (items, objects, channels) = (
+      readout.shape[0], configuration.objects, readout.shape.channels
+    )
+    let own = identity.tensor.reshaped(to: [1, objects, channels])
+      .broadcast(to: [items / objects, objects, channels])
+    return readout + own.reshaped(to: [items, 1, 1, channels])
+  }
 
   /// `[B, H, W, N]` masks as one item per object, `[B·N, H, W, 2]`: its own, and the clamped sum of the
   /// others.

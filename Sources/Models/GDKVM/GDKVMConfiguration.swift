@@ -31,6 +31,11 @@ public struct GDKVMConfiguration: ModelConfiguration {
   public var inChannels = 1
   /// Structures that are followed, key `objects`.
   public var objects = 1
+  /// What the objects are, one name each, key `structures`.
+  ///
+  /// Empty, as the authors have it, if nothing but masks tells objects apart. With names, each object
+  /// has a learned identity, so that the network finds all of them without a first mask.
+  public var structures: [String] = []
   /// Rows of the memory, key `key_dim`.
   public var keyChannels = 64
   /// Columns of the memory, key `value_dim`.
@@ -114,6 +119,12 @@ public struct GDKVMConfiguration: ModelConfiguration {
     for (key, value) in sizes {
       try check(key, value, (1...4096).contains(value), "it must be in 1...4096")
     }
+    try check(
+      .structures, structures,
+      structures.isEmpty
+        || (structures.count == objects && Set(structures).count == objects
+          && !structures.contains("")),
+      "it must be empty or have a name of its own for each of the objects (\(objects))")
     try check(.blocks, blocks, (1...64).contains(blocks), "it must be in 1...64")
     try check(.queries, queries, queries % 2 == 0, "it must be even")
     try check(
@@ -147,6 +158,7 @@ extension GDKVMConfiguration: Codable {
     case maskEncoderWidth = "mask_encoder_width"
     case inChannels = "in_channels"
     case objects
+    case structures
     case keyChannels = "key_dim"
     case valueChannels = "value_dim"
     case pixelChannels = "pixel_dim"
@@ -180,6 +192,7 @@ extension GDKVMConfiguration: Codable {
     try read(.maskEncoderWidth, into: &maskEncoderWidth)
     try read(.inChannels, into: &inChannels)
     try read(.objects, into: &objects)
+    try read(.structures, into: &structures)
     try read(.keyChannels, into: &keyChannels)
     try read(.valueChannels, into: &valueChannels)
     try read(.pixelChannels, into: &pixelChannels)

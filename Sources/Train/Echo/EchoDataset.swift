@@ -44,8 +44,15 @@ public struct EchoDataset: Sendable {
   }
 
   /// Random clips of random hearts: a window of the cycle, forwards, mirrored or not, brighter or darker.
+  ///
+  /// - Parameters:
+  ///   - count: Clips, ≥ 1.
+  ///   - frames: Frames of each.
+  ///   - shadowedPart: The part of the frames that get an ``EchoShadow``.
+  ///   - generator: Draws.
+  /// - Returns: The clips.
   public func batch(
-    _ count: Int, frames: Int, using generator: inout SeededGenerator
+    _ count: Int, frames: Int, shadowedPart: Double = 0, using generator: inout SeededGenerator
   ) -> EchoBatch {
     var (images, labels): ([Tensor], [Tensor]) = ([], [])
     for _ in 0..<count {
@@ -56,8 +63,9 @@ public struct EchoDataset: Sendable {
       let gamma = 0.75 + 0.6 * generator.nextUniform()
       let scale = 0.8 + 0.4 * generator.nextUniform()
       let isMirrored = generator.nextUniform() < 0.5
+      let shown = clip.shadowed(part: shadowedPart, of: indices, using: &generator).clip
       let sample = Self.tensors(
-        clip, indices, objects: objects, isMirrored: isMirrored
+        shown, indices, objects: objects, isMirrored: isMirrored
       ) { min(1, scale * powf($0, gamma)) }
       images.append(sample.clips)
       labels.append(sample.labels)

@@ -1,67 +1,100 @@
 public import Imaging
 public import Models
+public import Randomness
 import TensorCore
 
-/// How well a network segments clips whose truth is known.
-public struct EchoEvaluation: Sendable {
-  /// The mean Dice of each structure over all frames in which it is or is claimed.
-  public let dice: [Double]
-  /// How much the ventricle's Dice varies from one frame to the next: the mean of the magnitudes of
-  /// the differences.
-  public let flicker: Double
+/// How well a network segments clips whose truth is known, frame by frame as a stream.
+public struct EchoEvaluation: Codable, Sendable {
+  /// What was found of one structure.
+  public struct Structure: Codable, Sendable {
+    /// The name, as in ``HeartLabel/name``.
+    public let name: String
+    /// The mean Dice over all frames in which it is or is claimed.
+    public let dice: Double
+    /// The same over the frames with a shadow; nil if there is none.
+    public let shadowedDice: Double?
+    /// How smoothly the masks found follow one another.
+    public let consistency: TemporalConsistency
+    /// How smoothly the true ones do: what a perfect result would have.
+    public let trueConsistency: TemporalConsistency
+  }
+
+  /// The structures that the network finds, in the order of their labels.
+  public let structures: [Structure]
   /// The mean magnitude of the error of the ejection fraction by Simpson's 20 discs, in points.
   public let ejectionFractionError: Double
+  /// How many clips there were.
+  public let clips: Int
+  /// How many frames.
+  public let frames: Int
+  /// How many of them have a shadow.
+  public let shadowedFrames: Int
+
+  /// The mean Dice of each structure.
+  public var dice: [Double] { structures.map(\.dice) }
 
   /// Segments clips frame by frame and compares.
   ///
   /// - Parameters:
   ///   - model: In evaluation mode.
   ///   - clips: Of one size that the network takes.
+  ///   - shadowedPart: The part of each clip's frames, all but the first, that get an ``EchoShadow``.
+  ///   - seed: Draws the shadows.
   ///   - givesFirstMask: Whether the true mask of the first frame is given.
-  public init(_ model: GDKVM, on clips: [EchoClip], givesFirstMask: Bool = false) {
+  public init(
+    _ model: GDKVM, on clips: [EchoClip], shadowedPart: Double = 0, seed: UInt64 = 0,
+    givesFirstMask: Bool = false
+  ) {
     let objects = model.configuration.objects
-    var sums = [Double](repeating: 0, count: objects)
-    var counts = sums
-    var (flickerSum, flickerCount, errorSum) = (0.0, 0.0, 0.0)
-    for clip in clips {
-      let batch = EchoDataset.tensors(clip, Array(clip.frames.indices), objects: objects)
-      var state: GDKVMState?
-      var (last, volumes): (Double?, [Double]) = (nil, [])
-      for index in clip.frames.indices {
-        let image = batch.clips.sliced(axis: 1, index..<index + 1)
-          .reshaped(to: [1, clip.height, clip.width, 1])
-        let result = model.step(
-          model.encoded(image), state: state,
-          firstMasks: givesFirstMask ? batch.firstMasks : nil)
-        state = result.state
-        let labels = Self.labels(result.frame.logits)
-        for object in 0..<objects {
-          guard let dice = Self.dice(labels, clip.labels[index], UInt8(object + 1)) else {
-            continue
-          }
-          sums[object] += dice
-          counts[object] += 1
-          guard object == 0 else { continue }
-          if let last {
-            flickerSum += abs(dice - last)
-            flickerCount += 1
-          }
-          last = dice
-        }
-        volumes.append(
-          SimpsonVolume.volume(
-            of: ChamberMask(
-              labels.map { $0 == HeartLabel.ventricle.rawValue }, height: clip.height,
-              width: clip.width, spacing: (clip.spacing, clip.spacing))))
+    let labels = HeartLabel.structures.prefix(objects)
+    var found = labels.map { _ in [[[Bool]]]() }
+    var truth = found
+    var (shadows, error): ([[Int]], Double) = ([], 0)
+    for (index, clip) in clips.enumerated() {
+      var generator = SeededGenerator(seed: seed, stream: 0x7368_6164, UInt64(index))
+      let (shown, shadowed) = clip.shadowed(
+        part: shadowedPart, of: Array(clip.frames.indices.dropFirst()), using: &generator)
+      shadows.append(shadowed)
+      let maps = Self.segmented(shown, by: model, givesFirstMask: givesFirstMask)
+      for (position, label) in labels.enumerated() {
+        found[position].append(maps.map { $0.map { $0 == label.rawValue } })
+        truth[position].append(clip.labels.map { $0.map { $0 == label.rawValue } })
       }
-      let found =
-        EjectionFraction.percent(
-          endDiastolic: volumes.max() ?? 0, endSystolic: volumes.min() ?? 0) ?? 0
-      errorSum += abs(found - clip.ejectionFraction)
+      let volumes = maps.map { map in
+        SimpsonVolume.volume(
+          of: ChamberMask(
+            map.map { $0 == HeartLabel.ventricle.rawValue }, height: clip.height,
+            width: clip.width, spacing: (clip.spacing, clip.spacing)))
+      }
+      let percent = EjectionFraction.percent(
+        endDiastolic: volumes.max() ?? 0, endSystolic: volumes.min() ?? 0)
+      error += abs((percent ?? 0) - clip.ejectionFraction)
     }
-    dice = zip(sums, counts).map { $0 / max(1, $1) }
-    flicker = flickerSum / max(1, flickerCount)
-    ejectionFractionError = errorSum / Double(max(1, clips.count))
+    structures = labels.enumerated().map { position, label in
+      Structure(label.name, found[position], truth[position], shadows)
+    }
+    ejectionFractionError = error / Double(max(1, clips.count))
+    self.clips = clips.count
+    frames = clips.reduce(0) { $0 + $1.frames.count }
+    shadowedFrames = shadows.reduce(0) { $0 + $1.count }
+  }
+
+  /// The structure of each pixel of each frame.
+  private static func segmented(
+    _ clip: EchoClip, by model: GDKVM, givesFirstMask: Bool
+  ) -> [[UInt8]] {
+    let batch = EchoDataset.tensors(
+      clip, Array(clip.frames.indices), objects: model.configuration.objects)
+    var state: GDKVMState?
+    return clip.frames.indices.map { index in
+      let image = batch.clips.sliced(axis: 1, index..<index + 1)
+        .reshaped(to: [1, clip.height, clip.width, 1])
+      let result = model.step(
+        model.encoded(image), state: state,
+        firstMasks: givesFirstMask && index == 0 ? batch.firstMasks : nil)
+      state = result.state
+      return labels(result.frame.logits)
+    }
   }
 
   /// The most probable structure of each pixel of one frame, `[1, H, W, N + 1]`.
@@ -78,14 +111,29 @@ public struct EchoEvaluation: Sendable {
       }
     }
   }
+}
 
-  /// Nil if the structure is in neither.
-  private static func dice(_ a: [UInt8], _ b: [UInt8], _ label: UInt8) -> Double? {
-    var (both, sum) = (0, 0)
-    for (x, y) in zip(a, b) {
-      sum += (x == label ? 1 : 0) + (y == label ? 1 : 0)
-      both += x == label && y == label ? 1 : 0
+extension EchoEvaluation.Structure {
+  fileprivate init(
+    _ name: String, _ found: [[[Bool]]], _ truth: [[[Bool]]], _ shadows: [[Int]]
+  ) {
+    var (all, shadowed): ([Double], [Double]) = ([], [])
+    for clip in found.indices {
+      for frame in found[clip].indices {
+        guard let dice = TemporalConsistency.dice(found[clip][frame], truth[clip][frame])
+        else { continue }
+        all.append(dice)
+        if shadows[clip].contains(frame) { shadowed.append(dice) }
+      }
     }
-    return sum == 0 ? nil : 2 * Double(both) / Double(sum)
+    self.name = name
+    dice = all.reduce(0, +) / Double(max(1, all.count))
+    shadowedDice =
+      shadowed.isEmpty ? nil : shadowed.reduce(0, +) / Double(shadowed.count)
+    let areas = truth.map { frames in
+      Double(frames.reduce(0) { $0 + $1.count { $0 } }) / Double(max(1, frames.count))
+    }
+    consistency = TemporalConsistency(found, areas: areas)
+    trueConsistency = TemporalConsistency(truth, areas: areas)
   }
 }

@@ -57,6 +57,9 @@ public final class EchoTrainer {
     self.folder = folder
     var generator = SeededGenerator(seed: configuration.seed, stream: 1)
     model = try GDKVM(configuration.network, using: &generator)
+    if !configuration.initialWeights.isEmpty {
+      try model.load(startingFrom: Safetensors(contentsOf: configuration.initialWeights))
+    }
     let exists = FileManager.default.fileExists(atPath: folder + "/latest.safetensors")
     if exists && !resume { throw EchoTrainingError.runExists(folder: folder) }
     let isGate = { (name: String) in name == "A_log" || name == "dt_bias" }
@@ -126,7 +129,8 @@ public final class EchoTrainer {
     var generator = SeededGenerator(
       seed: configuration.seed, stream: 2, UInt64(step))
     let batch = data.batch(
-      configuration.batch, frames: configuration.frames, using: &generator)
+      configuration.batch, frames: configuration.frames,
+      shadowedPart: configuration.shadowedPart, using: &generator)
     let hasMask = generator.nextUniformDouble() < configuration.firstMaskPart
     model.setTraining(true)
     model.setRequiresGradient(true)
@@ -205,7 +209,10 @@ public final class EchoTrainer {
   public func validate() -> [Double] {
     model.setTraining(false)
     model.setRequiresGradient(false)
-    return EchoEvaluation(model, on: validation.clips).dice
+    return EchoEvaluation(
+      model, on: validation.clips, shadowedPart: configuration.shadowedPart,
+      seed: configuration.seed
+    ).dice
   }
 
   // MARK: - Files
@@ -261,7 +268,7 @@ public final class EchoTrainer {
     try file.commit()
   }
 
-  /// Writes the present weights as a bundle, `FOLDER/bundle`.
+  /// Writes the present weights in half precision as a bundle, `FOLDER/bundle`.
   ///
   /// - Parameter metrics: Measured figures for the card.
   /// - Returns: The bundle's folder.
@@ -273,10 +280,10 @@ public final class EchoTrainer {
     for entry in model.state {
       if case .derived = entry.content { continue }
       if entry.name.hasSuffix("num_batches_tracked") { continue }
-      writer.add(entry.tensor, named: entry.name)
+      writer.add(half: entry.tensor, named: entry.name)
     }
     try write(writer.encoded(), to: bundle + "/weights.safetensors")
-    let card = ModelCard(
+    var card = ModelCard(
       name: configuration.name, version: "1.0.0", task: .segment,
       network: ModelDescription(model),
       format: ModelCard.DataFormat(modality: "US", channel: "intensity"),
@@ -289,6 +296,13 @@ public final class EchoTrainer {
       metrics: metrics,
       weightsSHA256: try SHA256.hexadecimal(ofFile: bundle + "/weights.safetensors"),
       references: ["GDKVM, ICCV 2025, arXiv 2512.10252."], license: "Apache-2.0")
+    var output = ModelCard.DataFormat(modality: "US", channel: HeartLabel.background.name)
+    output.format = "segmentation"
+    output.numChannels = configuration.network.objects + 1
+    for label in HeartLabel.structures.prefix(configuration.network.objects) {
+      output.channelDef["\(label.rawValue)"] = label.name
+    }
+    card.outputs = ["pred": output]
     try write(card.json(), to: bundle + "/model.json")
     return bundle
   }

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 public import Models
 
 /// Everything that a training run of ``GDKVM`` on clips depends on.
@@ -10,9 +11,13 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
   public var name = "echo-gdkvm"
   /// The network's hyperparameters.
   ///
-  /// One object, the left ventricle. Several objects share all weights, so that only a first mask tells
-  /// them apart: a network of several is of use where one is always given.
+  /// One object, the left ventricle. Several objects need names (`structures`), which give them
+  /// identities; without, only a first mask tells them apart.
   public var network = GDKVMConfiguration.light
+  /// A weights file to start from, in files relative to the configuration; empty for random weights.
+  ///
+  /// It may lack the identities of structures, which then start at random.
+  public var initialWeights = ""
   /// Rows and columns of a frame, multiples of 16.
   public var size = [112, 112]
   /// Frames of a training clip.
@@ -27,6 +32,8 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
   public var cycleFrames = 20
   /// The part of the steps that is given the true mask of the first frame.
   public var firstMaskPart = 0.5
+  /// The part of the frames in which an acoustic shadow hides some of the ventricle.
+  public var shadowedPart = 0.0
   /// Points per frame at which the loss is formed.
   public var points = 2048
   /// Weight of the auxiliary losses.
@@ -65,6 +72,11 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
       throw EchoTrainingError.invalid(file: path, reason: "\(error)")
     }
     try validate(file: path)
+    if !initialWeights.isEmpty {
+      let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+      initialWeights =
+        URL(fileURLWithPath: initialWeights, relativeTo: folder).standardizedFileURL.path
+    }
   }
 
   /// Checks sizes and counts.
@@ -76,6 +88,10 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
       throw EchoTrainingError.invalid(file: file, reason: "\(error)")
     }
     try check(network.objects <= 3, "network.objects: at most 3 structures are simulated")
+    let names = HeartLabel.structures.prefix(network.objects).map(\.name)
+    try check(
+      network.structures.isEmpty || network.structures == names,
+      "network.structures: expected none or \(names.joined(separator: ", "))")
     try check(
       size.count == 2 && size.allSatisfy { $0 > 0 && $0 % GDKVM.sizeStep == 0 },
       "size: two multiples of \(GDKVM.sizeStep) expected")
@@ -85,6 +101,7 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
       [batch, hearts, validationHearts, points, iterations, validateEvery].allSatisfy { $0 >= 1 },
       "batch, hearts, validation_hearts, points, iterations and validate_every are at least 1")
     try check((0...1).contains(firstMaskPart), "first_mask_part: expected 0 to 1")
+    try check((0...1).contains(shadowedPart), "shadowed_part: expected 0 to 1")
   }
 
   /// The configuration as JSON.
@@ -98,7 +115,9 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     case name, network, size, frames, batch, hearts, points, iterations, clip, warmup, seed
     case validationHearts = "validation_hearts"
     case cycleFrames = "cycle_frames"
+    case initialWeights = "initial_weights"
     case firstMaskPart = "first_mask_part"
+    case shadowedPart = "shadowed_part"
     case auxiliaryWeight = "auxiliary_weight"
     case supervisesAllFrames = "supervises_all_frames"
     case validateEvery = "validate_every"
@@ -127,6 +146,7 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     }
     try read(.name, &name)
     try read(.network, &network)
+    try read(.initialWeights, &initialWeights)
     try read(.size, &size)
     try read(.frames, &frames)
     try read(.batch, &batch)
@@ -134,6 +154,7 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     try read(.validationHearts, &validationHearts)
     try read(.cycleFrames, &cycleFrames)
     try read(.firstMaskPart, &firstMaskPart)
+    try read(.shadowedPart, &shadowedPart)
     try read(.points, &points)
     try read(.auxiliaryWeight, &auxiliaryWeight)
     try read(.supervisesAllFrames, &supervisesAllFrames)

@@ -14,7 +14,8 @@ struct SegmentCommand: ParsableCommand {
     discussion: """
       echo-gdkvm: a clip is a NIfTI file with frames along the third or fourth axis, or a folder of \
       PNG frames in the order of their names. Beside the labels OUT.nii.gz go OUT_overlay.png and \
-      OUT_curve.csv.
+      OUT_curve.csv. Two clips are two views of one heart, four-chamber first: OUT_view2.nii.gz and \
+      its companions are the second one's, and volumes follow from both (Simpson's biplane discs).
 
       optic-disc-cup: photographs (PNG) of the disc or of the whole field, one or many. OUT is a PNG \
       file or a folder; beside each label map go NAME_overlay.png and NAME.json.
@@ -39,8 +40,10 @@ struct SegmentCommand: ParsableCommand {
   @Option(name: .shortAndLong, help: "Bundle.")
   var model = "echo-gdkvm"
 
-  @Option(name: .long, help: "Labels of the first frame, if they are known.")
-  var firstMask: String?
+  @Option(
+    name: .long, parsing: .upToNextOption,
+    help: "Labels of the first frame of each clip, if they are known.")
+  var firstMask: [String] = []
 
   @Flag(name: .long, help: "Replace outputs that exist.")
   var overwrite = false
@@ -64,18 +67,5 @@ struct SegmentCommand: ParsableCommand {
         cause: "its architecture is \(bundle.card.network.architecture.architecture)",
         advice: "`restore models list` shows the models")
     }
-  }
-
-  /// The input of a model that takes one.
-  ///
-  /// - Throws: A failure with code 65 if there are several.
-  func singleInput() throws(CommandFailure) -> String {
-    guard input.count == 1, let only = input.first else {
-      throw CommandFailure(
-        code: ExitStatus.data, kind: "channel-mismatch",
-        what: "channel count does not match the model (\(model))",
-        cause: "it expects 1 input, \(input.count) were given", advice: "name one input with -i")
-    }
-    return only
   }
 }
