@@ -12,6 +12,9 @@ public struct RestorationOptions: Sendable {
   public var tiling: Tiling?
   /// Whether the results of the four flips of each slice are averaged.
   public var averagesFlips = false
+  /// Whether the results of the slices of all three planes are averaged, instead of one plane's. For
+  /// voxels of about equal sides; each plane sees other neighbours, so their errors differ.
+  public var averagesPlanes = false
   /// Whether results are limited to the range of the input's intensities.
   public var clipsToInputRange = false
   /// Voxels outside keep the input's intensities; `[z, y, x]`, one volume.
@@ -86,7 +89,8 @@ public final class VolumeRestorer {
   ///   - options: The plane counts.
   /// - Returns: Slices of all volumes together.
   public func sliceCount(of volume: Volume, _ options: RestorationOptions) -> Int {
-    volume.volumeCount * SliceLayout(plane(volume, options), of: volume.geometry).count
+    planes(volume, options).reduce(0) { $0 + SliceLayout($1, of: volume.geometry).count }
+      * volume.volumeCount
   }
 
   private var model: any RestorationModel { runner.model }
@@ -101,12 +105,15 @@ public final class VolumeRestorer {
   ///   - options: Plane and tiles count.
   /// - Returns: Bytes.
   public func memoryEstimate(for volume: Volume, _ options: RestorationOptions) -> Int {
-    let shape = networkShape(volume, options)
     let weights = MemoryLayout<Float>.size * model.parameterCount(.stored)
-    let network =
-      runner.memoryBytes(for: shape, bandRows: bandRows(options))
-      ?? weights + scaledActivationBytes(shape)
-    return network + weights + 3 * MemoryLayout<Float>.size * volume.voxels.count
+    let volumes = options.averagesPlanes ? 4 : 3
+    // Plans of all planes stay.
+    let network = Set(networkShapes(volume, options)).reduce(0) { sum, shape in
+      sum
+        + (runner.memoryBytes(for: shape, bandRows: bandRows(options))
+          ?? weights + scaledActivationBytes(shape))
+    }
+    return network + weights + volumes * MemoryLayout<Float>.size * volume.voxels.count
   }
 
   /// How the network computes the slices of a volume.
@@ -116,19 +123,24 @@ public final class VolumeRestorer {
   ///   - options: Plane and tiles count.
   /// - Returns: Planned, or why not.
   public func execution(of volume: Volume, _ options: RestorationOptions) -> ModelExecution {
-    runner.execution(for: networkShape(volume, options), bandRows: bandRows(options))
+    let found = networkShapes(volume, options).map {
+      runner.execution(for: $0, bandRows: bandRows(options))
+    }
+    return found.first { $0 != .planned } ?? .planned
   }
 
-  /// What the network sees at a time.
-  private func networkShape(_ volume: Volume, _ options: RestorationOptions) -> Shape {
-    // Other sizes are refused when it comes to restoring them.
-    if let bound = model.boundSize { return [1, bound.height, bound.width, model.inChannels] }
-    let layout = SliceLayout(plane(volume, options), of: volume.geometry)
-    let tiling = bandRows(options) == nil ? options.tiling : nil
-    return [
-      1, min(layout.height, tiling?.height ?? layout.height),
-      min(layout.width, tiling?.width ?? layout.width), model.inChannels,
-    ]
+  /// What the network sees at a time, for each plane.
+  private func networkShapes(_ volume: Volume, _ options: RestorationOptions) -> [Shape] {
+    planes(volume, options).map { plane in
+      // Other sizes are refused when it comes to restoring them.
+      if let bound = model.boundSize { return [1, bound.height, bound.width, model.inChannels] }
+      let layout = SliceLayout(plane, of: volume.geometry)
+      let tiling = bandRows(options) == nil ? options.tiling : nil
+      return [
+        1, min(layout.height, tiling?.height ?? layout.height),
+        min(layout.width, tiling?.width ?? layout.width), model.inChannels,
+      ]
+    }
   }
 
   /// Rows of the bands in which a ``BandedModel`` works instead of tiles.
@@ -185,41 +197,67 @@ public final class VolumeRestorer {
     var result = input
     var constants = 0
     var done = 0
-    let plane = plane(input, options)
-    let layout = SliceLayout(plane, of: input.geometry)
-    try checkSize(layout.height, layout.width, file, options)
+    let planes = planes(input, options)
+    for plane in planes {
+      let layout = SliceLayout(plane, of: input.geometry)
+      try checkSize(layout.height, layout.width, file, options)
+    }
     for index in 0..<input.volumeCount {
-      let voxels = Array(input.voxels[input.range(ofVolume: index)])
+      let range = input.range(ofVolume: index)
+      let voxels = Array(input.voxels[range])
       let map = try normalization.map(for: voxels, file: file)
       guard let first = voxels.first, voxels.contains(where: { $0 != first }) else {
         constants += 1
-        done += SliceLayout(plane, of: input.geometry).count
+        done += sliceCount(of: input, options) / input.volumeCount
         continue
       }
-      let slices = input.slices(in: plane, ofVolume: index)
-      for (number, slice) in slices.enumerated() {
-        var restored = slice
-        let places = SliceStack.places(
-          around: number, reach: model.inChannels / 2, count: slices.count)
-        let stack = SliceStack(
-          places.map { map.normalized($0 == number ? slice.pixels : slices[$0].pixels) },
-          height: slice.height, width: slice.width)
-        restored.pixels = map.restored(try restore(stack, number, options))
-        if let measuredFrequencies {
-          restored.pixels = measuredFrequencies.keeping(
-            slice.pixels, in: restored.pixels, height: slice.height, width: slice.width)
+      var sum: [Float] = []
+      for plane in planes {
+        try restore(input, plane, volume: index, map, options, into: &result) {
+          done += 1
+          return progress(done)
         }
-        result.replaceSlice(at: number, in: plane, ofVolume: index, with: restored)
-        done += 1
-        guard progress(done) else { throw InferenceError.cancelled }
+        guard planes.count > 1 else { continue }
+        let part = Float(1) / Float(planes.count)
+        sum =
+          sum.isEmpty
+          ? result.voxels[range].map { $0 * part }
+          : zip(sum, result.voxels[range]).map { $0 + $1 * part }
       }
+      if !sum.isEmpty { result.voxels.replaceSubrange(range, with: sum) }
       finish(&result, input, volume: index, options)
     }
     return Result(volume: result, isConstant: constants == input.volumeCount)
   }
 
-  private func plane(_ volume: Volume, _ options: RestorationOptions) -> AnatomicalPlane {
-    options.plane ?? defaultPlane ?? volume.geometry.acquisitionPlane
+  /// Restores the slices of one plane of one volume.
+  private func restore(
+    _ input: Volume, _ plane: AnatomicalPlane, volume index: Int, _ map: IntensityMap,
+    _ options: RestorationOptions, into result: inout Volume, progress: () -> Bool
+  ) throws(InferenceError) {
+    let slices = input.slices(in: plane, ofVolume: index)
+    for (number, slice) in slices.enumerated() {
+      var restored = slice
+      let places = SliceStack.places(
+        around: number, reach: model.inChannels / 2, count: slices.count)
+      let stack = SliceStack(
+        places.map { map.normalized($0 == number ? slice.pixels : slices[$0].pixels) },
+        height: slice.height, width: slice.width)
+      restored.pixels = map.restored(try restore(stack, number, options))
+      if let measuredFrequencies {
+        restored.pixels = measuredFrequencies.keeping(
+          slice.pixels, in: restored.pixels, height: slice.height, width: slice.width)
+      }
+      result.replaceSlice(at: number, in: plane, ofVolume: index, with: restored)
+      guard progress() else { throw .cancelled }
+    }
+  }
+
+  /// The planes whose slices the network sees.
+  private func planes(_ volume: Volume, _ options: RestorationOptions) -> [AnatomicalPlane] {
+    options.averagesPlanes
+      ? AnatomicalPlane.allCases
+      : [options.plane ?? defaultPlane ?? volume.geometry.acquisitionPlane]
   }
 
   private func finish(

@@ -103,7 +103,8 @@ struct RestorationJob {
     var options = RestorationOptions()
     options.plane = command.slices.plane
     options.tiling = try command.slices.tiling()
-    options.averagesFlips = command.slices.tta == .flip
+    options.averagesFlips = command.slices.tta.flips
+    options.averagesPlanes = command.slices.tta.planes
     options.clipsToInputRange = command.slices.clipToInputRange
     if let path = command.slices.mask {
       let mask = try ScanFile.read(path)
@@ -177,7 +178,9 @@ struct RestorationJob {
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
       inputSHA256: isFolder ? nil : try SHA256.hexadecimal(ofFile: item.input),
       seed: command.seed, threads: Engine.shared.threads,
-      plane: (options.plane ?? bundle.card.plane ?? scan.volume.geometry.acquisitionPlane).rawValue,
+      plane: options.averagesPlanes
+        ? AnatomicalPlane.allCases.map(\.rawValue).joined(separator: ", ")
+        : (options.plane ?? bundle.card.plane ?? scan.volume.geometry.acquisitionPlane).rawValue,
       tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,
       backEnd: Engine.shared.backEnd, inputRange: range(scan.volume.voxels),
       outputRange: range(restored.voxels), nonFiniteVoxels: scan.nonFinite?.count ?? 0,

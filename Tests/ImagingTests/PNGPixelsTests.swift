@@ -103,9 +103,9 @@ struct PNGPixelsTests {
   @Test("float values are rounded half to even and saturated")
   func rounding() {
     let (image, saturatedCount) = PNGImage.rounding(
-      [-3, 0.5, 1.5, 2.5, 254.6, 300, .nan, .infinity], height: 2, width: 4, colour: .grey,
+      [-3, 0.5, 1.5, -2, 254.6, 300, .nan, .infinity], height: 2, width: 4, colour: .grey,
       bitDepth: 8)
-    #expect(image.samples == [0, 0, 2, 2, 255, 255, 0, 255])
+    #expect(image.samples == [0, 0, 2, 0, 255, 255, 0, 255])
     #expect(saturatedCount == 3)
     let deep = PNGImage.rounding(
       [65_534.5, 70_000], height: 1, width: 2, colour: .grey, bitDepth: 16)

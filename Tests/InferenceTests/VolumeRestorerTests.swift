@@ -154,6 +154,32 @@ struct VolumeRestorerTests {
     }
   }
 
+  @Test("the mean over planes is the mean of what each plane gives, in every volume")
+  func planes() throws {
+    let input = volume()
+    let restorer = VolumeRestorer(try model(), normalization: .window(low: 0, high: 100))
+    var options = RestorationOptions()
+    var expected = [Float](repeating: 0, count: input.voxels.count)
+    for plane in AnatomicalPlane.allCases {
+      options.plane = plane
+      let voxels = try restorer.restore(input, options: options).volume.voxels
+      for index in voxels.indices { expected[index] += voxels[index] / 3 }
+    }
+    options.plane = nil
+    options.averagesPlanes = true
+    var calls: [Int] = []
+    let found = try restorer.restore(input, options: options) {
+      calls.append($0)
+      return true
+    }
+    #expect(calls == Array(1...restorer.sliceCount(of: input, options)))
+    #expect(restorer.execution(of: input, options) == .planned)
+    for (a, b) in zip(found.volume.voxels, expected) { #expect(abs(a - b) < 1e-3) }
+    let whole = restorer.memoryEstimate(for: input, options)
+    options.averagesPlanes = false
+    #expect(whole > restorer.memoryEstimate(for: input, options))
+  }
+
   @Test("tiles of the shipped model have no seams: a real scan comes out as without them")
   func tiles() throws {
     let data = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -110,7 +110,8 @@ struct SegmentationTrainerTests {
     defer {
       for end in ["", "-a", "-b"] { try? FileManager.default.removeItem(atPath: folder + end) }
     }
-    let configuration = Self.configuration(folder, steps: 5)
+    var configuration = Self.configuration(folder, steps: 5)
+    configuration.optim.ema = 0.9
     let whole = try SegmentationTrainer(configuration, folder: folder + "-a")
     #expect(try whole.run(shouldStop: { false }, report: { _, _ in }))
     var asked = 0

@@ -10,16 +10,18 @@ extension PNGImage {
   ///   - width: The number of columns, at least 1.
   ///   - colour: ``Colour/grey`` or ``Colour/rgb``.
   ///   - bitDepth: 8 or 16.
-  /// - Returns: The image, and how many values lay beyond its range and were set to the nearest end.
+  /// - Returns: The image, and how many values were set to the nearest end from more than a hundredth of the
+  ///   range beyond it; a network's background lies a little below 0, which nobody misses.
   public static func rounding(
     _ values: [Float], height: Int, width: Int, colour: Colour, bitDepth: Int
   ) -> (image: PNGImage, saturatedCount: Int) {
     precondition(bitDepth == 8 || bitDepth == 16, "PNGImage: bit depth \(bitDepth), 8 or 16 can be")
     let highest = Float((1 << bitDepth) - 1)
+    let margin = highest / 100
     var saturatedCount = 0
     let samples = values.map { value -> UInt16 in
       let rounded = value.isNaN ? 0 : value.rounded(.toNearestOrEven)
-      if rounded < 0 || rounded > highest { saturatedCount += 1 }
+      if rounded < -margin || rounded > highest + margin { saturatedCount += 1 }
       return UInt16(min(max(rounded, 0), highest))
     }
     let image = PNGImage(

@@ -13,12 +13,11 @@ extension FundusTrainer {
   /// - Returns: The bundle's folder, `RUN/bundle`.
   /// - Throws: What reading the checkpoint and writing the files throws.
   public func exportBundle() throws -> String {
+    let runFolder = training.runFolder
     let folder = runFolder.path + "/bundle"
-    let source =
-      FileManager.default.fileExists(atPath: runFolder.best) ? runFolder.best : runFolder.latest
     model.setTraining(false)
     model.setRequiresGradient(false)
-    try model.load(Safetensors(contentsOf: source))
+    try model.load(Safetensors(contentsOf: training.exported))
     let network = try model.frozen()
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     var writer = SafetensorsWriter()
@@ -30,7 +29,7 @@ extension FundusTrainer {
     try runFolder.write(writer.encoded(), to: folder + "/weights.safetensors")
     var metrics: [String: Double] = [:]
     if let best {
-      metrics = ["validation_cup_dice": best.cup, "validation_disc_dice": best.disc]
+      metrics = ["validation_cup_dice": best.dice[0], "validation_disc_dice": best.dice[1]]
     }
     var colours = ModelCard.DataFormat(modality: "OP", channel: "red")
     colours.numChannels = 3

@@ -13,46 +13,16 @@ import TensorCore
 ///
 /// Source: Chen et al., *TVConv*, CVPR 2022, §4.2, who choose by the test images.
 public final class FundusTrainer {
-  /// The Dice scores of a validation.
-  public struct Scores: Sendable, Equatable, Codable {
-    /// After so many steps.
-    public let step: Int
-    /// Mean over images, of the cup.
-    public let cup: Double
-    /// Mean over images, of the disc.
-    public let disc: Double
-  }
-
-  private struct StepRecord: Encodable {
-    let step: Int
-    let loss: Double
-    let learningRate: Double
-    let gradientNorm: Double
-    let seconds: Double
-  }
-
-  private struct ValidationRecord: Encodable {
-    let step: Int
-    let cupDice: Double
-    let discDice: Double
-    let validationDice: Double
-    let isBest: Bool
-  }
-
   let configuration: TrainingConfiguration
-  let runFolder: RunFolder
   let model: TVConvNet
-  private let optimizer: any Optimizer
-  private let schedule: LearningRateSchedule
+  let training: LabelTraining
   private let dataset: FundusDataset
-  private let start = Date()
-  private var secondsBefore = 0.0
 
   /// Steps done.
-  public private(set) var step = 0
+  public var step: Int { training.step }
 
-  /// The best validation so far.
-  public private(set) var best: Scores?
+  /// The best validation so far: the Dice of cup and disc, means over images.
+  public var best: DiceScores? { training.best }
 
   /// Names of the images held back.
   public var validationNames: [String] { dataset.validation.map(\.name) }
@@ -61,10 +31,10 @@ public final class FundusTrainer {
   public var trainingCount: Int { dataset.train.count }
 
   /// Where the best weights go.
-  public var bestWeights: String { runFolder.best }
+  public var bestWeights: String { training.runFolder.best }
 
   private static let weightStream: UInt64 = 0
-  private static let format = "restore-fundus-training-1"
+  private static let format = "restore-fundus-training-2"
 
   /// Reads the images and makes the run folder, or continues the run in it.
   ///
@@ -90,37 +60,13 @@ public final class FundusTrainer {
         key: "model.arch", reason: "is not \(TVConvNet.architecture) with two classes")
     }
     self.model = model
-    if !configuration.model.initialWeights.isEmpty {
-      try model.load(Safetensors(contentsOf: configuration.model.initialWeights))
-    }
     dataset = try FundusDataset(
       folder: configuration.data.split, side: model.configuration.imageSize,
       validationShare: configuration.data.validationShare, seed: configuration.data.splitSeed)
-    runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
-    optimizer = configuration.optim.makeOptimizer(for: model.parameters)
-    schedule = LearningRateSchedule(configuration)
-    if resume, FileManager.default.fileExists(atPath: runFolder.state) { try restore() }
-  }
-
-  private func restore() throws {
-    let file = try Safetensors(contentsOf: runFolder.state)
-    guard file.metadata["format"] == Self.format,
-      let step = file.metadata["step"].flatMap(Int.init),
-      let seconds = file.metadata["seconds"].flatMap(Double.init)
-    else {
-      throw TrainingError.cannotResume(
-        folder: runFolder.path, reason: "its state file is not one of such a run")
-    }
-    try model.load(file, prefix: "model.")
-    let unfit = optimizer.restore(steps: step) { file.tensor(named: $0) }
-    guard unfit.isEmpty else {
-      throw TrainingError.cannotResume(
-        folder: runFolder.path, reason: "its state lacks \(unfit.joined(separator: ", "))")
-    }
-    if let text = file.metadata["best"] {
-      best = try JSONDecoder().decode(Scores.self, from: Data(text.utf8))
-    }
-    (self.step, secondsBefore) = (step, seconds)
+    training = try LabelTraining(
+      model, structures: ["cup", "disc"], format: Self.format,
+      in: RunFolder(folder, configuration: configuration, resume: resume), configuration,
+      resume: resume)
   }
 
   /// Runs until all steps are done or a stop is asked for.
@@ -133,89 +79,15 @@ public final class FundusTrainer {
   public func run(
     shouldStop: () -> Bool, report: (_ step: Int, _ loss: Double) -> Void
   ) throws -> Bool {
-    model.setTraining(true)
-    model.setRequiresGradient(true)
-    var (sum, count) = (0.0, 0)
-    var lastCheckpoint = Date()
-    let steps = configuration.train.iterations
-    while step < steps {
-      let rate = schedule.rate(at: step)
-      let (loss, norm) = try learn(rate)
-      step += 1
-      (sum, count) = (sum + loss, count + 1)
-      let isLast = step == steps
-      if step.isMultiple(of: configuration.train.logEvery) || isLast {
-        try runFolder.append(
-          StepRecord(
-            step: step, loss: sum / Double(count), learningRate: rate, gradientNorm: norm,
-            seconds: seconds))
-        report(step, sum / Double(count))
-        (sum, count) = (0, 0)
-      }
-      if step.isMultiple(of: configuration.train.validateEvery) || isLast { try validate() }
-      let isDue =
-        step.isMultiple(of: configuration.checkpoint.everySteps)
-        || -lastCheckpoint.timeIntervalSinceNow >= configuration.checkpoint.everyMinutes * 60
-      let stops = shouldStop()
-      if isDue || isLast || stops {
-        try writeState()
-        lastCheckpoint = Date()
-      }
-      if stops && !isLast { return false }
-    }
-    return true
-  }
-
-  private var seconds: Double { secondsBefore - start.timeIntervalSinceNow }
-
-  private func learn(_ rate: Double) throws -> (loss: Double, norm: Double) {
-    model.restartDropout(seed: configuration.seed, step: step)
-    return try Engine.shared.perform { () throws in
-      let (images, masks) = dataset.batch(
-        step: step, count: configuration.train.batch, seed: configuration.seed)
-      let loss = model(images).binaryCrossEntropy(target: masks)
-      guard loss.scalar.isFinite else { throw TrainingError.notFinite(step: step, what: "loss") }
-      let norm = optimizer.step(loss.gradients(), learningRate: rate)
-      guard norm.isFinite else { throw TrainingError.notFinite(step: step, what: "gradient") }
-      return (Double(loss.scalar), norm)
-    }
-  }
-
-  private func validate() throws {
-    model.setTraining(false)
-    model.setRequiresGradient(false)
-    defer {
-      model.setTraining(true)
-      model.setRequiresGradient(true)
-    }
-    let (cup, disc) = Engine.shared.perform { dataset.validationDice { model($0) } }
-    let isBest = best.map { cup + disc > $0.cup + $0.disc } ?? true
-    if isBest {
-      best = Scores(step: step, cup: cup, disc: disc)
-      try writeWeights(to: runFolder.best)
-    }
-    try runFolder.append(
-      ValidationRecord(
-        step: step, cupDice: cup, discDice: disc, validationDice: (cup + disc) / 2,
-        isBest: isBest))
-    try runFolder.drawProgress()
-  }
-
-  private func writeWeights(to path: String) throws {
-    var writer = SafetensorsWriter(metadata: ["step": "\(step)"])
-    writer.add(stateOf: model)
-    try runFolder.write(writer.encoded(), to: path)
-  }
-
-  private func writeState() throws {
-    try writeWeights(to: runFolder.latest)
-    var metadata = ["format": Self.format, "step": "\(step)", "seconds": "\(seconds)"]
-    if let best {
-      metadata["best"] = String(decoding: try JSONEncoder().encode(best), as: UTF8.self)
-    }
-    var writer = SafetensorsWriter(metadata: metadata)
-    writer.add(stateOf: model, prefix: "model.")
-    for (name, tensor) in optimizer.state { writer.add(tensor, named: name) }
-    try runFolder.write(writer.encoded(), to: runFolder.state)
+    try training.run(
+      loss: { step in
+        let (images, masks) = dataset.batch(
+          step: step, count: configuration.train.batch, seed: configuration.seed)
+        return model(images).binaryCrossEntropy(target: masks)
+      },
+      validation: {
+        let (cup, disc) = Engine.shared.perform { dataset.validationDice { model($0) } }
+        return [cup, disc]
+      }, shouldStop: shouldStop, report: report)
   }
 }

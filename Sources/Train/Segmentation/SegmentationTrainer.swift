@@ -39,47 +39,17 @@ public final class SegmentationTrainer {
     return configuration
   }
 
-  /// Scores of a validation.
-  public struct Scores: Sendable, Equatable, Codable {
-    /// After so many steps.
-    public let step: Int
-    /// The Dice of each structure, by number.
-    public let dice: [Double]
-
-    /// The mean over structures.
-    public var mean: Double { dice.reduce(0, +) / Double(max(1, dice.count)) }
-  }
-
-  private struct StepRecord: Encodable {
-    let step: Int
-    let loss: Double
-    let learningRate: Double
-    let gradientNorm: Double
-    let seconds: Double
-  }
-
-  private struct ValidationRecord: Encodable {
-    let step: Int
-    let dice: [String: Double]
-    let validationDice: Double
-    let isBest: Bool
-  }
-
   let configuration: TrainingConfiguration
-  let runFolder: RunFolder
   let network: UNet
   private let dataset: SegmentationDataset
-  private let optimizer: any Optimizer
-  private let schedule: LearningRateSchedule
-  private let start = Date()
-  private var secondsBefore = 0.0
+  private let training: LabelTraining
 
   /// How images are seen.
   public var plan: SegmentationPlan { dataset.plan }
   /// Steps done.
-  public private(set) var step = 0
+  public var step: Int { training.step }
   /// The best validation so far.
-  public private(set) var best: Scores?
+  public var best: DiceScores? { training.best }
   /// Samples of a step: the configuration's, or what the plan suggests.
   public var batch: Int { configuration.train.batch > 0 ? configuration.train.batch : plan.batch }
   /// Names of the cases held back.
@@ -107,7 +77,7 @@ public final class SegmentationTrainer {
         key: "model.preset", reason: "`\(configuration.model.preset)` is not auto, 2d or 3d")
     }
     self.configuration = configuration
-    runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
+    let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     dataset = try SegmentationDataset(
       NNUNetFolder(path: configuration.data.split), configuration.data,
       planner: SegmentationPlanner(axes: axes), progress: progress)
@@ -133,12 +103,9 @@ public final class SegmentationTrainer {
       throw TrainingError.invalidValue(
         key: "train.batch", reason: "is 1, but the batch norm of fdconv layers needs 2")
     }
-    if !configuration.model.initialWeights.isEmpty {
-      try self.network.load(Safetensors(contentsOf: configuration.model.initialWeights))
-    }
-    optimizer = configuration.optim.makeOptimizer(for: self.network.parameters)
-    schedule = LearningRateSchedule(configuration)
-    if resume, FileManager.default.fileExists(atPath: runFolder.state) { try restore() }
+    training = try LabelTraining(
+      self.network, structures: dataset.plan.labels.map(\.name), format: Self.format, in: runFolder,
+      configuration, resume: resume)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     try runFolder.write(try encoder.encode(dataset.plan), to: folder + "/plan.json")
@@ -160,27 +127,6 @@ public final class SegmentationTrainer {
     return network
   }
 
-  private func restore() throws {
-    let file = try Safetensors(contentsOf: runFolder.state)
-    guard file.metadata["format"] == Self.format,
-      let step = file.metadata["step"].flatMap(Int.init),
-      let seconds = file.metadata["seconds"].flatMap(Double.init)
-    else {
-      throw TrainingError.cannotResume(
-        folder: runFolder.path, reason: "its state file is not one of such a run")
-    }
-    try network.load(file, prefix: "model.")
-    let unfit = optimizer.restore(steps: step) { file.tensor(named: $0) }
-    guard unfit.isEmpty else {
-      throw TrainingError.cannotResume(
-        folder: runFolder.path, reason: "its state lacks \(unfit.joined(separator: ", "))")
-    }
-    if let text = file.metadata["best"] {
-      best = try JSONDecoder().decode(Scores.self, from: Data(text.utf8))
-    }
-    (self.step, secondsBefore) = (step, seconds)
-  }
-
   // MARK: - The loop
 
   /// Runs until all steps are done or a stop is asked for.
@@ -193,119 +139,43 @@ public final class SegmentationTrainer {
   public func run(
     shouldStop: () -> Bool, report: (_ step: Int, _ loss: Double) -> Void
   ) throws -> Bool {
-    network.setTraining(true)
-    network.setRequiresGradient(true)
-    var (sum, count) = (0.0, 0)
-    var lastCheckpoint = Date()
-    let steps = configuration.train.iterations
-    while step < steps {
-      let rate = schedule.rate(at: step)
-      let (loss, norm) = try learn(rate)
-      step += 1
-      (sum, count) = (sum + loss, count + 1)
-      let isLast = step == steps
-      if step.isMultiple(of: configuration.train.logEvery) || isLast {
-        try runFolder.append(
-          StepRecord(
-            step: step, loss: sum / Double(count), learningRate: rate, gradientNorm: norm,
-            seconds: seconds))
-        report(step, sum / Double(count))
-        (sum, count) = (0, 0)
-      }
-      if step.isMultiple(of: configuration.train.validateEvery) || isLast { try validate() }
-      let isDue =
-        step.isMultiple(of: configuration.checkpoint.everySteps)
-        || -lastCheckpoint.timeIntervalSinceNow >= configuration.checkpoint.everyMinutes * 60
-      let stops = shouldStop()
-      if isDue || isLast || stops {
-        try writeState()
-        lastCheckpoint = Date()
-      }
-      if stops && !isLast { return false }
-    }
-    return true
+    try training.run(
+      loss: loss,
+      validation: {
+        let segmenter = try VolumeSegmenter(network, plan: plan, overlap: 0.25)
+        return try dataset.validationDice(
+          most: configuration.train.validationSlices, segmenter)
+      }, shouldStop: shouldStop, report: report)
   }
 
-  private var seconds: Double { secondsBefore - start.timeIntervalSinceNow }
-
-  private func learn(_ rate: Double) throws -> (loss: Double, norm: Double) {
-    network.restartDropout(seed: configuration.seed, step: step)
-    return try Engine.shared.perform { () throws in
-      let (images, labels) = dataset.batch(
-        step: step, count: batch, seed: configuration.seed,
-        flips: configuration.data.flips)
-      let outputs = network.outputs(images)
-      // Half the weight on each coarser level, all weights together 1.
-      let weights = outputs.indices.map { pow(0.5, Double($0)) }
-      let total = weights.reduce(0, +)
-      var loss: Tensor?
-      for (output, weight) in zip(outputs, weights) {
-        let sizes = Array(output.shape.dimensions.dropFirst().dropLast())
-        let target = labels.resized(to: sizes, mode: .nearest)
-        let term = output.segmentationLoss(target: target).scaled(by: Float(weight / total))
-        loss = loss.map { $0 + term } ?? term
-      }
-      guard let loss else { preconditionFailure("segmentation training: no output") }
-      guard loss.scalar.isFinite else { throw TrainingError.notFinite(step: step, what: "loss") }
-      let norm = optimizer.step(loss.gradients(), learningRate: rate)
-      guard norm.isFinite else { throw TrainingError.notFinite(step: step, what: "gradient") }
-      return (Double(loss.scalar), norm)
+  private func loss(step: Int) -> Tensor {
+    let (images, labels) = dataset.batch(
+      step: step, count: batch, seed: configuration.seed, flips: configuration.data.flips)
+    let outputs = network.outputs(images)
+    // Half the weight on each coarser level, all weights together 1.
+    let weights = outputs.indices.map { pow(0.5, Double($0)) }
+    let total = weights.reduce(0, +)
+    var loss: Tensor?
+    for (output, weight) in zip(outputs, weights) {
+      let sizes = Array(output.shape.dimensions.dropFirst().dropLast())
+      let target = labels.resized(to: sizes, mode: .nearest)
+      let term = output.segmentationLoss(target: target).scaled(by: Float(weight / total))
+      loss = loss.map { $0 + term } ?? term
     }
-  }
-
-  private func validate() throws {
-    network.setTraining(false)
-    network.setRequiresGradient(false)
-    defer {
-      network.setTraining(true)
-      network.setRequiresGradient(true)
-    }
-    let segmenter = try VolumeSegmenter(network, plan: plan, overlap: 0.25)
-    let dice = try dataset.validationDice(
-      most: configuration.train.validationSlices, segmenter)
-    let scores = Scores(step: step, dice: dice)
-    let isBest = best.map { scores.mean > $0.mean } ?? true
-    if isBest {
-      best = scores
-      try writeWeights(to: runFolder.best)
-    }
-    try runFolder.append(
-      ValidationRecord(
-        step: step,
-        dice: Dictionary(uniqueKeysWithValues: zip(plan.labels.map(\.name), dice)),
-        validationDice: scores.mean, isBest: isBest))
-    try runFolder.drawProgress()
+    guard let loss else { preconditionFailure("segmentation training: no output") }
+    return loss
   }
 
   // MARK: - Files
-
-  private func writeWeights(to path: String) throws {
-    var writer = SafetensorsWriter(metadata: ["step": "\(step)"])
-    writer.add(stateOf: network)
-    try runFolder.write(writer.encoded(), to: path)
-  }
-
-  private func writeState() throws {
-    try writeWeights(to: runFolder.latest)
-    var metadata = ["format": Self.format, "step": "\(step)", "seconds": "\(seconds)"]
-    if let best {
-      metadata["best"] = String(decoding: try JSONEncoder().encode(best), as: UTF8.self)
-    }
-    var writer = SafetensorsWriter(metadata: metadata)
-    writer.add(stateOf: network, prefix: "model.")
-    for (name, tensor) in optimizer.state { writer.add(tensor, named: name) }
-    try runFolder.write(writer.encoded(), to: runFolder.state)
-  }
 
   /// Writes the best checkpoint as a model bundle with its plan, `RUN/bundle`.
   ///
   /// - Returns: The bundle's folder.
   /// - Throws: What reading the checkpoint and writing the files throws.
   public func exportBundle() throws -> String {
+    let runFolder = training.runFolder
     let folder = runFolder.path + "/bundle"
-    let source =
-      FileManager.default.fileExists(atPath: runFolder.best) ? runFolder.best : runFolder.latest
-    let stored = try Safetensors(contentsOf: source)
+    let stored = try Safetensors(contentsOf: training.exported)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     var writer = SafetensorsWriter()
     for entry in network.state {

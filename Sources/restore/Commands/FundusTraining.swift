@@ -41,13 +41,13 @@ extension TrainCommand {
     if common.json {
       return Console.shared.result(
         Document(
-          finished: isFinished, step: trainer.step, cupDice: trainer.best?.cup,
-          discDice: trainer.best?.disc, weights: trainer.bestWeights, bundle: bundle))
+          finished: isFinished, step: trainer.step, cupDice: trainer.best?.dice[0],
+          discDice: trainer.best?.dice[1], weights: trainer.bestWeights, bundle: bundle))
     }
     let best = trainer.best.map {
       String(
         format: "best validation at step %d: Dice of the cup %.3f, of the disc %.3f", $0.step,
-        $0.cup, $0.disc)
+        $0.dice[0], $0.dice[1])
     }
     Console.shared.result(
       [isFinished ? "finished" : "stopped; --resume continues", best, "bundle: \(bundle)"]

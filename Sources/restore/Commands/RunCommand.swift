@@ -52,6 +52,13 @@ struct RunCommand: ParsableCommand {
     }
     try checkOutputs(items)
     let bundle = try ModelBundle.find(model)
+    if slices.tta.planes, bundle.card.kSpaceFactor != nil {
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage",
+        what: "--tta \(slices.tta.rawValue) does not fit the model (\(model))",
+        cause: "it adds resolution in the plane of acquisition alone",
+        advice: "use --tta flip")
+    }
     guard bundle.card.task == .restore else {
       throw CommandFailure(
         code: ExitStatus.usage, kind: "usage", what: "model does not restore (\(model))",
@@ -134,7 +141,12 @@ struct SliceOptions: ParsableArguments {
   @Option(name: .long, help: "Weights where tiles meet: gaussian or constant.")
   var blend: TileBlend = .gaussian
 
-  @Option(name: .long, help: "Test-time augmentation: none or flip.")
+  @Option(
+    name: .long,
+    help: """
+      Test-time augmentation: none, flip (mean over four flips, four times the time), planes (mean over \
+      the slices of all three planes, for voxels of about equal sides; three times) or all (both).
+      """)
   var tta: TestTimeAugmentation = .none
 
   @Flag(name: .long, help: "Limit results to the range of the input.")
@@ -144,6 +156,9 @@ struct SliceOptions: ParsableArguments {
   var mask: String?
 
   func validate() throws {
+    if tta.planes, plane != nil {
+      throw ValidationError("--tta \(tta.rawValue) uses all planes: leave --plane out")
+    }
     guard (0..<1).contains(overlap) else {
       throw ValidationError("--overlap \(overlap): from 0 to below 1")
     }
@@ -163,7 +178,10 @@ struct SliceOptions: ParsableArguments {
 
 /// What test-time augmentation does.
 enum TestTimeAugmentation: String, ExpressibleByArgument, CaseIterable {
-  case none, flip
+  case none, flip, planes, all
+
+  var flips: Bool { self == .flip || self == .all }
+  var planes: Bool { self == .planes || self == .all }
 }
 
 extension AnatomicalPlane: ExpressibleByArgument {}

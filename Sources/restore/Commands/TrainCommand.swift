@@ -45,11 +45,11 @@ struct TrainCommand: ParsableCommand {
     var configuration = try readConfiguration()
     if checkpointActivations { configuration.train.checkpointActivations = true }
     if printConfig, configuration.model.arch == SegmentationTrainer.architecture {
-      return Console.shared.result([configuration.json()])
+      return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
     if printConfig {
       Console.shared.info(try configuration.networkDescription().convolutionSummary())
-      return Console.shared.result([configuration.json()])
+      return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
     guard let output else {
       throw CommandFailure(

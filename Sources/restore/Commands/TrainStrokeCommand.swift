@@ -35,7 +35,9 @@ struct TrainStrokeCommand: ParsableCommand {
       throw ImagingError.noSuchFile(file: config, reason: "the configuration should be there")
     }
     let configuration = try StrokeTrainingConfiguration(contentsOf: config)
-    if printConfig { return Console.shared.result([configuration.json()]) }
+    if printConfig {
+      return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
+    }
     guard let output else {
       throw CommandFailure(
         code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
