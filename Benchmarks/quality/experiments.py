@@ -181,7 +181,8 @@ def segmentation(kind: object, seed: int, folder: Path, args: argparse.Namespace
         configuration = {
             "model": {"arch": "unet-segmentation", "preset": "2d", "name": "experiment",
                       "convolution": kind},
-            "data": {"split": str(source), "validation_share": 0.1, "flips": False},
+            "data": {"split": str(source), "validation_share": 0.1, "flips": False,
+                     "deforms": False},
             "optim": {"name": "adamw", "learning_rate": 2e-3},
             "schedule": {"name": "cosine", "warmup": 10},
             "train": {"iterations": args.steps, "batch": 8, "validate_every": args.steps,

@@ -54,6 +54,8 @@ extension TrainingConfiguration {
     public var allPlanes = true
     /// Whether crops are flipped and turned by right angles.
     public var flips = true
+    /// `unet-segmentation`: whether patches are turned, scaled and bent at random.
+    public var deforms = true
     /// Factor on intensities, drawn between these two after the noise.
     public var intensityScale = [0.8, 1.2]
     /// Exponent on clean intensities, drawn between these two (log-uniformly) before the noise of

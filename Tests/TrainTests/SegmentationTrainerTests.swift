@@ -171,8 +171,8 @@ struct SegmentationTrainerTests {
       NNUNetFolder(path: folder), TrainingConfiguration().data, planner: planner)
     #expect(set.plan.patch == [8, 8, 8])
     for step in 0..<8 {
-      let (images, labels) = set.batch(step: step, count: 3, seed: 4, flips: true)
-      let again = set.batch(step: step, count: 3, seed: 4, flips: true)
+      let (images, labels) = set.batch(step: step, count: 3, seed: 4, flips: true, deforms: true)
+      let again = set.batch(step: step, count: 3, seed: 4, flips: true, deforms: true)
       #expect(images.values == again.images.values && labels.values == again.labels.values)
       let guided = labels.sliced(axis: 0, 2..<3).values
       let inside = stride(from: 0, to: guided.count, by: 3).count {

@@ -123,16 +123,18 @@ public struct SegmentationDataset: Sendable {
   /// Patches to learn from.
   ///
   /// A third of them, at least one, lies around a voxel of a structure that is drawn among those of its
-  /// case; the others anywhere. Patches may be flipped along each axis; contrast and noise vary.
+  /// case; the others anywhere. Patches may be flipped along each axis and turned, scaled and bent
+  /// (``PatchWarp``); contrast and noise vary.
   ///
   /// - Parameters:
   ///   - step: Decides, with the seed, what is drawn.
   ///   - count: Samples.
   ///   - seed: That of the run.
   ///   - flips: Whether patches are flipped.
+  ///   - deforms: Whether patches are turned, scaled and bent.
   /// - Returns: `[count, patch…, channels]` and one-hot `[count, patch…, classes]`.
   public func batch(
-    step: Int, count: Int, seed: UInt64, flips: Bool
+    step: Int, count: Int, seed: UInt64, flips: Bool, deforms: Bool
   ) -> (images: Tensor, labels: Tensor) {
     let (patch, channels) = (plan.patchVolume, plan.channels.count)
     let voxels = patch.reduce(1, *)
@@ -154,29 +156,36 @@ public struct SegmentationDataset: Sendable {
       let gain = 0.8 + 0.4 * generator.nextUniform()
       let shift = 0.2 * (generator.nextUniform() - 0.5)
       let noise = generator.nextUniform() < 0.3 ? 0.15 * generator.nextUniform() : 0
+      let warp =
+        deforms
+        ? PatchWarp(patch: patch, spacing: plan.spacing, axes: plan.axes, using: &generator) : nil
       item.image.withValues { source in
-        var voxel = index * voxels
-        for z in 0..<patch[0] {
-          let sz = start[0] + (isFlipped[0] ? patch[0] - 1 - z : z)
-          for y in 0..<patch[1] {
-            let sy = start[1] + (isFlipped[1] ? patch[1] - 1 - y : y)
-            for x in 0..<patch[2] {
-              let sx = start[2] + (isFlipped[2] ? patch[2] - 1 - x : x)
-              let isInside =
-                (0..<item.size[0]).contains(sz) && (0..<item.size[1]).contains(sy)
-                && (0..<item.size[2]).contains(sx)
-              if isInside {
-                let from = (sz * item.size[1] + sy) * item.size[2] + sx
-                for channel in 0..<channels {
-                  var value = source[from * channels + channel] * gain + shift
-                  if noise > 0 { value += noise * generator.nextNormal() }
-                  images[voxel * channels + channel] = value
+        images.withUnsafeMutableBufferPointer { images in
+          var voxel = index * voxels
+          for z in 0..<patch[0] {
+            let fz = isFlipped[0] ? patch[0] - 1 - z : z
+            for y in 0..<patch[1] {
+              let fy = isFlipped[1] ? patch[1] - 1 - y : y
+              for x in 0..<patch[2] {
+                let fx = isFlipped[2] ? patch[2] - 1 - x : x
+                let values = UnsafeMutableBufferPointer(
+                  rebasing: images[voxel * channels..<(voxel + 1) * channels])
+                let label =
+                  if let warp {
+                    item.interpolate(
+                      source, at: warp.place(fz, fy, fx) + SIMD3(start.map(Float.init)), to: values)
+                  } else {
+                    item.read(source, start[0] + fz, start[1] + fy, start[2] + fx, to: values)
+                  }
+                targets[voxel * classes + Int(label ?? 0)] = 1
+                voxel += 1
+                // Outside of the image is the mean, 0.
+                if label == nil { continue }
+                for channel in values.indices {
+                  values[channel] = values[channel] * gain + shift
+                  if noise > 0 { values[channel] += noise * generator.nextNormal() }
                 }
-                targets[voxel * classes + Int(item.labels[from])] = 1
-              } else {
-                targets[voxel * classes] = 1
               }
-              voxel += 1
             }
           }
         }

@@ -87,12 +87,13 @@ public final class SegmentationTrainer {
     try network.validate()
     if let bound = network.convolution.boundSize {
       guard dataset.plan.patch == [bound.height, bound.width], dataset.isOfOneSize,
-        !configuration.data.flips
+        !configuration.data.flips, !configuration.data.deforms
       else {
         throw TrainingError.invalidValue(
           key: "model.convolution",
           reason: "is bound to places of images of \(bound.height)x\(bound.width): all images must "
-            + "have the size of the patch, \(dataset.plan.patch), and data.flips be false")
+            + "have the size of the patch, \(dataset.plan.patch), and data.flips and data.deforms be false"
+        )
       }
     }
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
@@ -150,7 +151,8 @@ public final class SegmentationTrainer {
 
   private func loss(step: Int) -> Tensor {
     let (images, labels) = dataset.batch(
-      step: step, count: batch, seed: configuration.seed, flips: configuration.data.flips)
+      step: step, count: batch, seed: configuration.seed, flips: configuration.data.flips,
+      deforms: configuration.data.deforms)
     let outputs = network.outputs(images)
     // Half the weight on each coarser level, all weights together 1.
     let weights = outputs.indices.map { pow(0.5, Double($0)) }
