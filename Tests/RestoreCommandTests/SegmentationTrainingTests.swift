@@ -68,8 +68,13 @@ struct SegmentationTrainingTests {
     #expect((metrics["dice"] ?? 0) > 0.6, "\(metrics)")
     let one = try space.restore(
       "segment", "-i", "set/imagesTs/c3_0000.nii.gz", "set/imagesTs/c3_0001.nii.gz", "-o",
-      "one.nii.gz", "-m", "run/bundle", "--json")
+      "one.nii.gz", "-m", "run/bundle", "--json", "--probabilities")
     #expect(one.status == 0, "\(one.errors)")
+    let chances = try ScanFile.read(space.path("one_probability_spot.nii.gz")).volume
+    #expect(chances.geometry == scan.volume.geometry)
+    for (chance, label) in zip(chances.voxels, labels.volume.voxels) {
+      #expect((label == 1) == (chance > 0.5))
+    }
     #expect(
       try ScanFile.read(space.path("one.nii.gz")).volume.voxels == labels.volume.voxels)
     let found = try #require(try one.json()["cases"] as? [[String: Any]])

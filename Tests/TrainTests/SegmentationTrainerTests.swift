@@ -96,7 +96,17 @@ struct SegmentationTrainerTests {
     let image = try ScanFile.read(fresh + "/imagesTr/c0_0000.nii.gz").volume
     let truth = try LabelMap(
       ScanFile.read(fresh + "/labelsTr/c0.nii.gz").volume, file: "c0")
-    let found = try segmenter.segment([image])
+    let segmentation = try segmenter.segment([image])
+    let found = segmentation.labels
+    let (shell, core) = (segmentation.probability(of: 1), segmentation.probability(of: 2))
+    for voxel in found.labels.indices {
+      let chances = [shell.voxels[voxel], core.voxels[voxel]]
+      let rest = 1 - chances[0] - chances[1]
+      #expect(chances.allSatisfy { (-1e-5...1 + 1e-5).contains($0) })
+      // The label is that of the highest probability.
+      let best = max(rest, chances[0], chances[1])
+      #expect(abs([rest, chances[0], chances[1]][Int(found.labels[voxel])] - best) < 1e-5)
+    }
     #expect(found.geometry == image.geometry)
     for label in 1...2 {
       let score = OverlapScore(of: found.mask(of: label), against: truth.mask(of: label))
@@ -217,7 +227,7 @@ struct SegmentationPreprocessorTests {
     #expect(sizes == expected[sliceAxis])
     let shape = Shape([1] + sizes)
     let hot = Tensor(shape, prepared.map(Float.init)).oneHot(classes: 3)
-    #expect(preprocessor.labelMap(hot, on: geometry) == map)
+    #expect(preprocessor.labelMap(preprocessor.onGrid(hot, of: geometry), on: geometry) == map)
     // The image is permuted like the labels.
     let volume = Volume(voxels: labels.map(Float.init), geometry: geometry)
     let image = preprocessor.image([volume])

@@ -119,23 +119,33 @@ public struct SegmentationPreprocessor: Sendable {
     return result
   }
 
-  /// Probabilities back on the grid of an image, and the most probable class of each voxel.
+  /// Probabilities back on the grid of an image.
   ///
   /// - Parameters:
   ///   - probabilities: `[1, slices, rows, columns, classes]`, the background first.
   ///   - geometry: The image's grid.
-  /// - Returns: 0 for the background.
-  public func labelMap(_ probabilities: Tensor, on geometry: Geometry) -> LabelMap {
+  /// - Returns: `[z, y, x, classes]`.
+  public func onGrid(_ probabilities: Tensor, of geometry: Geometry) -> [Float] {
     let size = geometry.size
     let storage = [size.z, size.y, size.x]
     let classes = probabilities.shape.channels
-    let values = Engine.shared.perform {
+    return Engine.shared.perform {
       probabilities.resized(
         to: plan.order.map { storage[$0] }, mode: .linear(alignCorners: false)
       ).reshaped(to: Shape(plan.order.map { storage[$0] } + [classes]))
         .permuted(plan.inverseOrder + [3]).values
     }
-    let labels = (0..<size.count).map { voxel -> Int32 in
+  }
+
+  /// The most probable class of each voxel of an image.
+  ///
+  /// - Parameters:
+  ///   - values: Probabilities on its grid, `[z, y, x, classes]`, the background first.
+  ///   - geometry: The grid.
+  /// - Returns: 0 for the background.
+  public func labelMap(_ values: [Float], on geometry: Geometry) -> LabelMap {
+    let classes = plan.labels.count + 1
+    let labels = (0..<geometry.size.count).map { voxel -> Int32 in
       var best = 0
       for label in 1..<classes
       where values[voxel * classes + label] > values[voxel * classes + best] {

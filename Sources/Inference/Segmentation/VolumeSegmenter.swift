@@ -36,6 +36,25 @@ public final class VolumeSegmenter {
     (self.network, self.plan, self.overlap) = (network, plan, overlap)
   }
 
+  /// What was found in an image, on its grid.
+  public struct Segmentation: Sendable {
+    /// The most probable class of each voxel; 0 for the background.
+    public let labels: LabelMap
+    /// Of every class, `[z, y, x, classes]`, the background first.
+    let values: [Float]
+
+    /// The probability of a structure, 0 to 1.
+    ///
+    /// - Parameter label: Its number, from 1.
+    /// - Returns: One value a voxel.
+    public func probability(of label: Int) -> Volume {
+      let classes = values.count / labels.labels.count
+      return Volume(
+        voxels: stride(from: label, to: values.count, by: classes).map { values[$0] },
+        geometry: labels.geometry)
+    }
+  }
+
   /// Segments one image.
   ///
   /// - Parameters:
@@ -45,10 +64,12 @@ public final class VolumeSegmenter {
   /// - Throws: ``InferenceError/cancelled``.
   public func segment(
     _ volumes: [Volume], progress: (Double) -> Bool = { _ in false }
-  ) throws -> LabelMap {
+  ) throws -> Segmentation {
     let preprocessor = SegmentationPreprocessor(plan)
-    let probabilities = try probabilities(preprocessor.image(volumes), progress: progress)
-    return preprocessor.labelMap(probabilities, on: volumes[0].geometry)
+    let geometry = volumes[0].geometry
+    let values = preprocessor.onGrid(
+      try probabilities(preprocessor.image(volumes), progress: progress), of: geometry)
+    return Segmentation(labels: preprocessor.labelMap(values, on: geometry), values: values)
   }
 
   /// The probability of each class at each voxel of a prepared image.

@@ -70,6 +70,7 @@ extension SegmentCommand {
 
     let name: String
     let output: String
+    let probabilities: [String]
     let structures: [Structure]
   }
 
@@ -84,12 +85,16 @@ extension SegmentCommand {
       try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: item.images)
     }
     let plan = segmenter.plan
+    let maps = probabilities ? plan.labels.map { probabilityPath(of: $0.name, beside: target) } : []
+    for path in maps {
+      try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: item.images)
+    }
     let (volumes, first) = try SegmentationPreprocessor.read(
       item.images, channels: plan.channels.count)
     for warning in first.warnings { Console.shared.warning("\(item.images[0]): \(warning)") }
-    let map: LabelMap
+    let found: VolumeSegmenter.Segmentation
     do {
-      map = try segmenter.segment(volumes) { part in
+      found = try segmenter.segment(volumes) { part in
         Console.shared.progress(
           "\(item.name): \(Int(part * 100)) %", done: Int(part * 1000), total: 1000)
         return Interruption.signal != nil
@@ -97,7 +102,12 @@ extension SegmentCommand {
     } catch InferenceError.cancelled {
       throw Interruption.failure("run the same command again")
     }
+    let map = found.labels
     try write(map, to: target, like: first, inputs: item.images)
+    for (label, path) in zip(plan.labels, maps) {
+      try write(
+        found.probability(of: label.value), to: path, like: first, inputs: item.images)
+    }
     let voxel = map.geometry.spacing.x * map.geometry.spacing.y * map.geometry.spacing.z / 1000
     let structures = plan.labels.map { label in
       let count = map.mask(of: label.value).count
@@ -120,7 +130,8 @@ extension SegmentCommand {
       sources: item.images.map(Sidecar.withoutFolders), skullStripped: false,
       resolution: "native grid of the input", restore: provenance
     ).write(to: sidecar)
-    return VolumeCase(name: item.name, output: target, structures: structures)
+    return VolumeCase(
+      name: item.name, output: target, probabilities: maps, structures: structures)
   }
 
   private func write(
@@ -137,13 +148,43 @@ extension SegmentCommand {
         bitDepth: 8
       ).write(to: target, overwrite: overwrite, inputs: inputs)
     }
+    try write(
+      Volume(voxels: map.labels.map(Float.init), geometry: map.geometry), as: .labels, to: target,
+      like: first, inputs: inputs)
+  }
+
+  /// Where the probability of a structure goes: beside the labels, with its name.
+  private func probabilityPath(of name: String, beside target: String) -> String {
+    let ending = ImageFormat(path: target) == .png ? ".png" : ".nii.gz"
+    let folder = target.lastIndex(of: "/").map { String(target[...$0]) } ?? ""
+    let safe = String(name.map { $0.isLetter || $0.isNumber || $0 == "-" ? $0 : "_" })
+    return folder + ImageFormat.stem(of: target) + "_probability_" + safe + ending
+  }
+
+  /// A probability, in pictures as 16 bits: 65535 for 1.
+  private func write(
+    _ probability: Volume, to target: String, like first: ScanFile, inputs: [String]
+  ) throws {
+    guard ImageFormat(path: target) == .png else {
+      return try write(probability, as: .float32, to: target, like: first, inputs: inputs)
+    }
+    let size = probability.size
+    try PNGImage.rounding(
+      probability.voxels.map { $0 * 65535 }, height: size.y, width: size.x, colour: .grey,
+      bitDepth: 16
+    ).image.write(to: target, overwrite: overwrite, inputs: inputs)
+  }
+
+  private func write(
+    _ volume: Volume, as type: OutputDataType, to target: String, like first: ScanFile,
+    inputs: [String]
+  ) throws {
     var options = NIfTIWriteOptions()
-    options.dataType = .labels
+    options.dataType = type
     options.overwrite = overwrite
     options.inputs = inputs
     var source: NIfTISource?
     if case .nifti(let own) = first.source { source = own }
-    let volume = Volume(voxels: map.labels.map(Float.init), geometry: map.geometry)
     for warning in try NIfTI.write(volume, to: target, like: source, options: options) {
       Console.shared.detail("\(target): \(warning)")
     }

@@ -45,6 +45,14 @@ struct SegmentCommand: ParsableCommand {
     help: "Labels of the first frame of each clip, if they are known.")
   var firstMask: [String] = []
 
+  @Flag(
+    name: .long,
+    help: """
+      Also write the probability of each structure, OUT_probability_NAME; models of `restore train \
+      --dataset`. Those of lesions are always written.
+      """)
+  var probabilities = false
+
   @Flag(name: .long, help: "Replace outputs that exist.")
   var overwrite = false
 
@@ -56,7 +64,15 @@ struct SegmentCommand: ParsableCommand {
   func run() throws {
     common.apply()
     let bundle = try ModelBundle.find(model)
-    switch bundle.card.network.architecture.architecture {
+    let architecture = bundle.card.network.architecture.architecture
+    if probabilities, ![UNet.architecture, StrokeSystem.architecture].contains(architecture) {
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage",
+        what: "--probabilities does not fit the model (\(model))",
+        cause: "only labels are written for clips and photographs",
+        advice: "leave the option out")
+    }
+    switch architecture {
     case GDKVM.architecture: try segmentClip(with: bundle)
     case StrokeSystem.architecture: try segmentBrain(with: bundle)
     case TVConvNet.architecture: try segmentPhotographs(with: bundle)
