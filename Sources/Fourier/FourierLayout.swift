@@ -13,8 +13,8 @@ struct FourierLayout: Hashable, Sendable {
   /// The distance between neighbours along the last of the axes: ``channels`` for a dense array, more
   /// for a slice of a wider one.
   var pitch: Int
-  /// Whether a complex output has the channels outside: `[channels, axis]` for a single axis.
-  var isTransposed = false
+  /// The distance between entries of the batch of complex lines; nil where they are dense.
+  var lineDistance: Int?
 
   /// The sizes of the axes in the spectrum of a real signal.
   var halfSpectrumAxes: [Int] { axes.dropLast() + axes.suffix(1).map { $0 / 2 + 1 } }
@@ -40,11 +40,7 @@ struct FourierDimensions {
       outputStride *= outputAxes[axis]
     }
     axes.reverse()
-    if layout.isTransposed {
-      axes[0].os = 1
-      loops = [fftw_iodim64(n: layout.channels, is: 1, os: layout.axes[0])]
-      return
-    }
+    if let distance = layout.lineDistance { (inputStride, outputStride) = (distance, distance) }
     loops = [
       fftw_iodim64(n: layout.batch, is: inputStride, os: outputStride),
       fftw_iodim64(n: layout.channels, is: 1, os: 1),

@@ -64,17 +64,28 @@ public struct FourierTransform<Scalar: FourierScalar>: Hashable, Sendable {
   ///   - axes: Sizes of the one to three transformed axes, slowest first, each at least 1.
   ///   - channels: The number of channels to transform, the first of which the buffers point to.
   ///   - pitch: All channels of the array.
-  ///   - isTransposed: Whether the output, which must be complex and of one axis, is
-  ///     `[channels, axis]` instead.
-  package init(
-    batch: Int, axes: [Int], channels: Int, of pitch: Int, isTransposed: Bool = false
-  ) {
+  package init(batch: Int, axes: [Int], channels: Int, of pitch: Int) {
     precondition(
       (1...3).contains(axes.count) && batch >= 1 && channels >= 1 && pitch >= channels
-        && axes.allSatisfy { $0 >= 1 } && (!isTransposed || (batch == 1 && axes.count == 1)),
+        && axes.allSatisfy { $0 >= 1 },
       "fourier: batch \(batch), axes \(axes), channels \(channels) of \(pitch)")
+    self.layout = FourierLayout(batch: batch, axes: axes, channels: channels, pitch: pitch)
+    self.normalization = .forward
+    isUnscaled = true
+  }
+
+  /// Creates an unscaled transform of complex lines with gaps between them.
+  ///
+  /// - Parameters:
+  ///   - lines: The number of lines, at least 1.
+  ///   - size: Complex numbers of a line, at least 1.
+  ///   - distance: Complex numbers from one line's beginning to the next, at least `size`.
+  package init(lines: Int, of size: Int, distance: Int) {
+    precondition(
+      lines >= 1 && size >= 1 && distance >= size,
+      "fourier: \(lines) lines of \(size), \(distance) apart")
     self.layout = FourierLayout(
-      batch: batch, axes: axes, channels: channels, pitch: pitch, isTransposed: isTransposed)
+      batch: lines, axes: [size], channels: 1, pitch: 1, lineDistance: distance)
     self.normalization = .forward
     isUnscaled = true
   }

@@ -4,6 +4,10 @@
 
 K_DISPATCHED(spectrum_split)
 K_DISPATCHED(spectrum_join)
+K_DISPATCHED(rows_join)
+K_DISPATCHED(rows_split)
+K_DISPATCHED(row_spectra_split)
+K_DISPATCHED(row_spectra_join)
 K_DISPATCHED(transpose_complex)
 K_DISPATCHED(spectrum_scale)
 K_DISPATCHED(spectrum_scale_backward)
@@ -16,6 +20,24 @@ void k_spectrum_split(float *y, const float *z, float edge, float inner, size_t 
 
 void k_spectrum_join(float *z, const float *y, float edge, float inner, size_t n, size_t pairs) {
   K_CALL(spectrum_join)(z, y, edge, inner, n, pairs);
+}
+
+void k_rows_join(float *z, const float *x, size_t x_stride, size_t n) {
+  K_CALL(rows_join)(z, x, x_stride, n);
+}
+
+void k_rows_split(float *x, size_t x_stride, const float *z, size_t n) {
+  K_CALL(rows_split)(x, x_stride, z, n);
+}
+
+void k_row_spectra_split(float *y, size_t y_stride, const float *z, float edge, float inner,
+                         size_t n) {
+  K_CALL(row_spectra_split)(y, y_stride, z, edge, inner, n);
+}
+
+void k_row_spectra_join(float *z, const float *y, size_t y_stride, float edge, float inner,
+                        size_t n) {
+  K_CALL(row_spectra_join)(z, y, y_stride, edge, inner, n);
 }
 
 void k_transpose_complex(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,

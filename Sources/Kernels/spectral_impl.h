@@ -2,6 +2,10 @@
 
 K_IMPLEMENTS(spectrum_split);
 K_IMPLEMENTS(spectrum_join);
+K_IMPLEMENTS(rows_join);
+K_IMPLEMENTS(rows_split);
+K_IMPLEMENTS(row_spectra_split);
+K_IMPLEMENTS(row_spectra_join);
 K_IMPLEMENTS(transpose_complex);
 K_IMPLEMENTS(spectrum_scale);
 K_IMPLEMENTS(spectrum_scale_backward);
@@ -51,13 +55,104 @@ void K_FN(spectrum_join)(float *restrict z, const float *restrict y, float edge,
   }
 }
 
+void K_FN(rows_join)(float *restrict z, const float *restrict x, size_t x_stride, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    z[2 * i] = x[i];
+    z[2 * i + 1] = x[x_stride + i];
+  }
+}
+
+void K_FN(rows_split)(float *restrict x, size_t x_stride, const float *restrict z, size_t n) {
+  float *restrict other = x + x_stride;
+  for (size_t i = 0; i < n; i++) {
+    x[i] = z[2 * i];
+    other[i] = z[2 * i + 1];
+  }
+}
+
+void K_FN(row_spectra_split)(float *restrict y, size_t y_stride, const float *restrict z,
+                             float edge, float inner, size_t n) {
+  float *restrict other = y + y_stride;
+  const float half = 0.5f * inner;
+  // Entries that are their own counterparts are real.
+  y[0] = edge * z[0], y[1] = 0;
+  other[0] = edge * z[1], other[1] = 0;
+  const size_t end = (n + 1) / 2;
+  const float *back = z + 2 * n;
+#pragma clang loop vectorize(assume_safety)
+  for (size_t k = 1; k < end; k++) {
+    const float ar = z[2 * k], ai = z[2 * k + 1];
+    const float br = back[-2 * (ptrdiff_t)k], bi = back[-2 * (ptrdiff_t)k + 1];
+    y[2 * k] = half * (ar + br);
+    y[2 * k + 1] = half * (ai - bi);
+    other[2 * k] = half * (ai + bi);
+    other[2 * k + 1] = half * (br - ar);
+  }
+  if (n % 2 == 0) {
+    y[n] = edge * z[n], y[n + 1] = 0;
+    other[n] = edge * z[n + 1], other[n + 1] = 0;
+  }
+}
+
+void K_FN(row_spectra_join)(float *restrict z, const float *restrict y, size_t y_stride, float edge,
+                            float inner, size_t n) {
+  const float *restrict other = y + y_stride;
+  z[0] = edge * y[0], z[1] = edge * other[0];
+  const size_t end = (n + 1) / 2;
+  float *back = z + 2 * n;
+#pragma clang loop vectorize(assume_safety)
+  for (size_t k = 1; k < end; k++) {
+    const float xr = inner * y[2 * k], xi = inner * y[2 * k + 1];
+    const float ur = inner * other[2 * k], ui = inner * other[2 * k + 1];
+    z[2 * k] = xr - ui;
+    z[2 * k + 1] = xi + ur;
+    back[-2 * (ptrdiff_t)k] = xr + ui;
+    back[-2 * (ptrdiff_t)k + 1] = ur - xi;
+  }
+  if (n % 2 == 0) z[n] = edge * y[n], z[n + 1] = edge * other[n];
+}
+
+// Pairs of floats as numbers of 64 bits.
+typedef uint64_t complex_bits __attribute__((aligned(4), may_alias));
+
+// A block of 4 x 4 complex numbers: row i of the result to y[i].
+K_INLINE void transpose_complex_4x4(complex_bits *const y[4], const complex_bits *const x[4]) {
+  typedef uint64_t quad __attribute__((vector_size(32)));
+  typedef uint64_t quad_unaligned __attribute__((vector_size(32), aligned(4), may_alias));
+  const quad a = *(const quad_unaligned *)x[0], b = *(const quad_unaligned *)x[1];
+  const quad c = *(const quad_unaligned *)x[2], d = *(const quad_unaligned *)x[3];
+  const quad ab_even = __builtin_shufflevector(a, b, 0, 4, 2, 6);
+  const quad ab_odd = __builtin_shufflevector(a, b, 1, 5, 3, 7);
+  const quad cd_even = __builtin_shufflevector(c, d, 0, 4, 2, 6);
+  const quad cd_odd = __builtin_shufflevector(c, d, 1, 5, 3, 7);
+  *(quad_unaligned *)y[0] = __builtin_shufflevector(ab_even, cd_even, 0, 1, 4, 5);
+  *(quad_unaligned *)y[1] = __builtin_shufflevector(ab_odd, cd_odd, 0, 1, 4, 5);
+  *(quad_unaligned *)y[2] = __builtin_shufflevector(ab_even, cd_even, 2, 3, 6, 7);
+  *(quad_unaligned *)y[3] = __builtin_shufflevector(ab_odd, cd_odd, 2, 3, 6, 7);
+}
+
 void K_FN(transpose_complex)(float *y, size_t y_stride, const float *x, size_t x_stride,
                              size_t rows, size_t columns) {
-  typedef uint64_t pair __attribute__((aligned(4), may_alias));
-  const pair *from = (const pair *)x;
-  pair *to = (pair *)y;
-  for (size_t j = 0; j < columns; j++) {
-    for (size_t i = 0; i < rows; i++) to[j * y_stride + i] = from[i * x_stride + j];
+  const complex_bits *from = (const complex_bits *)x;
+  complex_bits *to = (complex_bits *)y;
+  size_t i = 0;
+  for (; i + 4 <= rows; i += 4) {
+    size_t j = 0;
+    for (; j + 4 <= columns; j += 4) {
+      const complex_bits *in = from + i * x_stride + j;
+      complex_bits *out = to + j * y_stride + i;
+      const complex_bits *const sources[4] = {in, in + x_stride, in + 2 * x_stride,
+                                              in + 3 * x_stride};
+      complex_bits *const targets[4] = {out, out + y_stride, out + 2 * y_stride,
+                                        out + 3 * y_stride};
+      transpose_complex_4x4(targets, sources);
+    }
+    for (; j < columns; j++) {
+      for (size_t l = i; l < i + 4; l++) to[j * y_stride + l] = from[l * x_stride + j];
+    }
+  }
+  for (; i < rows; i++) {
+    for (size_t j = 0; j < columns; j++) to[j * y_stride + i] = from[i * x_stride + j];
   }
 }
 

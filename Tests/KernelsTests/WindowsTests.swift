@@ -151,9 +151,39 @@ struct WindowsTests {
     }
   }
 
+  @Test(
+    "two rows are split and joined as a pair of signals is", arguments: Level.all, [1, 2, 5, 8, 67])
+  func rowPairs(level: Level, n: Int) {
+    let (half, gap) = (n / 2 + 1, 3)
+    let z = normals(2 * n, seed: 6)
+    level.run {
+      let pair = written(4 * half) { k_spectrum_split($0, z, 0.5, 2, n, 1) }
+      var rows = [Float](repeating: -7, count: 4 * half + gap)
+      k_row_spectra_split(&rows, 2 * half + gap, z, 0.5, 2, n)
+      for k in 0..<half {
+        #expect(Array(rows[2 * k..<2 * k + 2]) == Array(pair[4 * k..<4 * k + 2]))
+        let other = 2 * half + gap + 2 * k
+        #expect(Array(rows[other..<other + 2]) == Array(pair[4 * k + 2..<4 * k + 4]))
+      }
+      #expect(rows[2 * half..<2 * half + gap].allSatisfy { $0 == -7 })
+      let joined = written(2 * n) { k_spectrum_join($0, pair, 2, 0.5, n, 1) }
+      let joinedRows = written(2 * n) {
+        k_row_spectra_join($0, rows, 2 * half + gap, 2, 0.5, n)
+      }
+      #expect(joinedRows == joined)
+      var signals = [Float](repeating: -7, count: 2 * n + gap)
+      k_rows_split(&signals, n + gap, z, n)
+      for i in 0..<n {
+        #expect(signals[i] == z[2 * i])
+        #expect(signals[n + gap + i] == z[2 * i + 1])
+      }
+      #expect(written(2 * n) { k_rows_join($0, signals, n + gap, n) } == z)
+    }
+  }
+
   @Test("complex numbers are transposed", arguments: Level.all)
   func transpose(level: Level) {
-    let (rows, columns) = (5, 7)
+    let (rows, columns) = (13, 10)
     let x = normals(2 * rows * columns, seed: 5)
     let y = level.run {
       written(2 * rows * columns) { k_transpose_complex($0, rows, x, columns, rows, columns) }

@@ -1,5 +1,6 @@
-/// Rearrangements for real Fourier transforms, and kernels of frequency-dynamic convolution: a spectrum scaled by groups of frequencies, and the
-/// elementwise assembly of a convolution kernel for one sample.
+/// Rearrangements for real Fourier transforms, and kernels of frequency-dynamic convolution: a
+/// spectrum scaled by groups of frequencies, and the elementwise assembly of a convolution kernel for
+/// one sample.
 ///
 /// Source: Chen et al., *Frequency Dynamic Convolution for Dense Image Prediction*, CVPR 2025.
 #ifndef RESTORE_KERNELS_SPECTRAL_H
@@ -18,6 +19,21 @@ void k_spectrum_split(float *y, const float *z, float edge, float inner, size_t 
 /// inverse of `k_spectrum_split`; the imaginary parts of entry 0 and, for even n, entry n / 2 are not
 /// read.
 void k_spectrum_join(float *z, const float *y, float edge, float inner, size_t n, size_t pairs);
+
+/// Two rows of n real numbers, `x_stride` apart, as the parts of n complex numbers.
+void k_rows_join(float *z, const float *x, size_t x_stride, size_t n);
+
+/// The inverse of `k_rows_join`.
+void k_rows_split(float *x, size_t x_stride, const float *z, size_t n);
+
+/// As `k_spectrum_split` for one pair of signals whose half spectra are rows of `n / 2 + 1` complex
+/// numbers, `y_stride` floats apart.
+void k_row_spectra_split(float *y, size_t y_stride, const float *z, float edge, float inner,
+                         size_t n);
+
+/// As `k_spectrum_join`, likewise.
+void k_row_spectra_join(float *z, const float *y, size_t y_stride, float edge, float inner,
+                        size_t n);
 
 /// `y[j · y_stride + i] = x[i · x_stride + j]` for complex numbers, i < rows, j < columns.
 void k_transpose_complex(float *y, size_t y_stride, const float *x, size_t x_stride, size_t rows,

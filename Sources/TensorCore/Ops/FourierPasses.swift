@@ -7,8 +7,8 @@ import Kernels
 /// real signal has, so inverses are taken axis by axis: complex ones first, the real one last. The
 /// imaginary parts of the entries 0 and n/2 of the last axis are ignored. Complex numbers are pairs.
 ///
-/// Of an even number of channels, neighbours are transformed as the parts of one complex signal: in
-/// memory they are one already, and complex transforms of neighbouring columns are the faster ones.
+/// Of an even number of channels, neighbours are transformed as the parts of one complex signal, which
+/// in memory they are already; of a single channel, neighbouring rows are.
 struct FourierPasses {
   let batch: Int
   /// Sizes of the axes in the signal.
@@ -24,15 +24,15 @@ struct FourierPasses {
   private var rows: Int { batch * axes.dropLast().reduce(1, *) }
 
   private static let elementsPerChunk = 1 << 14
-  /// Columns that are transformed together: few, because their lines share sets of the cache.
-  private static let columns = 16
-  /// Rows that are transformed together: FFTW's estimates for more are poor.
-  private static let rowsPerPlan = 16
+  /// Rows that are transformed together.
+  private static let rowsPerChunk = 2 * FourierLines.count
 
-  /// Floats of one thread's temporary memory.
+  /// Floats of one thread's temporary memory: lines, behind them a row of pairs.
   private var perThread: Int {
-    max(2 * Self.columns * (axes.max() ?? 1), channels.isMultiple(of: 2) ? last * channels : 0)
+    linesCount + (channels.isMultiple(of: 2) ? last * channels : 0)
   }
+
+  private var linesCount: Int { aligned(FourierLines.scratchCount(axes.max() ?? 1)) }
 
   /// Floats of temporary memory of any transform.
   var scratchCount: Int { Engine.shared.workers.threads * aligned(perThread) }
@@ -51,22 +51,40 @@ struct FourierPasses {
     forEachRows(workers) { range, worker in
       let to = spectrum + range.lowerBound * 2 * half * channels
       let from = signal + range.lowerBound * last * channels
+      let own = scratch + worker * aligned(perThread)
+      let lines = FourierLines(of: last, in: own)
+      var single = range
       if channels.isMultiple(of: 2) {
-        let pairs = scratch + worker * aligned(perThread)
+        let pairs = own + linesCount
         for row in 0..<range.count {
-          FourierTransform<Float>(
-            batch: 1, axes: [last], channels: channels / 2, of: channels / 2
-          ).fft(from + row * last * channels, into: pairs)
+          lines.transformColumns(
+            from + row * last * channels, stride: channels / 2, width: channels / 2, into: pairs,
+            stride: channels / 2, isInverse: false)
           k_spectrum_split(
             to + row * 2 * half * channels, pairs, factor, factor * weight.pair, last,
             channels / 2)
         }
-      } else {
-        FourierTransform<Float>(
-          batch: range.count, axes: [last], channels: channels, of: channels
-        ).rfft(from, into: to)
-        weight.apply(to, from: to, rows: range.count, n: last, channels: channels, factor: factor)
+        return
       }
+      if channels == 1 {
+        let count = range.count / 2
+        for pair in 0..<count {
+          k_rows_join(lines.source(pair), from + 2 * pair * last, last, last)
+        }
+        if count > 0 { lines.transform(count, isInverse: false) }
+        for pair in 0..<count {
+          k_row_spectra_split(
+            to + pair * 4 * half, 2 * half, lines.target(pair), factor, factor * weight.pair, last)
+        }
+        single = range.lowerBound + 2 * count..<range.upperBound
+      }
+      guard !single.isEmpty else { return }
+      let rest = to + (single.lowerBound - range.lowerBound) * 2 * half * channels
+      FourierTransform<Float>(
+        batch: single.count, axes: [last], channels: channels, of: channels
+      ).rfft(signal + single.lowerBound * last * channels, into: rest)
+      weight.apply(
+        rest, from: rest, rows: single.count, n: last, channels: channels, factor: factor)
     }
     for axis in axes.indices.dropLast().reversed() {
       complex(
@@ -88,35 +106,52 @@ struct FourierPasses {
     }
     let half = last / 2 + 1
     forEachRows(workers) { range, worker in
+      let own = scratch + worker * aligned(perThread)
+      let lines = FourierLines(of: last, in: own)
       let first = range.lowerBound * 2 * half * channels
       let to = signal + range.lowerBound * last * channels
+      var single = range
       if channels.isMultiple(of: 2) {
-        let pairs = scratch + worker * aligned(perThread)
+        let pairs = own + linesCount
         for row in 0..<range.count {
           k_spectrum_join(
             pairs, source + first + row * 2 * half * channels, factor, factor * weight.pair, last,
             channels / 2)
-          FourierTransform<Float>(
-            batch: 1, axes: [last], channels: channels / 2, of: channels / 2
-          ).ifft(pairs, into: to + row * last * channels)
+          lines.transformColumns(
+            pairs, stride: channels / 2, width: channels / 2, into: to + row * last * channels,
+            stride: channels / 2, isInverse: true)
         }
-      } else {
-        // Also a copy where there was no other axis: the transform destroys what it reads.
-        weight.apply(
-          work + first, from: source + first, rows: range.count, n: last, channels: channels,
-          factor: factor)
-        FourierTransform<Float>(
-          batch: range.count, axes: [last], channels: channels, of: channels
-        ).irfft(destroying: work + first, into: to)
+        return
       }
+      if channels == 1 {
+        let count = range.count / 2
+        for pair in 0..<count {
+          k_row_spectra_join(
+            lines.source(pair), source + first + pair * 4 * half, 2 * half, factor,
+            factor * weight.pair, last)
+        }
+        if count > 0 { lines.transform(count, isInverse: true) }
+        for pair in 0..<count { k_rows_split(to + 2 * pair * last, last, lines.target(pair), last) }
+        single = range.lowerBound + 2 * count..<range.upperBound
+      }
+      guard !single.isEmpty else { return }
+      // Also a copy where there was no other axis: the transform destroys what it reads.
+      let start = single.lowerBound * 2 * half * channels
+      weight.apply(
+        work + start, from: source + start, rows: single.count, n: last, channels: channels,
+        factor: factor)
+      FourierTransform<Float>(
+        batch: single.count, axes: [last], channels: channels, of: channels
+      ).irfft(destroying: work + start, into: signal + single.lowerBound * last * channels)
     }
   }
 
   private func forEachRows(
     _ workers: WorkerPool, _ body: (_ rows: Range<Int>, _ worker: Int) -> Void
   ) {
+    // Even, so that rows pair up.
     let grain = max(
-      1, min(Self.rowsPerPlan, Self.elementsPerChunk / max(1, last * channels)))
+      2, min(Self.rowsPerChunk, Self.elementsPerChunk / max(1, last * channels) / 2 * 2))
     workers.run(chunks: (rows + grain - 1) / grain) { chunk, worker in
       body(chunk * grain..<min(rows, (chunk + 1) * grain), worker)
     }
@@ -143,7 +178,7 @@ struct FourierPasses {
   }
 
   /// One axis of complex numbers `[batch, sizes…, channels]`: some rows where the axis is the innermost,
-  /// otherwise some neighbouring columns, by way of a transposed copy.
+  /// otherwise some neighbouring columns.
   private func complex(
     _ source: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>, axis: Int,
     sizes: [Int], isInverse: Bool, _ scratch: UnsafeMutablePointer<Float>, _ workers: WorkerPool
@@ -158,25 +193,23 @@ struct FourierPasses {
       if isInverse { transform.ifft(from, into: to) } else { transform.fft(from, into: to) }
     }
     if inner == 1 {
-      let grain = max(1, min(Self.rowsPerPlan, Self.elementsPerChunk / max(1, n)))
+      let grain = max(1, min(FourierLines.count, Self.elementsPerChunk / max(1, n)))
       workers.run(chunks: (outer + grain - 1) / grain) { chunk in
         let rows = chunk * grain..<min(outer, (chunk + 1) * grain)
-        run(
-          FourierTransform(batch: rows.count, axes: [n], channels: 1, of: 1),
-          source + 2 * rows.lowerBound * n, target + 2 * rows.lowerBound * n)
+        let transform = FourierTransform<Float>(
+          batch: rows.count, axes: [n], channels: 1, of: 1)
+        let (from, to) = (source + 2 * rows.lowerBound * n, target + 2 * rows.lowerBound * n)
+        if isInverse { transform.ifft(from, into: to) } else { transform.fft(from, into: to) }
       }
       return
     }
-    let parts = (inner + Self.columns - 1) / Self.columns
+    let parts = (inner + FourierLines.count - 1) / FourierLines.count
     workers.run(chunks: outer * parts) { unit, worker in
-      let column = unit % parts * Self.columns
-      let width = min(Self.columns, inner - column)
+      let column = unit % parts * FourierLines.count
       let first = 2 * (unit / parts * n * inner + column)
-      let columns = scratch + worker * aligned(perThread)
-      run(
-        FourierTransform(batch: 1, axes: [n], channels: width, of: inner, isTransposed: true),
-        source + first, columns)
-      k_transpose_complex(target + first, inner, columns, n, width, n)
+      FourierLines(of: n, in: scratch + worker * aligned(perThread)).transformColumns(
+        source + first, stride: inner, width: min(FourierLines.count, inner - column),
+        into: target + first, stride: inner, isInverse: isInverse)
     }
   }
 }
