@@ -1,4 +1,5 @@
 import Dispatch
+import Foundation
 import Synchronization
 
 /// Loops over independent pieces of work.
@@ -28,14 +29,19 @@ enum Parallel {
 }
 
 extension Parallel {
-  /// The results of two independent pieces of work, done side by side.
-  static func both<A, B>(_ first: () -> A, _ second: () -> B) -> (A, B) {
+  /// The number of threads asked for, or of all processors.
+  static func threads(_ wanted: Int?) -> Int {
+    max(1, wanted ?? ProcessInfo.processInfo.activeProcessorCount)
+  }
+
+  /// The results of two independent pieces of work, done side by side if there are two threads.
+  static func both<A, B>(threads: Int, _ first: () -> A, _ second: () -> B) -> (A, B) {
     var (a, b): (A?, B?) = (nil, nil)
     withUnsafeMutablePointer(to: &a) { a in
       withUnsafeMutablePointer(to: &b) { b in
         // Each call writes its own variable, and both end before this function does.
         nonisolated(unsafe) let (a, b) = (a, b)
-        run(2, threads: 2) { index in
+        run(2, threads: threads) { index in
           if index == 0 { a.pointee = first() } else { b.pointee = second() }
         }
       }

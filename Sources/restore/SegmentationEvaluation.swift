@@ -1,5 +1,6 @@
 import Foundation
 import Imaging
+import TensorCore
 
 /// Compares the label maps of pairs.
 struct SegmentationEvaluation {
@@ -7,6 +8,7 @@ struct SegmentationEvaluation {
   /// The definitions of a paper's own code; nil for the default ones.
   let definitions: SegmentationProtocol?
   let maxMemory: UInt64?
+  private let threads = Engine.shared.threads
 
   /// The definitions in words, for every table.
   var description: String {
@@ -37,7 +39,7 @@ struct SegmentationEvaluation {
         reason: "\(pair.reference) has no prediction of that name in \(predictions)")
     }
     let reading = NIfTIReadOptions(maxMemory: maxMemory)
-    let files = try [path, pair.reference].concurrentMap(threads: 2) {
+    let files = try [path, pair.reference].concurrentMap(threads: threads) {
       try ScanFile.read($0, options: reading)
     }
     let (scan, expected) = (files[0], files[1])
@@ -46,7 +48,7 @@ struct SegmentationEvaluation {
     var rows: [SegmentationReport.Row] = []
     let count = expected.volume.volumeCount
     for index in 0..<count {
-      let maps = try [(scan, path), (expected, pair.reference)].concurrentMap(threads: 2) {
+      let maps = try [(scan, path), (expected, pair.reference)].concurrentMap(threads: threads) {
         try LabelMap($0.volume.volume(at: index), file: $1)
       }
       let (prediction, reference) = (maps[0], maps[1])
@@ -71,7 +73,9 @@ struct SegmentationEvaluation {
           reference: pair.reference)
       }
       for label in labels {
-        let masks = try [prediction, reference].concurrentMap(threads: 2) { $0.mask(of: label) }
+        let masks = try [prediction, reference].concurrentMap(threads: threads) {
+          $0.mask(of: label)
+        }
         rows.append(row("\(label)", masks[0], masks[1]))
       }
       if labels.count > 1 {
@@ -93,7 +97,8 @@ struct SegmentationEvaluation {
       name: name, label: label, prediction: path, reference: referencePath, figures: [:],
       emptiness: .neither, lesions: [])
     if let definitions {
-      row.figures = definitions.figures(of: prediction, against: reference, spacing: spacing)
+      row.figures = definitions.figures(
+        of: prediction, against: reference, spacing: spacing, threads: threads)
       switch (prediction.count == 0, reference.count == 0) {
       case (true, true): row.emptiness = .both
       case (true, false): row.emptiness = .prediction
@@ -103,7 +108,7 @@ struct SegmentationEvaluation {
     } else {
       let score = SegmentationScore(
         of: prediction, against: reference, spacing: spacing, tolerance: options.nsdTolerance,
-        emptyRule: options.empty)
+        emptyRule: options.empty, threads: threads)
       row.figures = score.figures
       row.emptiness = score.emptiness
       row.lesions = score.lesions.bySize(edges: options.lesionSizes.numbers).map {

@@ -49,6 +49,41 @@ struct SegmentationTests {
     }
   }
 
+  @Test("distances of voxels near a set, and of others, have the bits of the whole transform")
+  func nearDistances() {
+    var generator = SeededGenerator(seed: 6)
+    let spacings: [SIMD3<Double>] = [SIMD3(1, 1, 1), SIMD3(0.7, 0.7, 0.7), SIMD3(0.7, 1.9, 1.1)]
+    for size in Self.grids + [GridSize(x: 40, y: 37, z: 30)] {
+      for spacing in spacings {
+        // Sparse queries near a sparse set; one set in a corner, so that others are far from it.
+        for part in [0.002, 0.02, 0.3] {
+          let mask = Self.random(size, part: part, using: &generator)
+          let corner = VoxelMask(
+            voxels: mask.voxels.indices.map { $0 < max(1, size.count / 50) }, size: size)
+          let queries = Array(mask.voxels.indices.reversed())
+          for set in [mask, corner] where set.count > 0 {
+            let whole = DistanceTransform(to: set, spacing: spacing)
+            let members = set.voxels.indices.filter { set.voxels[$0] }
+            let targets = DistanceTransform.Targets(mask: set, voxels: members)
+            for asked in [queries, members] {
+              let found = DistanceTransform.distances(
+                at: asked, to: targets, spacing: spacing, threads: 2)
+              #expect(found == whole.distances(at: asked))
+            }
+            // Whatever is reported as within reach is exact, all else is farther.
+            let reach = 3 * spacing.max()
+            let near = DistanceTransform(to: set, spacing: spacing, threads: 1, reach: reach)
+              .distances(at: queries)
+            let agree = zip(near, whole.distances(at: queries)).allSatisfy {
+              $1 <= reach ? $0 == $1 : $0 > reach
+            }
+            #expect(agree, "\(size), \(spacing), \(part)")
+          }
+        }
+      }
+    }
+  }
+
   @Test("distances do not depend on the number of threads")
   func threads() {
     var generator = SeededGenerator(seed: 5)

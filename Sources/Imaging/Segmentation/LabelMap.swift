@@ -65,7 +65,13 @@ public struct LabelMap: Sendable, Equatable {
   /// The voxels of one label.
   public func mask(of label: Int) -> VoxelMask {
     let wanted = Int32(clamping: label)
-    return VoxelMask(voxels: labels.map { $0 == wanted }, size: geometry.size)
+    let voxels = [Bool](unsafeUninitializedCapacity: labels.count) { buffer, count in
+      labels.withUnsafeBufferPointer { labels in
+        for index in labels.indices { buffer[index] = labels[index] == wanted }
+      }
+      count = labels.count
+    }
+    return VoxelMask(voxels: voxels, size: geometry.size)
   }
 
   /// The voxels of any of some labels.

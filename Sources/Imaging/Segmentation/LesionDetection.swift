@@ -25,37 +25,38 @@ public struct LesionDetection: Sendable, Equatable {
   ///   - prediction: The predicted set.
   ///   - reference: The reference on the same grid.
   ///   - voxelVolume: The volume of a voxel in ml.
-  public init(of prediction: VoxelMask, against reference: VoxelMask, voxelVolume: Double) {
-    precondition(
-      prediction.size == reference.size,
-      "LesionDetection: grids \(prediction.size) and \(reference.size)")
-    guard let box = Self.box(prediction, reference) else {
-      (self.reference, falsePositives, predictedCount) = ([], [], 0)
+  ///   - threads: Threads that share the work, nil for all processors; results do not depend on it.
+  public init(
+    of prediction: VoxelMask, against reference: VoxelMask, voxelVolume: Double,
+    threads: Int? = nil
+  ) {
+    let threads = Parallel.threads(threads)
+    self.init(
+      BoxedMasks(prediction, reference, threads: threads), voxelVolume: voxelVolume,
+      threads: threads)
+  }
+
+  init(_ masks: BoxedMasks?, voxelVolume: Double, threads: Int) {
+    guard let masks else {
+      (reference, falsePositives, predictedCount) = ([], [], 0)
       return
     }
     let (predicted, expected) = Parallel.both(
-      { ConnectedComponents(of: prediction.cropped(to: box)) },
-      { ConnectedComponents(of: reference.cropped(to: box)) })
+      threads: threads, { ConnectedComponents(of: masks.prediction) },
+      { ConnectedComponents(of: masks.reference) })
     var isHit = [Bool](repeating: false, count: predicted.count + 1)
     var isFound = [Bool](repeating: false, count: expected.count + 1)
     for (p, r) in zip(predicted.labels, expected.labels) where p > 0 && r > 0 {
       isHit[Int(p)] = true
       isFound[Int(r)] = true
     }
-    self.reference = expected.voxelCounts.enumerated().map { index, count in
+    reference = expected.voxelCounts.enumerated().map { index, count in
       Lesion(volume: Double(count) * voxelVolume, isFound: isFound[index + 1])
     }
     falsePositives = predicted.voxelCounts.enumerated().compactMap { index, count in
       isHit[index + 1] ? nil : Double(count) * voxelVolume
     }
     predictedCount = predicted.count
-  }
-
-  private static func box(_ a: VoxelMask, _ b: VoxelMask) -> VoxelBox? {
-    switch (a.boundingBox, b.boundingBox) {
-    case (let a?, let b?): a.union(b)
-    case (let a, let b): a ?? b
-    }
   }
 
   /// The number of the reference's lesions that were found.

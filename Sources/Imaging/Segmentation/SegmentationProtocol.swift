@@ -27,10 +27,11 @@ public enum SegmentationProtocol: String, Sendable, CaseIterable {
   ///   - reference: The reference on the same grid.
   ///   - spacing: Voxel size along x, y, z in mm.
   ///   - percentile: Of ``SegmentationMetric/hausdorff95``; 95 but for tests.
+  ///   - threads: Threads that share the work, nil for all processors; results do not depend on it.
   /// - Returns: The figures; NaN in all of them if the protocol leaves the pair out.
   public func figures(
     of prediction: VoxelMask, against reference: VoxelMask, spacing: SIMD3<Double>,
-    percentile: Double = 95
+    percentile: Double = 95, threads: Int? = nil
   ) -> [SegmentationMetric: Double] {
     let overlap = OverlapScore(of: prediction, against: reference)
     switch self {
@@ -43,7 +44,8 @@ public enum SegmentationProtocol: String, Sendable, CaseIterable {
         return Dictionary(
           uniqueKeysWithValues: metrics.map { ($0, $0.isDistance ? diagonal : 0) })
       default:
-        let distances = SurfaceDistances(of: prediction, against: reference, spacing: spacing)
+        let distances = SurfaceDistances(
+          of: prediction, against: reference, spacing: spacing, threads: threads)
         return [
           .dice: overlap.dice, .iou: overlap.iou, .hausdorff: distances.hausdorff,
           .hausdorff95: distances.hausdorff(percentile: percentile),
@@ -66,7 +68,7 @@ public enum SegmentationProtocol: String, Sendable, CaseIterable {
         ]
       }
       let distances = SurfaceDistances(
-        of: prediction, against: reference, spacing: SIMD3(1, 1, 1))
+        of: prediction, against: reference, spacing: SIMD3(1, 1, 1), threads: threads)
       return [
         .dice: dice, .hausdorff95Pooled: distances.pooledHausdorff(percentile: percentile),
         .asd: distances.averageFromPrediction,

@@ -77,14 +77,18 @@ public struct SegmentationScore: Sendable, Equatable {
   ///   - spacing: Voxel size along x, y, z in mm.
   ///   - tolerance: Of NSD, in mm; nil leaves out the figures by area.
   ///   - emptyRule: What distances are when a set is empty.
+  ///   - threads: Threads that share the work, nil for all processors; results do not depend on it.
   public init(
     of prediction: VoxelMask, against reference: VoxelMask, spacing: SIMD3<Double>,
-    tolerance: Double? = nil, emptyRule: EmptyMaskRule = .infinite
+    tolerance: Double? = nil, emptyRule: EmptyMaskRule = .infinite, threads: Int? = nil
   ) {
-    let overlap = OverlapScore(of: prediction, against: reference)
+    let threads = Parallel.threads(threads)
+    let masks = BoxedMasks(prediction, reference, threads: threads)
+    let overlap =
+      masks.map { OverlapScore(of: $0.prediction, against: $0.reference) }
+      ?? OverlapScore(of: prediction, against: reference)
     let voxelVolume = spacing.x * spacing.y * spacing.z / 1000
-    let lesions = LesionDetection(
-      of: prediction, against: reference, voxelVolume: voxelVolume)
+    let lesions = LesionDetection(masks, voxelVolume: voxelVolume, threads: threads)
     self.lesions = lesions
     volumes = (
       Double(overlap.prediction) * voxelVolume, Double(overlap.reference) * voxelVolume
@@ -94,21 +98,21 @@ public struct SegmentationScore: Sendable, Equatable {
       .recall: overlap.recall, .lesionF1: lesions.f1,
       .volumeDifference: Double(overlap.prediction - overlap.reference) * voxelVolume,
     ]
-    switch (overlap.prediction == 0, overlap.reference == 0) {
-    case (false, false):
+    switch (masks, overlap.prediction == 0, overlap.reference == 0) {
+    case (let masks?, false, false):
       emptiness = .neither
-      let distances = SurfaceDistances(of: prediction, against: reference, spacing: spacing)
+      let distances = SurfaceDistances(masks, spacing: spacing, threads: threads)
       figures[.hausdorff] = distances.hausdorff
       figures[.hausdorff95] = distances.hausdorff(percentile: 95)
       figures[.hausdorff95Pooled] = distances.pooledHausdorff(percentile: 95)
       figures[.assd] = distances.averageSymmetric
       figures[.asd] = distances.averageFromPrediction
       if let tolerance {
-        let surfels = SurfelDistances(of: prediction, against: reference, spacing: spacing)
+        let surfels = SurfelDistances(masks, spacing: spacing, threads: threads)
         figures[.hausdorff95Surfel] = surfels.hausdorff(percentile: 95)
         figures[.nsdSurfel] = surfels.surfaceDice(tolerance: tolerance)
       }
-    case (let noPrediction, let noReference):
+    case (_, let noPrediction, let noReference):
       let areBoth = noPrediction && noReference
       emptiness = areBoth ? .both : noPrediction ? .prediction : .reference
       var distance = areBoth ? 0 : Double.infinity

@@ -16,28 +16,39 @@ public struct SurfaceDistances: Sendable, Equatable {
   ///   - prediction: The predicted set, not empty.
   ///   - reference: The reference on the same grid, not empty.
   ///   - spacing: Voxel size along x, y, z in mm.
-  public init(of prediction: VoxelMask, against reference: VoxelMask, spacing: SIMD3<Double>) {
-    precondition(
-      prediction.size == reference.size,
-      "SurfaceDistances: grids \(prediction.size) and \(reference.size)")
-    guard let a = prediction.boundingBox, let b = reference.boundingBox else {
+  ///   - threads: Threads that share the work, nil for all processors; results do not depend on it.
+  public init(
+    of prediction: VoxelMask, against reference: VoxelMask, spacing: SIMD3<Double>,
+    threads: Int? = nil
+  ) {
+    let threads = Parallel.threads(threads)
+    guard let masks = BoxedMasks(prediction, reference, threads: threads) else {
       preconditionFailure("SurfaceDistances: a set is empty")
     }
-    // All surface voxels lie in the box around both sets, and so do the nearest ones.
-    let box = a.union(b)
-    let axes = (0..<3).filter { prediction.size[$0] > 1 }
-    func surface(of mask: VoxelMask) -> (mask: VoxelMask, voxels: [Int]) {
-      let surface = mask.cropped(to: box).surface(alongAxes: axes)
-      return (surface, surface.voxels.indices.filter { surface.voxels[$0] })
+    self.init(masks, spacing: spacing, threads: threads)
+  }
+
+  /// All surface voxels lie in the box around both sets, and so do the nearest ones.
+  init(_ masks: BoxedMasks, spacing: SIMD3<Double>, threads: Int) {
+    func surface(of mask: VoxelMask) -> DistanceTransform.Targets {
+      let surface = mask.surface(alongAxes: masks.axes)
+      return DistanceTransform.Targets(
+        mask: surface, voxels: surface.voxels.indices.filter { surface.voxels[$0] })
     }
     let (predicted, expected) = Parallel.both(
-      { surface(of: prediction) }, { surface(of: reference) })
-    func distances(from voxels: [Int], to mask: VoxelMask) -> [Double] {
-      DistanceTransform(to: mask, spacing: spacing).distances(at: voxels).sorted()
+      threads: threads, { surface(of: masks.prediction) }, { surface(of: masks.reference) })
+    precondition(
+      !predicted.voxels.isEmpty && !expected.voxels.isEmpty, "SurfaceDistances: a set is empty")
+    func distances(
+      from surface: DistanceTransform.Targets, to other: DistanceTransform.Targets
+    ) -> [Double] {
+      DistanceTransform.distances(
+        at: surface.voxels, to: other, spacing: spacing, threads: max(1, threads / 2)
+      ).sorted()
     }
     (fromPrediction, fromReference) = Parallel.both(
-      { distances(from: predicted.voxels, to: expected.mask) },
-      { distances(from: expected.voxels, to: predicted.mask) })
+      threads: threads, { distances(from: predicted, to: expected) },
+      { distances(from: expected, to: predicted) })
   }
 
   /// The Hausdorff distance: the largest distance of either direction.

@@ -29,25 +29,32 @@ public struct SurfelDistances: Sendable, Equatable {
   ///   - prediction: The predicted set, not empty.
   ///   - reference: The reference on the same grid, not empty.
   ///   - spacing: Voxel size along x, y, z in mm.
-  public init(of prediction: VoxelMask, against reference: VoxelMask, spacing: SIMD3<Double>) {
-    precondition(
-      prediction.size == reference.size,
-      "SurfelDistances: grids \(prediction.size) and \(reference.size)")
-    guard let a = prediction.boundingBox, let b = reference.boundingBox else {
+  ///   - threads: Threads that share the work, nil for all processors; results do not depend on it.
+  public init(
+    of prediction: VoxelMask, against reference: VoxelMask, spacing: SIMD3<Double>,
+    threads: Int? = nil
+  ) {
+    let threads = Parallel.threads(threads)
+    guard let masks = BoxedMasks(prediction, reference, threads: threads) else {
       preconditionFailure("SurfelDistances: a set is empty")
     }
-    let box = a.union(b)
-    let axes = (0..<3).filter { prediction.size[$0] > 1 }
+    self.init(masks, spacing: spacing, threads: threads)
+  }
+
+  init(_ masks: BoxedMasks, spacing: SIMD3<Double>, threads: Int) {
     let (first, second) = Parallel.both(
-      { SurfelMap(prediction.cropped(to: box), axes, spacing) },
-      { SurfelMap(reference.cropped(to: box), axes, spacing) })
+      threads: threads, { SurfelMap(masks.prediction, masks.axes, spacing) },
+      { SurfelMap(masks.reference, masks.axes, spacing) })
+    precondition(
+      !first.targets.voxels.isEmpty && !second.targets.voxels.isEmpty,
+      "SurfelDistances: a set is empty")
     func surfels(of map: SurfelMap, to other: SurfelMap) -> [Surfel] {
-      let distances = DistanceTransform(to: other.mask, spacing: spacing)
-        .distances(at: map.positions)
+      let distances = DistanceTransform.distances(
+        at: map.targets.voxels, to: other.targets, spacing: spacing, threads: max(1, threads / 2))
       return zip(distances, map.sizes).map { Surfel(distance: $0, size: $1) }.sorted()
     }
-    (self.prediction, self.reference) = Parallel.both(
-      { surfels(of: first, to: second) }, { surfels(of: second, to: first) })
+    (prediction, reference) = Parallel.both(
+      threads: threads, { surfels(of: first, to: second) }, { surfels(of: second, to: first) })
   }
 
   /// The larger of the two directed percentiles, each by area.
@@ -89,8 +96,7 @@ public struct SurfelDistances: Sendable, Equatable {
 /// The grid corners through which a surface passes.
 private struct SurfelMap {
   /// One corner more than there are voxels along each axis that takes part.
-  let mask: VoxelMask
-  let positions: [Int]
+  let targets: DistanceTransform.Targets
   let sizes: [Double]
 
   init(_ set: VoxelMask, _ axes: [Int], _ spacing: SIMD3<Double>) {
@@ -146,8 +152,8 @@ private struct SurfelMap {
         note(size.x, before)
       }
     }
-    mask = VoxelMask(voxels: voxels, size: grid)
-    self.positions = positions
+    targets = DistanceTransform.Targets(
+      mask: VoxelMask(voxels: voxels, size: grid), voxels: positions)
     self.sizes = sizes
   }
 }

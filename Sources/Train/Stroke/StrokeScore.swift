@@ -69,7 +69,7 @@ extension StrokeTrainer {
     let size = GridSize(x: stacks.size[2], y: stacks.size[1], z: stacks.size[0])
     let detection = LesionDetection(
       of: VoxelMask(voxels: found, size: size), against: VoxelMask(voxels: truth, size: size),
-      voxelVolume: item.voxelVolume)
+      voxelVolume: item.voxelVolume, threads: Engine.shared.threads)
     var ownRecall: Double?
     if let own = item.ownLesions {
       let count = own.count { $0 == 1 }
