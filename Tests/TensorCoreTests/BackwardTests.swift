@@ -108,6 +108,30 @@ struct BackwardTests {
     #expect(gradients[a]?.values == a.values.map { 1 + 2 * $0 })
   }
 
+  @Test("a weight that is large beside the rows has the gradients of the formula")
+  func largeWeight() {
+    let (rows, outputs, inputs) = (150, 8200, 130)
+    let x = normal([rows, inputs], seed: 1).tracked()
+    let other = normal([rows, inputs], seed: 2).tracked()
+    let weight = normal([outputs, inputs], seed: 3).tracked()
+    let bias = normal([outputs], seed: 4).tracked()
+    let upstream = normal([rows, outputs], seed: 5)
+    let y = x.linear(weight, bias: bias) + other.linear(weight)
+    let gradients = Tensor.gradients(of: [y], upstream: [upstream])
+    let expected = [
+      (x, upstream.matmul(weight.detached())), (other, upstream.matmul(weight.detached())),
+      (weight, upstream.permuted([1, 0]).matmul((x + other).detached())),
+      (bias, upstream.sum(axes: [0])),
+    ]
+    for (tensor, formula) in expected {
+      guard let found = gradients[tensor] else {
+        Issue.record("no gradient of \(tensor.shape)")
+        continue
+      }
+      #expect(Mismatch(found, formula, relative: 1e-5) == nil)
+    }
+  }
+
   @Test("a profile names what was computed")
   func profile() {
     let x = normal([3, 4], seed: 1).tracked()

@@ -105,7 +105,13 @@ struct Linear: RowwiseOperation {
     let (n, k) = (inputs[1][0], inputs[1][1])
     let gradient = WeightGradient(rows: inputs[0].rows, n: n, k: k)
     let tiles = activation == .none ? 0 : Engine.shared.workers.threads * RowChunks.rows * n
-    return gradient.scratchCount + gradient.parts * n + tiles
+    return (isInSlabs(gradient) ? 0 : gradient.scratchCount) + gradient.parts * n + tiles
+  }
+
+  /// Whether the weight is so large beside the rows that its gradient is computed some outputs at a time
+  /// from all rows, instead of from parts of the rows that each have a sum as large as the weight.
+  private func isInSlabs(_ gradient: WeightGradient) -> Bool {
+    activation == .none && gradient.n * gradient.k >= 1 << 20 && gradient.rows <= 1024
   }
 
   /// One pass over the rows: what a tile of them needs of `dy · activation′` and x is in the cache for
@@ -117,16 +123,17 @@ struct Linear: RowwiseOperation {
     let (dx, dw) = (pass.inputGradients[0]?.pointer, pass.inputGradients[1]?.pointer)
     let db = hasBias ? pass.inputGradients[2]?.pointer : nil
     let (dy, packed) = (pass.outputGradient.pointer, pass.prepared[1])
-    let x = dw == nil ? nil : pass.input(0).pointer
+    let inSlabs = isInSlabs(gradient)
+    let x = dw == nil || inSlabs ? nil : pass.input(0).pointer
     let y = activation == .none ? nil : pass.outputValues.pointer
     let weightSums = pass.scratch
-    let biasSums = weightSums + gradient.scratchCount
+    let biasSums = weightSums + (inSlabs ? 0 : gradient.scratchCount)
     let tiles = biasSums + gradient.parts * n
     pass.workers.run(chunks: gradient.parts) { part, worker in
       let range = gradient.rows(of: part)
       let biasSum = biasSums + part * n
       if db != nil { biasSum.update(repeating: 0, count: n) }
-      if range.isEmpty { (weightSums + part * n * k).update(repeating: 0, count: n * k) }
+      if range.isEmpty, !inSlabs { (weightSums + part * n * k).update(repeating: 0, count: n * k) }
       for first in stride(from: range.lowerBound, to: range.upperBound, by: RowChunks.rows) {
         let count = min(RowChunks.rows, range.upperBound - first)
         var g = dy + first * n
@@ -136,9 +143,9 @@ struct Linear: RowwiseOperation {
           g = tile
         }
         if let dx {
-          var epilogue = k_epilogue()
-          epilogue.accumulate = pass.adds[0]
-          k_gemm(dx + first * k, k, g, n, packed, &epilogue, count, k, n)
+          inputGradient(
+            dx + first * k, g, packed.map { UnsafePointer($0) }, adds: pass.adds[0], rows: count,
+            n: n, k: k)
         }
         if let x {
           k_gemm_tn(
@@ -148,8 +155,41 @@ struct Linear: RowwiseOperation {
         if db != nil { k_add_column_sums(biasSum, g, count, n) }
       }
     }
-    if let dw { gradient.sum(into: dw, adds: pass.adds[1], weightSums, pass.workers) }
+    if let dw, inSlabs {
+      let (x, rows) = (pass.input(0).pointer, rows)
+      pass.workers.run(count: n, grain: 144) { outputs in
+        k_gemm_tn(
+          dw + outputs.lowerBound * k, dy + outputs.lowerBound, n, x, k, pass.adds[1], rows,
+          outputs.count, k)
+      }
+    } else if let dw {
+      gradient.sum(into: dw, adds: pass.adds[1], weightSums, pass.workers)
+    }
     if let db { k_sum_parts(db, biasSums, pass.adds[2], 0, n, gradient.parts, n) }
+  }
+
+  /// `dx (+)= g · W` for some rows. Over many outputs in parts, of which a panel of the weight and the
+  /// rows stay in the cache: each fetches the whole weight once instead of once for every few rows.
+  private func inputGradient(
+    _ dx: UnsafeMutablePointer<Float>, _ g: UnsafePointer<Float>,
+    _ packed: UnsafePointer<Float>?, adds: Bool, rows: Int, n: Int, k: Int
+  ) {
+    let (part, panel) = (512, Int(K_GEMM_PANEL))
+    var epilogue = k_epilogue()
+    epilogue.accumulate = adds
+    guard n >= 8 * part else {
+      k_gemm(dx, k, g, n, packed, &epilogue, rows, k, n)
+      return
+    }
+    for first in stride(from: 0, to: n, by: part) {
+      let outputs = min(part, n - first)
+      for column in stride(from: 0, to: k, by: panel) {
+        k_gemm(
+          dx + column, k, g + first, n, packed.map { $0 + column * n + first * panel }, &epilogue,
+          rows, min(panel, k - column), outputs)
+      }
+      epilogue.accumulate = true
+    }
   }
 
   /// Writes `dy · activation′`.
