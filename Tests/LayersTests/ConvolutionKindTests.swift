@@ -219,7 +219,32 @@ struct ConvolutionKindTests {
     #expect(try converting.decode(ConvolutionChoice.self, from: JSONEncoder().encode(full)) == full)
     let text = #"{"kind": "fdconv", "kernel_num": 8, "k_list": [2]}"#
     let dynamic = try converting.decode(ConvolutionChoice.self, from: Data(text.utf8))
-    #expect(dynamic.kernelCount == 8 && dynamic.bandDivisors == [2])
+    #expect(dynamic.fdconv.kernelCount == 8 && dynamic.fdconv.bands.divisors == [2])
+    let options = """
+      {"kind": "fdconv", "kernel_num": null, "ksm_local_act": "tanh", "use_fbm_for_stride": true,
+       "bn_eps": 0.001, "fbm_cfg": {"spatial_group": 2, "act": "softmax"}}
+      """
+    for decoder in [JSONDecoder(), converting] {
+      let choice = try decoder.decode(ConvolutionChoice.self, from: Data(options.utf8))
+      #expect(choice.fdconv.kernelCount == nil && choice.fdconv.localActivation == .tanh)
+      #expect(choice.fdconv.modulatesBandsForStride && choice.fdconv.batchNormEps == 0.001)
+      #expect(choice.fdconv.bands.channelParts == 2 && choice.fdconv.bands.activation == .softmax)
+      #expect(choice.fdconv.bands.divisors == [2, 4, 8])
+      #expect(
+        try decoder.decode(ConvolutionChoice.self, from: JSONEncoder().encode(choice)) == choice)
+    }
+    for (text, words) in [
+      (#"{"kind": "fdconv", "kernel_number": 8}"#, ["fdconv", "kernel_number", "kernel_num,"]),
+      (#"{"kind": "fdconv", "fbm_cfg": {"groups": 2}}"#, ["fbm_cfg of fdconv", "\"groups\""]),
+      (#"{"kind": "weighted", "kernel_num": 8}"#, ["weighted", "kernel_num"]),
+    ] {
+      do {
+        _ = try read(text)
+        Issue.record("no error for \(text)")
+      } catch DecodingError.dataCorrupted(let context) {
+        for word in words { #expect(context.debugDescription.contains(word)) }
+      }
+    }
     for text in [
       #""wieghted""#, #"{"kind": "plain", "colour": 1}"#, #"{"fallback": "plain"}"#,
     ] {

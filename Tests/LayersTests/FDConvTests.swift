@@ -68,6 +68,8 @@ struct FDConvTests {
     #expect(indivisible.hasSuffix("its 4704 coefficients must divide into kernel_num = 5 groups"))
     let parts = text { try Self.layer(32, 32) { $0.bands.channelParts = 5 } }
     #expect(parts.hasSuffix("32 channels must divide into spatial_group = 5 parts"))
+    let momentum = text { try Self.layer(32, 32) { $0.batchNormMomentum = 2 } }
+    #expect(momentum.hasSuffix("bn_momentum in 0...1"))
     var configuration = FDConvConfiguration()
     #expect(
       configuration.brokenRule(inChannels: 32, outChannels: 32, kernel: [3, 3, 3], groups: 1)

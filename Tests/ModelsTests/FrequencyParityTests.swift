@@ -78,6 +78,21 @@ struct FrequencyParityTests {
   }
 
   @Test(
+    "the norms' constants are those of the file",
+    arguments: [
+      ("\"bn_momentum\": 0.1", "\"bn_momentum\": 0.2", "after.KSM_Global.bn.running_mean"),
+      ("\"bn_eps\": 1e-05", "\"bn_eps\": 0.1", "output.y"),
+      ("\"ln_eps\": 1e-05", "\"ln_eps\": 0.5", "expect.KSM_Local"),
+    ])
+  func normConstants(old: String, new: String, tensor: String) throws {
+    var golden = try Golden("layer.fdconv__k3_tanh_dil2_train")
+    try golden.replace(old, with: new, in: "config")
+    let result = ParityRunner.run(try golden.file())
+    #expect(result.outcome == .failed)
+    #expect(result.comparisons.contains { $0.tensor == tensor && !$0.passed })
+  }
+
+  @Test(
     "options that are not understood are named",
     arguments: [
       (

@@ -13,11 +13,9 @@ public struct ConvolutionChoice: Equatable, Sendable {
   public var density: [Float]?
   /// Of `weighted`: whether the density is trained.
   public var isTrainable = false
-  /// Of `fdconv`: parts of the spectrum; must divide the rows of every kernel.
-  public var kernelCount = 4
-  /// Of `fdconv`: the bands of 3×3 layers, as divisors of the sampling frequency; empty for no band
-  /// modulation, which costs most on large maps.
-  public var bandDivisors = [2, 4, 8]
+  /// Of `fdconv`: the layers' options. Without band divisors there is no band modulation, which costs
+  /// most on large maps.
+  public var fdconv = FDConvConfiguration()
   /// Of `tvconv`: height and width of the images to which the network is bound.
   public var imageSize: [Int]?
   /// Of `tvconv`: the largest map on which kernels are generated, rows or columns.
@@ -32,12 +30,10 @@ public struct ConvolutionChoice: Equatable, Sendable {
   /// A kind with its published options.
   public init(_ kind: ConvolutionKind = .plain) { self.kind = kind }
 
-  /// The options of `fdconv` layers; those that are not choices here have their published values.
+  /// The options of `fdconv` layers as the layers take them.
   var dynamic: FDConvConfiguration {
-    var options = FDConvConfiguration()
-    options.kernelCount = kernelCount
-    options.bands.divisors = bandDivisors
-    if bandDivisors.isEmpty { options.bandKernelSizes = [] }
+    var options = fdconv
+    if options.bands.divisors.isEmpty { options.bandKernelSizes = [] }
     return options
   }
 
@@ -125,7 +121,8 @@ extension ConvolutionChoice {
       if dynamic.fallsBack(
         inChannels: site.inChannels, outChannels: site.outChannels, kernel: site.kernel)
       {
-        return "an fdconv needs more than \(dynamic.channelThreshold) channels and side 1 or 3, "
+        let sides = dynamic.kernelSizes.map(String.init).joined(separator: " or ")
+        return "an fdconv needs more than \(dynamic.channelThreshold) channels and side \(sides), "
           + "the layer maps \(site.inChannels) to \(site.outChannels) with side \(site.kernel)"
       }
       let kernel = [site.kernel, site.kernel]
@@ -222,7 +219,9 @@ extension ConvolutionChoice {
     if let imageSize, imageSize.count != 2 || !imageSize.allSatisfy((1...1 << 14).contains) {
       return "\"image_size\" must be [height, width]"
     }
-    guard (1...4096).contains(kernelCount), bandDivisors.allSatisfy((2...1024).contains) else {
+    guard (1...4096).contains(fdconv.kernelCount ?? 1),
+      fdconv.bands.divisors.allSatisfy((2...1024).contains)
+    else {
       return "\"kernel_num\" or \"k_list\" is out of bounds"
     }
     guard (1...128).contains(largestMap) else { return "\"largest_map\" must be in 1...128" }
@@ -236,7 +235,6 @@ extension ConvolutionChoice {
 extension ConvolutionChoice: Codable {
   private enum CodingKeys: String, CodingKey, CaseIterable {
     case kind, fallback, density
-    case kernelCount = "kernel_num"
     case bandDivisors = "k_list"
     case isTrainable = "trainable"
     case imageSize = "image_size"
@@ -246,16 +244,7 @@ extension ConvolutionChoice: Codable {
     case interLayers = "inter_layers"
   }
 
-  private struct AnyKey: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-  }
-
   /// Reads a name or an object with options; unknown names and keys are errors.
-  ///
-  /// Keys are taken in snake case and in camel case: some decoders convert them.
   public init(from decoder: any Decoder) throws {
     func flawed(_ text: String) -> DecodingError {
       .dataCorrupted(
@@ -270,36 +259,27 @@ extension ConvolutionChoice: Codable {
       self.init(try kind(name))
       return
     }
-    let container = try decoder.container(keyedBy: AnyKey.self)
-    var keys: [CodingKeys: AnyKey] = [:]
-    for key in container.allKeys {
-      guard
-        let match = CodingKeys.allCases.first(where: {
-          [$0.rawValue, camelCase($0.rawValue)].contains(key.stringValue)
-        })
-      else {
-        let known = CodingKeys.allCases.map(\.rawValue).joined(separator: ", ")
-        throw flawed("convolution has no option \"\(key.stringValue)\"; known: \(known)")
-      }
-      keys[match] = key
-    }
-    func read<Value: Decodable>(_ key: CodingKeys, as type: Value.Type) throws -> Value? {
-      try keys[key].flatMap { try container.decodeIfPresent(type, forKey: $0) }
-    }
-    guard let name = try read(.kind, as: String.self) else {
+    // Options of fdconv stand beside the others.
+    let dynamic = FDConvConfiguration.optionNames
+    let all = try OptionReader<CodingKeys>(decoder, of: "convolution", besides: dynamic)
+    guard let name = try all.value(.kind, as: String.self) else {
       throw flawed("convolution has no \"kind\"")
     }
     self.init(try kind(name))
-    fallback = try read(.fallback, as: String.self).map(kind)
-    density = try read(.density, as: [Float].self)
-    isTrainable = try read(.isTrainable, as: Bool.self) ?? isTrainable
-    kernelCount = try read(.kernelCount, as: Int.self) ?? kernelCount
-    bandDivisors = try read(.bandDivisors, as: [Int].self) ?? bandDivisors
-    imageSize = try read(.imageSize, as: [Int].self)
-    largestMap = try read(.largestMap, as: Int.self) ?? largestMap
-    affinityChannels = try read(.affinityChannels, as: Int.self) ?? affinityChannels
-    interChannels = try read(.interChannels, as: Int.self) ?? interChannels
-    interLayers = try read(.interLayers, as: Int.self) ?? interLayers
+    if self.kind == .fdconv {
+      fdconv = try FDConvConfiguration(decoder, besides: CodingKeys.allCases.map(\.rawValue))
+      try all.read(.bandDivisors, into: &fdconv.bands.divisors)
+    } else {
+      _ = try OptionReader<CodingKeys>(decoder, of: "convolution \"\(name)\"")
+    }
+    fallback = try all.value(.fallback, as: String.self).map(kind)
+    density = try all.value(.density, as: [Float].self)
+    try all.read(.isTrainable, into: &isTrainable)
+    imageSize = try all.value(.imageSize, as: [Int].self)
+    try all.read(.largestMap, into: &largestMap)
+    try all.read(.affinityChannels, into: &affinityChannels)
+    try all.read(.interChannels, into: &interChannels)
+    try all.read(.interLayers, into: &interLayers)
   }
 
   /// Writes the options that belong to the kind.
@@ -312,9 +292,7 @@ extension ConvolutionChoice: Codable {
     case .weighted:
       try container.encodeIfPresent(density, forKey: .density)
       try container.encode(isTrainable, forKey: .isTrainable)
-    case .fdconv:
-      try container.encode(kernelCount, forKey: .kernelCount)
-      try container.encode(bandDivisors, forKey: .bandDivisors)
+    case .fdconv: try fdconv.encode(to: encoder)
     case .tvconv:
       try container.encodeIfPresent(imageSize, forKey: .imageSize)
       try container.encode(largestMap, forKey: .largestMap)
@@ -322,13 +300,5 @@ extension ConvolutionChoice: Codable {
       try container.encode(interChannels, forKey: .interChannels)
       try container.encode(interLayers, forKey: .interLayers)
     }
-  }
-}
-
-/// `image_size` as `imageSize`.
-private func camelCase(_ name: String) -> String {
-  let words = name.split(separator: "_")
-  return words.dropFirst().reduce(words.first.map(String.init) ?? "") {
-    $0 + $1.prefix(1).uppercased() + $1.dropFirst()
   }
 }

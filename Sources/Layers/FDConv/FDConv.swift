@@ -127,7 +127,8 @@ public final class FDConv: Module {
           groups: count * configuration.copies, configuration, using: &generator),
         local: configuration.usesLocalAttention
           ? LocalKernelModulation(
-            inChannels: inChannels, outChannels: outChannels, kernel: kernel[0]) : nil,
+            inChannels: inChannels, outChannels: outChannels, kernel: kernel[0],
+            layerNormEps: configuration.layerNormEps) : nil,
         bands: configuration.modulatesBands(kernel: kernel[0], stride: self.stride)
           ? try FrequencyBandModulation(
             channels: inChannels, configuration: configuration.bands, using: &generator) : nil,

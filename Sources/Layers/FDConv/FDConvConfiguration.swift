@@ -41,6 +41,12 @@ public struct FDConvConfiguration: Codable, Equatable, Sendable {
   public var globalActivation = Activation.sigmoid
   /// The modulation of the input's frequency bands.
   public var bands = FrequencyBandConfiguration()
+  /// Added to the variance by the layer norm of the local attention.
+  public var layerNormEps = 1e-5
+  /// Added to the variance by the batch norm of the global attention.
+  public var batchNormEps = 1e-5
+  /// The weight of a new batch in that norm's running averages.
+  public var batchNormMomentum = 0.1
 
   /// The defaults of the official code.
   public init() {}
@@ -62,32 +68,64 @@ public struct FDConvConfiguration: Codable, Equatable, Sendable {
     case localActivation = "ksm_local_act"
     case globalActivation = "ksm_global_act"
     case bands = "fbm_cfg"
+    case layerNormEps = "ln_eps"
+    case batchNormEps = "bn_eps"
+    case batchNormMomentum = "bn_momentum"
   }
 
-  /// Reads the values that are present; others are the official code's.
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
-    }
-    try read(.reduction, into: &reduction)
-    if container.contains(.kernelCount) {
-      kernelCount = try container.decode(Int?.self, forKey: .kernelCount)
-    }
-    try read(.channelThreshold, into: &channelThreshold)
-    try read(.kernelSizes, into: &kernelSizes)
-    try read(.bandKernelSizes, into: &bandKernelSizes)
-    try read(.modulatesBandsForStride, into: &modulatesBandsForStride)
-    try read(.kernelTemperature, into: &kernelTemperature)
-    temperature = try container.decodeIfPresent(Double.self, forKey: .temperature)
-    try read(.attentionMultiplier, into: &attentionMultiplier)
-    try read(.copies, into: &copies)
-    try read(.keptShare, into: &keptShare)
-    try read(.onlyGroupAttention, into: &onlyGroupAttention)
-    try read(.usesLocalAttention, into: &usesLocalAttention)
-    try read(.localActivation, into: &localActivation)
-    try read(.globalActivation, into: &globalActivation)
-    try read(.bands, into: &bands)
+  /// The keys of all options.
+  static var optionNames: [String] { CodingKeys.allCases.map(\.rawValue) }
+
+  /// Reads the values that are present; others are the official code's. Unknown keys are errors.
+  public init(from decoder: any Decoder) throws { try self.init(decoder, besides: []) }
+
+  /// The same among options of something else, `others`.
+  init(_ decoder: any Decoder, besides others: [String]) throws {
+    let options = try OptionReader<CodingKeys>(decoder, of: "fdconv", besides: others)
+    try options.read(.reduction, into: &reduction)
+    try options.readOptional(.kernelCount, into: &kernelCount)
+    try options.read(.channelThreshold, into: &channelThreshold)
+    try options.read(.kernelSizes, into: &kernelSizes)
+    try options.read(.bandKernelSizes, into: &bandKernelSizes)
+    try options.read(.modulatesBandsForStride, into: &modulatesBandsForStride)
+    try options.read(.kernelTemperature, into: &kernelTemperature)
+    try options.readOptional(.temperature, into: &temperature)
+    try options.read(.attentionMultiplier, into: &attentionMultiplier)
+    try options.read(.copies, into: &copies)
+    try options.read(.keptShare, into: &keptShare)
+    try options.read(.onlyGroupAttention, into: &onlyGroupAttention)
+    try options.read(.usesLocalAttention, into: &usesLocalAttention)
+    try options.read(.localActivation, into: &localActivation)
+    try options.read(.globalActivation, into: &globalActivation)
+    try options.read(.bands, into: &bands)
+    try options.read(.layerNormEps, into: &layerNormEps)
+    try options.read(.batchNormEps, into: &batchNormEps)
+    try options.read(.batchNormMomentum, into: &batchNormMomentum)
+  }
+
+  /// Writes all values.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(reduction, forKey: .reduction)
+    // A missing number of groups would be read as the default one.
+    try container.encode(kernelCount, forKey: .kernelCount)
+    try container.encode(channelThreshold, forKey: .channelThreshold)
+    try container.encode(kernelSizes, forKey: .kernelSizes)
+    try container.encode(bandKernelSizes, forKey: .bandKernelSizes)
+    try container.encode(modulatesBandsForStride, forKey: .modulatesBandsForStride)
+    try container.encode(kernelTemperature, forKey: .kernelTemperature)
+    try container.encode(temperature, forKey: .temperature)
+    try container.encode(attentionMultiplier, forKey: .attentionMultiplier)
+    try container.encode(copies, forKey: .copies)
+    try container.encode(keptShare, forKey: .keptShare)
+    try container.encode(onlyGroupAttention, forKey: .onlyGroupAttention)
+    try container.encode(usesLocalAttention, forKey: .usesLocalAttention)
+    try container.encode(localActivation, forKey: .localActivation)
+    try container.encode(globalActivation, forKey: .globalActivation)
+    try container.encode(bands, forKey: .bands)
+    try container.encode(layerNormEps, forKey: .layerNormEps)
+    try container.encode(batchNormEps, forKey: .batchNormEps)
+    try container.encode(batchNormMomentum, forKey: .batchNormMomentum)
   }
 
   // MARK: - Rules
@@ -141,6 +179,9 @@ public struct FDConvConfiguration: Codable, Equatable, Sendable {
     guard kernelTemperature > 0, temperature ?? 1 > 0, reduction > 0, attentionMultiplier > 0 else {
       return "temperatures, reduction and att_multi must be above 0"
     }
+    guard layerNormEps > 0, batchNormEps > 0, (0...1).contains(batchNormMomentum) else {
+      return "ln_eps and bn_eps must be above 0, bn_momentum in 0...1"
+    }
     return bands.brokenRule(inChannels: inChannels)
   }
 
@@ -188,18 +229,15 @@ public struct FrequencyBandConfiguration: Codable, Equatable, Sendable {
     case grid
   }
 
-  /// Reads the values that are present; others are the official code's.
+  /// Reads the values that are present; others are the official code's. Unknown keys are errors.
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
-    }
-    try read(.divisors, into: &divisors)
-    try read(.weighsLowest, into: &weighsLowest)
-    try read(.activation, into: &activation)
-    try read(.channelParts, into: &channelParts)
-    try read(.kernel, into: &kernel)
-    try read(.grid, into: &grid)
+    let options = try OptionReader<CodingKeys>(decoder, of: "fbm_cfg of fdconv")
+    try options.read(.divisors, into: &divisors)
+    try options.read(.weighsLowest, into: &weighsLowest)
+    try options.read(.activation, into: &activation)
+    try options.read(.channelParts, into: &channelParts)
+    try options.read(.kernel, into: &kernel)
+    try options.read(.grid, into: &grid)
   }
 
   /// The parts of the channels of a layer.

@@ -64,7 +64,9 @@ public final class GlobalKernelModulation: Module {
       return layer
     }
     reduce = layer(inChannels, width, hasBias: false, deviation: (2 / Float(width)).squareRoot())
-    norm = BatchNorm(channels: width)
+    norm = BatchNorm(
+      channels: width, eps: Float(options.batchNormEps),
+      momentum: Float(options.batchNormMomentum))
     let isWhole = !options.onlyGroupAttention
     channel = isWhole ? layer(width, inChannels, hasBias: true, deviation: 1e-6) : nil
     // The official code means to start this one near 1 too, but does not.
@@ -129,10 +131,10 @@ public final class LocalKernelModulation: Module {
   private let norm: LayerNorm
   private let taps: Int
 
-  init(inChannels: Int, outChannels: Int, kernel: Int) {
+  init(inChannels: Int, outChannels: Int, kernel: Int, layerNormEps: Double) {
     taps = Self.taps(inChannels: inChannels)
     weight = Parameter([outChannels * kernel * kernel, 1, taps], repeating: 1e-6)
-    norm = LayerNorm(channels: inChannels, eps: 1e-5)
+    norm = LayerNorm(channels: inChannels, eps: Float(layerNormEps))
   }
 
   /// The length of the convolution: 3 below 64 channels, 5 below 1024, 7 below 16384.

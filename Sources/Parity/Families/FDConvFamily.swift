@@ -95,11 +95,9 @@ private struct FDConvSubject: ParitySubject {
     options.bands = try nested.bands()
     try nested.finish()
     bands = options.bands
-    for (key, value) in [("ln_eps", 1e-5), ("bn_eps", 1e-5), ("bn_momentum", 0.1)] {
-      guard try configuration.number(key) == value else {
-        throw .invalidValue(key: key, value: "another number", rule: "only \(value) is supported")
-      }
-    }
+    options.layerNormEps = try configuration.number("ln_eps")
+    options.batchNormEps = try configuration.number("bn_eps")
+    options.batchNormMomentum = try configuration.number("bn_momentum")
     var generator = SeededGenerator(seed: 0)
     do {
       layer = try FDConv(
