@@ -13,7 +13,9 @@ public struct ConvolutionChoice: Equatable, Sendable {
   public var density: [Float]?
   /// Of `weighted`: whether the density is trained.
   public var isTrainable = false
-  /// Of `fdconv`: the layers' options. Without band divisors there is no band modulation, which costs
+  /// Of `fdconv`: the layers' options.
+  ///
+  /// Without band divisors there is no band modulation, which costs
   /// most on large maps.
   public var fdconv = FDConvConfiguration()
   /// Of `tvconv`: height and width of the images to which the network is bound.

@@ -76,7 +76,9 @@ public struct FDConvConfiguration: Codable, Equatable, Sendable {
   /// The keys of all options.
   static var optionNames: [String] { CodingKeys.allCases.map(\.rawValue) }
 
-  /// Reads the values that are present; others are the official code's. Unknown keys are errors.
+  /// Reads the values that are present; others are the official code's.
+  ///
+  /// Unknown keys are errors.
   public init(from decoder: any Decoder) throws { try self.init(decoder, besides: []) }
 
   /// The same among options of something else, `others`.
@@ -229,7 +231,9 @@ public struct FrequencyBandConfiguration: Codable, Equatable, Sendable {
     case grid
   }
 
-  /// Reads the values that are present; others are the official code's. Unknown keys are errors.
+  /// Reads the values that are present; others are the official code's.
+  ///
+  /// Unknown keys are errors.
   public init(from decoder: any Decoder) throws {
     let options = try OptionReader<CodingKeys>(decoder, of: "fbm_cfg of fdconv")
     try options.read(.divisors, into: &divisors)

@@ -168,7 +168,9 @@ struct Linear: RowwiseOperation {
     if let db { k_sum_parts(db, biasSums, pass.adds[2], 0, n, gradient.parts, n) }
   }
 
-  /// `dx (+)= g · W` for some rows. Over many outputs in parts, of which a panel of the weight and the
+  /// `dx (+)= g · W` for some rows.
+  ///
+  /// Over many outputs in parts, of which a panel of the weight and the
   /// rows stay in the cache: each fetches the whole weight once instead of once for every few rows.
   private func inputGradient(
     _ dx: UnsafeMutablePointer<Float>, _ g: UnsafePointer<Float>,
