@@ -4,8 +4,7 @@ import Inference
 import Randomness
 import TensorCore
 import Testing
-
-@testable import Train
+import Train
 
 @Suite("Deformed patches")
 struct PatchWarpTests {

@@ -1,5 +1,5 @@
 import Foundation
-import Randomness
+package import Randomness
 
 /// The change of place by which a patch is taken from an image: turned, scaled, bent.
 ///
@@ -8,7 +8,7 @@ import Randomness
 /// degrees, scaled in a fifth by 0.7 to 1.4, bent in a fifth.
 ///
 /// Source: Isensee et al., *nnU-Net*, Nature Methods 18, 2021, supplementary note 2.
-struct PatchWarp {
+package struct PatchWarp {
   /// Displacements of the nodes of a coarse grid over the patch, voxels; empty if it is not bent.
   private var nodes: [SIMD3<Float>] = []
   /// Rows of the matrix from an offset from the patch's centre to that in the image, voxels.
@@ -26,7 +26,7 @@ struct PatchWarp {
   ///   - spacing: Of those axes, mm.
   ///   - angles: Radians about each of those axes; the first turns rows into columns.
   ///   - scale: How many times as large structures appear.
-  init(patch: [Int], spacing: [Double], angles: SIMD3<Double>, scale: Double) {
+  package init(patch: [Int], spacing: [Double], angles: SIMD3<Double>, scale: Double) {
     self.patch = patch
     centre = SIMD3(patch.map { Float($0 - 1) / 2 })
     // The product of a turn in each plane, applied to the columns of the unit matrix.
@@ -52,7 +52,7 @@ struct PatchWarp {
   ///   - spacing: Of those axes, mm.
   ///   - axes: 2: nothing moves from slice to slice.
   ///   - generator: Draws.
-  init?(
+  package init?(
     patch: [Int], spacing: [Double], axes: Int, using generator: inout SeededGenerator
   ) {
     let turns = generator.nextUniform() < Self.share
@@ -82,7 +82,7 @@ struct PatchWarp {
   }
 
   /// Where a voxel of the patch lies in the image, relative to where the patch begins there.
-  func place(_ z: Int, _ y: Int, _ x: Int) -> SIMD3<Float> {
+  package func place(_ z: Int, _ y: Int, _ x: Int) -> SIMD3<Float> {
     let voxel = SIMD3(Float(z), Float(y), Float(x))
     let offset = voxel - centre
     var moved = SIMD3((0..<3).map { (rows[$0] * offset).sum() })
