@@ -12,8 +12,9 @@ public struct RestorationOptions: Sendable {
   public var tiling: Tiling?
   /// Whether the results of the four flips of each slice are averaged.
   public var averagesFlips = false
-  /// Whether the results of the slices of all three planes are averaged, instead of one plane's. For
-  /// voxels of about equal sides; each plane sees other neighbours, so their errors differ.
+  /// Whether the results of the slices of all three planes are averaged, instead of one plane's.
+  ///
+  /// For voxels of about equal sides; each plane sees other neighbours, so their errors differ.
   public var averagesPlanes = false
   /// Whether results are limited to the range of the input's intensities.
   public var clipsToInputRange = false

@@ -88,7 +88,7 @@ struct ConvolutionModelTests {
         ["encoder.0.conv.0", "two-dimensional"]
       ),
       ("nafnet", #"{"convolution": "tvconv"}"#, ["plain or weighted"]),
-      ("unet", #"{"in_channels": 1, "out_channels": 3}"#, ["cannot be added"]),
+      ("unet", #"{"in_channels": 2, "out_channels": 3}"#, ["cannot be added"]),
     ])
   func refusals(architecture: String, hyperparameters: String, words: [String]) {
     do {
