@@ -21,6 +21,7 @@ def main() -> None:
     torch.set_num_threads(int(threads))
     parameters = json.loads((Path(bundle) / "model.json").read_text())["hyperparameters"]
     parameters.pop("ln_eps")
+    assert parameters.pop("shift", "omni") == "omni"
     network = RestoreRWKV(**parameters)
     missing, unexpected = network.load_state_dict(
         load(Path(bundle) / "weights.safetensors")[0], strict=False
@@ -32,7 +33,9 @@ def main() -> None:
     low, high = float(positive.min()), float(np.percentile(positive, 99.5))
     image = torch.from_numpy((pixels - low) / (high - low))
     with torch.inference_mode():
-        restored = network(image[None, None])[0, 0].numpy() * (high - low) + low
+        # A lone slice is its own neighbour, as it is for `restore run`.
+        stack = image.expand(1, parameters["in_channels"], -1, -1)
+        restored = network(stack)[0, 0].numpy() * (high - low) + low
     np.save(target, np.clip(np.rint(restored), 0, 255).astype(np.uint8))
 
 

@@ -1,7 +1,9 @@
 // Matrix products: a register tile of GEMM_ROWS rows by up to GEMM_PANELS panels of 16 columns.
 //
 // The tile sizes fit the registers of each level: 24 accumulators, 3 weights and a broadcast of 32
-// for AVX-512; 12, 2 and 1 of 16 for AVX2. Accumulators must never reach memory inside the k loop.
+// for AVX-512; 12, 2 and 1 of 16 for AVX2, which takes a panel and a half as 4 rows of 3 vectors: half
+// a panel alone has too few sums for the latency of its multiply-adds. Accumulators must never reach
+// memory inside the k loop.
 #include "include/gemm.h"
 
 K_IMPLEMENTS(gemm);
@@ -17,7 +19,7 @@ enum { GEMM_ROWS = 2, GEMM_PANELS = 1 };
 #endif
 enum {
   GEMM_VECTORS_PER_PANEL = K_GEMM_PANEL / VL,
-  GEMM_VECTORS = GEMM_PANELS * GEMM_VECTORS_PER_PANEL,
+  GEMM_VECTORS = K_LEVEL == 256 ? 3 : GEMM_PANELS * GEMM_VECTORS_PER_PANEL,
   // Rows whose activations should stay in the second-level cache while all panels pass.
   GEMM_BLOCK_FLOATS = 96 * 1024,
   GEMM_BLOCK_ROWS_MAX = 96,
@@ -102,7 +104,7 @@ K_INLINE void gemm_tile(float *y, size_t y_stride, const float *x, size_t x_stri
       }
     }
   }
-  if (columns == panels * K_GEMM_PANEL) {
+  if (columns == vectors * VL) {
     gemm_finish(y, y_stride, sum, e, row, column, columns, rows, vectors, true);
   } else {
     gemm_finish(y, y_stride, sum, e, row, column, columns, rows, vectors, false);
@@ -134,6 +136,15 @@ GEMM_COLUMN(1)
 #if K_LEVEL == 512
 GEMM_COLUMN(2)
 GEMM_COLUMN(3)
+#elif K_LEVEL == 256
+// A panel and at most half of the next.
+static __attribute__((noinline)) void K_FN(gemm_column_half)(
+  float *y, size_t y_stride, const float *x, size_t x_stride, const float *packed, size_t k,
+  const k_epilogue *e, size_t row, size_t column, size_t columns, size_t rows) {
+  size_t i = 0;
+  GEMM_ROWS_OF(4, 2, true)
+  GEMM_ROWS_OF(1, 2, true)
+}
 #endif
 
 void K_FN(gemm)(float *y, size_t y_stride, const float *x, size_t x_stride, const float *packed,
@@ -150,6 +161,13 @@ void K_FN(gemm)(float *y, size_t y_stride, const float *x, size_t x_stride, cons
       if (width > GEMM_PANELS) width = width == GEMM_PANELS + 1 ? 2 : GEMM_PANELS;
       if (width > GEMM_PANELS) width = GEMM_PANELS;
       const size_t column = panel * K_GEMM_PANEL;
+#if K_LEVEL == 256
+      if (n - column > K_GEMM_PANEL && n - column <= K_GEMM_PANEL * 3 / 2) {
+        K_FN(gemm_column_half)(y + row * y_stride + column, y_stride, x + row * x_stride, x_stride,
+                               packed + column * k, k, epilogue, row, column, n - column, count);
+        break;
+      }
+#endif
       const size_t end = column + width * K_GEMM_PANEL;
       const size_t columns = (end < n ? end : n) - column;
       const float *panels = packed + column * k;

@@ -7,6 +7,7 @@ enum {
   // Rows per block: a strip of b that all tiles of a block read stays in the first-level cache.
   GEMM_TN_BLOCK = VL == 16 ? 128 : 256,
   GEMM_TN_AHEAD = 12,  // rows that are fetched in advance
+  GEMM_TN_VECTORS = GEMM_PANELS * GEMM_VECTORS_PER_PANEL,  // of a full strip
 };
 
 // One tile over a block of rows: `height` rows of c by `vectors` vectors, of which the last may be
@@ -63,7 +64,7 @@ K_INLINE void gemm_tn_tile(float *c, size_t c_stride, const float *a, size_t a_s
     float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,  \
     bool accumulate, bool whole, size_t rows, size_t columns, size_t n) {                         \
     size_t i = 0;                                                                                 \
-    GEMM_TN_HEIGHT(GEMM_ROWS, vectors)                                                            \
+    if (vectors <= GEMM_TN_VECTORS) GEMM_TN_HEIGHT(GEMM_ROWS, vectors)                            \
     if (GEMM_ROWS > 4) GEMM_TN_HEIGHT(4, vectors)                                                 \
     if (GEMM_ROWS > 2) GEMM_TN_HEIGHT(2, vectors)                                                 \
     GEMM_TN_HEIGHT(1, vectors)                                                                    \
@@ -75,10 +76,8 @@ K_INLINE void gemm_tn_tile(float *c, size_t c_stride, const float *a, size_t a_s
   }
 GEMM_TN_STRIP(1)
 GEMM_TN_STRIP(2)
-#if K_LEVEL == 512
 GEMM_TN_STRIP(3)
-#elif K_LEVEL == 0
-GEMM_TN_STRIP(3)
+#if K_LEVEL == 0
 GEMM_TN_STRIP(4)
 #endif
 #undef GEMM_TN_STRIP
@@ -89,24 +88,23 @@ void K_FN(gemm_tn)(float *c, const float *a, size_t a_stride, const float *b, si
   typedef void strip(float *, size_t, const float *, size_t, const float *, size_t, bool, bool,
                      size_t, size_t, size_t);
   static strip *const strips[GEMM_VECTORS] = {
-    K_FN(gemm_tn_strip_1), K_FN(gemm_tn_strip_2),
-#if K_LEVEL == 512
-    K_FN(gemm_tn_strip_3),
-#elif K_LEVEL == 0
-    K_FN(gemm_tn_strip_3), K_FN(gemm_tn_strip_4),
+    K_FN(gemm_tn_strip_1), K_FN(gemm_tn_strip_2), K_FN(gemm_tn_strip_3),
+#if K_LEVEL == 0
+    K_FN(gemm_tn_strip_4),
 #endif
   };
   float packed[GEMM_TN_BLOCK * GEMM_VECTORS * VL] __attribute__((aligned(64)));
   // A strip whose rows fall on the same few cache sets is copied, if enough tiles read it.
-  const bool pack = n > 3 * GEMM_ROWS && b_stride > GEMM_VECTORS * VL && b_stride % (8 * VL) == 0;
+  const bool pack = n > 3 * GEMM_ROWS && b_stride > GEMM_TN_VECTORS * VL && b_stride % (8 * VL) == 0;
   if (rows == 0 && !accumulate) memset(c, 0, n * k * sizeof(float));
   for (size_t row = 0; row < rows; row += GEMM_TN_BLOCK) {
     const size_t count = rows - row < GEMM_TN_BLOCK ? rows - row : GEMM_TN_BLOCK;
     const bool add = accumulate || row > 0;
     const float *left = a + row * a_stride;
-    for (size_t column = 0; column < k; column += GEMM_VECTORS * VL) {
+    for (size_t column = 0, width; column < k; column += width) {
       const size_t rest = k - column;
-      const size_t width = rest < GEMM_VECTORS * VL ? rest : GEMM_VECTORS * VL;
+      // Where tiles may be wider than a full strip, no lone vector is left.
+      width = rest <= GEMM_VECTORS * VL ? rest : GEMM_TN_VECTORS * VL;
       const size_t vectors = (width + VL - 1) / VL;
       const float *right = b + row * b_stride + column;
       size_t stride = b_stride;

@@ -9,13 +9,13 @@ K_IMPLEMENTS(log_softmax_backward);
 K_IMPLEMENTS(channel_normalise);
 K_IMPLEMENTS(channel_normalise_backward);
 
-// Rows of at most two vectors stay in registers from the first sum to the store. `vectors` is a
+// Rows of at most three vectors stay in registers from the first sum to the store. `vectors` is a
 // constant at each call; the last vector has `last` lanes.
 K_INLINE void layer_norm_short(float *y, float *mean, float *rstd, const float *x,
                                const float *weight, const float *bias, float eps, size_t rows,
                                size_t c, size_t vectors, size_t last) {
   const float inverse = 1.0f / (float)c;
-  vf w[2], b[2];
+  vf w[3], b[3];
 #pragma unroll
   for (size_t i = 0; i < vectors; i++) {
     const size_t lanes = i + 1 == vectors ? last : VL;
@@ -23,7 +23,7 @@ K_INLINE void layer_norm_short(float *y, float *mean, float *rstd, const float *
     b[i] = bias == NULL ? v_set1(0.0f) : v_load_tail(bias + i * VL, lanes);
   }
   for (size_t r = 0; r < rows; r++, x += c, y += c) {
-    vf v[2], total = {0}, squares = {0};
+    vf v[3], total = {0}, squares = {0};
 #pragma unroll
     for (size_t i = 0; i < vectors; i++) {
       v[i] = v_load_tail(x + i * VL, i + 1 == vectors ? last : VL);
@@ -56,6 +56,10 @@ void K_FN(layer_norm_forward)(float *y, float *mean, float *rstd, const float *x
   }
   if (c <= 2 * VL) {
     layer_norm_short(y, mean, rstd, x, weight, bias, eps, rows, c, 2, c - VL);
+    return;
+  }
+  if (c == 3 * VL) {
+    layer_norm_short(y, mean, rstd, x, weight, bias, eps, rows, c, 3, VL);
     return;
   }
   const float inverse = 1.0f / (float)c;

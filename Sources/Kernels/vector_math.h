@@ -1,53 +1,61 @@
 // Transcendental functions on vectors, included by simd.h. No libm calls in loops, except for
 // sines and cosines of huge arguments. Polynomials are weighted minimax fits of their ranges.
 
-// Adds n to the exponent of 2^(x·log₂e), n found by adding a magic number that leaves the rounded
-// value in the low bits; two-part ln 2, degree-5 polynomial.
-K_INLINE vf v_exp_within(vf x) {
-  const vf magic = v_set1(12582912.0f);  // 1.5 · 2²³
-  vf shifted = x * v_set1(1.44269504088896341f) + magic;
-  vf n = shifted - magic;
-  vf r = x - n * v_set1(0.693359375f);
-  r = r - n * v_set1(-2.12194440e-4f);
+// 2^(x·log₂e) without its exponent n, which is found by adding a magic number that leaves the rounded
+// value in the low bits of `shifted`; two-part ln 2, degree-5 polynomial.
+K_INLINE vf v_exp_fraction(vf x, vf *n, vi *shifted) {
+  const vf magic = v_set1(12582912.0f);  // 1.5 · 2²³, whose lowest nine bits are 0
+  vf sum = x * v_set1(1.44269504088896341f) + magic;
+  *shifted = (vi)sum;
+  *n = sum - magic;
+  vf r = x - *n * v_set1(0.693359375f);
+  r = r - *n * v_set1(-2.12194440e-4f);
   vf p = v_set1(1.9875691500e-4f);
   p = p * r + v_set1(1.3981999507e-3f);
   p = p * r + v_set1(8.3334519073e-3f);
   p = p * r + v_set1(4.1665795894e-2f);
   p = p * r + v_set1(1.6666665459e-1f);
   p = p * r + v_set1(5.0000001201e-1f);
-  vf y = (p * r) * r + r + v_set1(1.0f);
-#if K_LEVEL == 512
-  return (vf)_mm512_scalef_ps((__m512)y, (__m512)n);  // the same bits, and NaN stays NaN
-#else
-  vi exponent = ((vi)shifted - (vi)magic) << 23;
-  return (vf)((vi)y + exponent);
-#endif
+  return (p * r) * r + r + v_set1(1.0f);
 }
 
 // eˣ with relative error 7e-8 in [-87, 88.3]; below −87.3 the result is 0 to within 1.2e-38, above
 // 88.3 it saturates near 2.2e38. NaN stays NaN.
 K_INLINE vf v_exp(vf x) {
   const vf high = v_set1(88.3f), low = v_set1(-87.3f);
+  vf n;
+  vi shifted;
+  // The instructions of both levels return their second operand if either is NaN.
 #if K_LEVEL == 512
-  // Both instructions return the second operand if either is NaN.
-  __m512 within = _mm512_max_ps((__m512)low, _mm512_min_ps((__m512)high, (__m512)x));
-  return v_exp_within((vf)within);
+  vf within = (vf)_mm512_max_ps((__m512)low, _mm512_min_ps((__m512)high, (__m512)x));
+  vf y = v_exp_fraction(within, &n, &shifted);
+  return (vf)_mm512_scalef_ps((__m512)y, (__m512)n);
+#elif K_LEVEL == 256
+  vf within = (vf)_mm256_max_ps((__m256)low, _mm256_min_ps((__m256)high, (__m256)x));
+#else
+  vf within = v_select(x > high, high, x);
+  within = v_select(within < low, low, within);
 #endif
-  vf clamped = v_select(x > high, high, x);
-  clamped = v_select(clamped < low, low, clamped);
-  // The payload bits of a NaN would be shifted into sign and exponent, hence the last selection.
-  return v_select(x == x, v_exp_within(clamped), x);
+#if K_LEVEL != 512
+  vf y = v_exp_fraction(within, &n, &shifted);
+  // 2ⁿ as a factor, so that NaN stays NaN.
+  return y * (vf)((shifted << 23) + v_set1_int(127 << 23));
+#endif
 }
 
 // eˣ with IEEE ends: overflow gives infinity, and what would be subnormal gives 0.
 K_INLINE vf v_exp_full(vf x) {
   const vf high = v_set1(88.7228317f), low = v_set1(-87.3365402f);
-  // Up to `high` the polynomial stays below 1 where n = 128, so the exponent cannot overflow.
   vf clamped = v_select(x > high, high, x);
   clamped = v_select(clamped < low, low, clamped);
-  vf y = v_exp_within(clamped);
+  vf n;
+  vi shifted;
+  vf y = v_exp_fraction(clamped, &n, &shifted);
+  // Up to `high` the fraction stays below 1 where n = 128, so the exponent cannot overflow.
+  y = (vf)((vi)y + (shifted << 23));
   y = v_select(x > high, v_set1(INFINITY), y);
   y = v_select(x < low, v_set1(0.0f), y);
+  // The bits of a NaN would have been shifted into sign and exponent.
   return v_select(x == x, y, x);
 }
 

@@ -25,8 +25,8 @@ static size_t in_steps(size_t count, size_t step) { return (count + step - 1) / 
 
 k_wkv_plan k_wkv_make_plan(k_wkv_form form, size_t batch, size_t segments, size_t steps,
                            size_t channels, size_t token_stride, size_t segment_stride) {
-  // Lanes that a panel should have, and token values that an item should have: some ten microseconds.
-  enum { LANES = 384, ITEM = 24576 };
+  // Token values that an item should have: some ten microseconds.
+  enum { ITEM = 24576 };
   k_wkv_plan plan = {.form = form, .batch = batch, .channels = channels};
   plan.batch_stride = segments * steps * channels;
   plan.token_stride = token_stride;
@@ -41,7 +41,7 @@ k_wkv_plan k_wkv_make_plan(k_wkv_form form, size_t batch, size_t segments, size_
   plan.parts = (steps + plan.part - 1) / plan.part;
   plan.group = 1;
   if (segments > 1 && segment_stride == channels) {
-    size_t wanted = LANES / channels;
+    size_t wanted = WKV_GROUP_LANES / channels;
     plan.group = wanted < 1 ? 1 : wanted < segments ? wanted : segments;
   }
   plan.panels = batch * plan.parts * ((segments + plan.group - 1) / plan.group);

@@ -60,7 +60,7 @@ K_INLINE void wkv_fast_sums(bool weights, bool values, float *scratch, const flo
     WKV_EACH max[i] = max[i] + poison[i];
     WKV_EACH WKV_STORE(chunk + WKV_FAST_MAX * plan->chunk_stride, i, max[i]);
   }
-  const bool scattered = wkv_is_scattered(plan);
+  const bool scattered = wkv_is_scattered(plan, panel);
   const size_t ahead = scattered ? WKV_FETCH_TOKENS * stride : wkv_ahead(panel, lane, vectors);
   for (size_t t = 0; t < steps; t++) {
     WKV_FETCH_FAR(k + t * stride + ahead);
@@ -93,20 +93,34 @@ K_INLINE void wkv_fast_sums(bool weights, bool values, float *scratch, const flo
   }
 }
 
+// The sums of one panel by the plan's form.
+K_INLINE void wkv_panel_sums(float *scratch, const float *k, const float *v, const k_wkv_plan *plan,
+                             const wkv_panel *panel) {
+  if (plan->form == K_WKV_SAFE) {
+    WKV_LINES(*panel, wkv_safe_sums, scratch, k, v, plan)
+  } else if (plan->form == K_WKV_FAST && v != NULL) {
+    WKV_LINES(*panel, wkv_fast_sums, false, true, scratch, k, v, plan)
+  } else if (plan->form == K_WKV_FAST) {
+    WKV_LINES(*panel, wkv_fast_sums, false, false, scratch, k, v, plan)
+  } else if (v != NULL) {
+    WKV_LINES(*panel, wkv_fast_sums, true, true, scratch, k, v, plan)
+  } else {
+    WKV_LINES(*panel, wkv_fast_sums, true, false, scratch, k, v, plan)
+  }
+}
+
 K_IMPLEMENTS(wkv_sums);
 void K_FN(wkv_sums)(float *scratch, const float *k, const float *v, const k_wkv_plan *plan,
                     size_t index) {
   WKV_PANELS(plan, index, panel) {
-    if (plan->form == K_WKV_SAFE) {
-      WKV_SINGLES(panel, wkv_safe_sums, scratch, k, v, plan)
-    } else if (plan->form == K_WKV_FAST && v != NULL) {
-      WKV_SINGLES(panel, wkv_fast_sums, false, true, scratch, k, v, plan)
-    } else if (plan->form == K_WKV_FAST) {
-      WKV_SINGLES(panel, wkv_fast_sums, false, false, scratch, k, v, plan)
-    } else if (v != NULL) {
-      WKV_SINGLES(panel, wkv_fast_sums, true, true, scratch, k, v, plan)
+    wkv_copies copies;
+    if (wkv_is_gathered(plan)) {
+      K_FN(wkv_gather)(copies.k, k, &panel);
+      if (v != NULL) K_FN(wkv_gather)(copies.v, v, &panel);
+      panel = wkv_gathered(&panel);
+      wkv_panel_sums(scratch, copies.k, v == NULL ? NULL : copies.v, plan, &panel);
     } else {
-      WKV_SINGLES(panel, wkv_fast_sums, true, false, scratch, k, v, plan)
+      wkv_panel_sums(scratch, k, v, plan, &panel);
     }
   }
 }
@@ -260,7 +274,7 @@ K_INLINE void wkv_fast_scan(bool weights, bool streamed, float *y, float *e_out,
   vf max[WKV_VECTORS], decay[WKV_VECTORS], rest[WKV_VECTORS], bonus[WKV_VECTORS];
   vf n[WKV_VECTORS], d[WKV_VECTORS];
   // Per token: numerator and denominator without what lies before it; e·v and e.
-  vf kept[WKV_PART][4][1];
+  vf kept[WKV_PART][4][WKV_LINE];
   WKV_EACH {
     decay[i] = WKV_LOAD(scratch + wkv_table(plan, WKV_DECAY) + lane, i);
     rest[i] = wkv_correction(
@@ -270,10 +284,10 @@ K_INLINE void wkv_fast_scan(bool weights, bool streamed, float *y, float *e_out,
     n[i] = WKV_LOAD(chunk + 2 * plan->chunk_stride, i);
     d[i] = WKV_LOAD(chunk + 3 * plan->chunk_stride, i);
   }
-  const bool scattered = wkv_is_scattered(plan);
+  const bool scattered = wkv_is_scattered(plan, panel);
   const size_t near = WKV_FETCH_TOKENS * stride, ahead = wkv_ahead(panel, lane, vectors);
   // What the next block reads is fetched here rather than in the walk below, which has less to compute.
-  const size_t next = scattered ? 0 - WKV_FETCH_TOKENS * stride : ahead;
+  const size_t next = scattered ? 0 - near : ahead;
   for (size_t t = steps; t-- > 0;) {
     WKV_FETCH_FAR(k + t * stride + next);
     WKV_FETCH_FAR(v + t * stride + next);
@@ -306,7 +320,7 @@ K_INLINE void wkv_fast_scan(bool weights, bool streamed, float *y, float *e_out,
     d[i] = WKV_LOAD(chunk + plan->chunk_stride, i);
   }
   for (size_t t = 0; t < steps; t++) {
-    if (scattered) WKV_FETCH(y + t * stride + near, 1);
+    if (scattered && !streamed) WKV_FETCH(y + t * stride + near, 1);
     WKV_EACH {
       vf result = (n[i] + kept[t][0][i]) / (d[i] + kept[t][1][i]);
       if (streamed) wkv_stream(y + t * stride + i * VL, result);
@@ -323,20 +337,41 @@ K_INLINE void wkv_fast_scan(bool weights, bool streamed, float *y, float *e_out,
   }
 }
 
+// The scan of one panel by the plan's form.
+K_INLINE void wkv_panel_scan(bool streamed, float *y, float *e, const float *scratch, const float *k,
+                             const float *v, const k_wkv_plan *plan, const wkv_panel *panel) {
+  if (plan->form == K_WKV_SAFE) {
+    WKV_LINES(*panel, wkv_safe_scan, y, scratch, k, v, plan)
+  } else if (plan->form == K_WKV_FROM_WEIGHTS && streamed) {
+    WKV_LINES(*panel, wkv_fast_scan, true, true, y, NULL, scratch, k, v, plan)
+  } else if (plan->form == K_WKV_FROM_WEIGHTS) {
+    WKV_LINES(*panel, wkv_fast_scan, true, false, y, NULL, scratch, k, v, plan)
+  } else if (streamed) {
+    WKV_LINES(*panel, wkv_fast_scan, false, true, y, e, scratch, k, v, plan)
+  } else {
+    WKV_LINES(*panel, wkv_fast_scan, false, false, y, e, scratch, k, v, plan)
+  }
+}
+
 K_IMPLEMENTS(wkv_forward_scan);
 void K_FN(wkv_forward_scan)(float *y, float *e, const float *scratch, const float *k,
                             const float *v, const k_wkv_plan *plan, size_t index) {
   // The last tokens first: they are those that the chunk sums have left in the cache.
   index = plan->items - 1 - index;
+  const bool streamed = wkv_is_streamed(plan, y) && (uintptr_t)e % 64 == 0;
   WKV_PANELS(plan, index, panel) {
-    if (plan->form == K_WKV_SAFE) {
-      WKV_SINGLES(panel, wkv_safe_scan, y, scratch, k, v, plan)
-    } else if (plan->form == K_WKV_FROM_WEIGHTS) {
-      WKV_SINGLES(panel, wkv_fast_scan, true, false, y, NULL, scratch, k, v, plan)
-    } else if (wkv_is_streamed(plan, y) && (uintptr_t)e % 64 == 0) {
-      WKV_SINGLES(panel, wkv_fast_scan, false, true, y, e, scratch, k, v, plan)
+    if (wkv_is_gathered(plan)) {
+      wkv_copies copies;
+      K_FN(wkv_gather)(copies.k, k, &panel);
+      K_FN(wkv_gather)(copies.v, v, &panel);
+      const wkv_panel copy = wkv_gathered(&panel);
+      // Results take the places of what they are made from.
+      wkv_panel_scan(false, copies.v, e == NULL ? NULL : copies.k, scratch, copies.k, copies.v, plan,
+                     &copy);
+      K_FN(wkv_scatter)(y, copies.v, &panel, streamed);
+      if (e != NULL) K_FN(wkv_scatter)(e, copies.k, &panel, streamed);
     } else {
-      WKV_SINGLES(panel, wkv_fast_scan, false, false, y, e, scratch, k, v, plan)
+      wkv_panel_scan(streamed, y, e, scratch, k, v, plan, &panel);
     }
   }
   wkv_end_stream();

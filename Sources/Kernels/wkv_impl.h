@@ -27,14 +27,23 @@ enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
     }                                                        \
   }
 
-// The same with blocks of one vector, for the forward: what it keeps per token of a chunk then fits
-// into the first-level cache, and tokens far apart, whose lines share few places in that cache,
-// evict each other less.
-#define WKV_SINGLES(panel, body, ...)                                    \
-  for (size_t lane = 0; lane < (panel).lanes; lane += VL) {              \
-    size_t left = (panel).lanes - lane;                                  \
-    if (left >= VL) body(__VA_ARGS__, &(panel), lane, 1, VL);            \
-    else body(__VA_ARGS__, &(panel), lane, 1, left);                     \
+// The same with blocks of one cache line, for the forward: what it keeps per token of a chunk then fits
+// into the first-level cache, and tokens far apart, whose lines share few places in that cache, are
+// brought once for all of their lanes and evict each other less.
+enum { WKV_LINE = K_LEVEL == 512 ? 1 : 2 };
+#define WKV_LINES(panel, body, ...)                                \
+  for (size_t lane = 0; lane < (panel).lanes;) {                   \
+    size_t left = (panel).lanes - lane;                            \
+    if (left >= WKV_LINE * VL) {                                   \
+      body(__VA_ARGS__, &(panel), lane, WKV_LINE, VL);             \
+      lane += WKV_LINE * VL;                                       \
+    } else if (left >= VL) {                                       \
+      body(__VA_ARGS__, &(panel), lane, 1, VL);                    \
+      lane += VL;                                                  \
+    } else {                                                       \
+      body(__VA_ARGS__, &(panel), lane, 1, left);                  \
+      lane += left;                                                \
+    }                                                              \
   }
 
 // The panels of an item.
@@ -65,11 +74,8 @@ enum { WKV_PREFETCH_STEPS = 8 };
 // The same into the second-level cache, where they do not displace what a scan keeps.
 #define WKV_FETCH_FAR(p) WKV_EACH __builtin_prefetch((p) + i * VL, 0, 2)
 
-// Whether the tokens of a chunk lie far apart: often a multiple of a page, so that few of them fit
-// into the cache at a time and must be fetched shortly before they are used.
-K_INLINE bool wkv_is_scattered(const k_wkv_plan *plan) { return plan->group > 1; }
-
-// Tokens between a fetch and the use in a scattered chunk: about the latency of memory.
+// Tokens between a fetch and the use where tokens lie far apart, so that few of them are in the cache at
+// a time: about the latency of memory.
 enum { WKV_FETCH_TOKENS = 12 };
 
 // From a block's first token to that of the block that is walked next, in floats: the lanes beside
@@ -79,17 +85,19 @@ K_INLINE size_t wkv_ahead(const wkv_panel *panel, size_t lane, int vectors) {
   return lane + width < panel->lanes ? width : panel->steps * panel->stride - lane;
 }
 
-// Whether results are written past the caches: the tensors do not fit into them, tokens are
-// contiguous, and every store fills a line.
+// Whether results are written past the caches: the tensors do not fit into them, and every pair of
+// stores, or single one, fills a line.
 K_INLINE bool wkv_is_streamed(const k_wkv_plan *plan, const float *y) {
   enum { FLOATS = 1 << 20 };
-  return K_LEVEL == 512 && plan->group == 1 && plan->channels % VL == 0 &&
-         plan->token_floats >= FLOATS && (uintptr_t)y % 64 == 0;
+  return K_LEVEL != 0 && plan->channels % (WKV_LINE * VL) == 0 && plan->token_floats >= FLOATS &&
+         (uintptr_t)y % 64 == 0;
 }
 
 K_INLINE void wkv_stream(float *p, vf x) {
 #if K_LEVEL == 512
   _mm512_stream_ps(p, (__m512)x);
+#elif K_LEVEL == 256
+  _mm256_stream_ps(p, (__m256)x);
 #else
   v_store(p, x);
 #endif
@@ -97,9 +105,72 @@ K_INLINE void wkv_stream(float *p, vf x) {
 
 // Before other threads may read what was streamed.
 K_INLINE void wkv_end_stream(void) {
-#if K_LEVEL == 512
+#if K_LEVEL != 0
   _mm_sfence();
 #endif
+}
+
+// MARK: - Panels whose tokens lie far apart
+
+// Whether the tokens of a chunk share so few places of the second-level cache that its keys and values
+// cannot be there at once, whatever is fetched in time: in column order, where they often lie a multiple
+// of a page apart. The forward then copies a panel, whose lanes are one run of memory, and walks the copy.
+K_INLINE bool wkv_is_gathered(const k_wkv_plan *plan) {
+  enum { LINE = 16, PLACES = 1024, WAYS = 8 };  // half a megabyte
+  if (plan->group == 1 || plan->token_stride % LINE != 0) return false;
+  const size_t lines = plan->token_stride / LINE;
+  const size_t shared = lines & (0 - lines);  // its largest power of two: every so many places are used
+  return shared >= PLACES || PLACES / shared * WAYS < 2 * plan->part;
+}
+
+// Whether they lie far apart, but are not copied.
+K_INLINE bool wkv_is_scattered(const k_wkv_plan *plan, const wkv_panel *panel) {
+  return plan->group > 1 && panel->stride == plan->token_stride;
+}
+
+// Floats from a token of a copy to the next: an odd number of lines, which use all places alike.
+enum { WKV_GATHERED_STRIDE = (WKV_GROUP_LANES / 16 | 1) * 16 };
+
+typedef struct {
+  float k[WKV_PART * WKV_GATHERED_STRIDE], v[WKV_PART * WKV_GATHERED_STRIDE];
+} __attribute__((aligned(64))) wkv_copies;
+
+K_INLINE wkv_panel wkv_gathered(const wkv_panel *panel) {
+  wkv_panel copy = *panel;
+  copy.tokens = 0;
+  copy.stride = WKV_GATHERED_STRIDE;
+  return copy;
+}
+
+static void K_FN(wkv_gather)(float *copy, const float *tokens, const wkv_panel *panel) {
+  enum { AHEAD = 3 };
+  tokens += panel->tokens;
+  for (size_t t = 0; t < panel->steps; t++) {
+    const float *from = tokens + t * panel->stride;
+    for (size_t lane = 0; lane < panel->lanes; lane += 16) {
+      __builtin_prefetch(from + AHEAD * panel->stride + lane);
+    }
+    float *to = copy + t * WKV_GATHERED_STRIDE;
+    for (size_t lane = 0; lane < panel->lanes; lane += VL) {
+      v_store(to + lane, v_load_n(from + lane, panel->lanes - lane));
+    }
+  }
+}
+
+static void K_FN(wkv_scatter)(float *tokens, const float *copy, const wkv_panel *panel,
+                              bool streamed) {
+  tokens += panel->tokens;
+  for (size_t t = 0; t < panel->steps; t++) {
+    float *to = tokens + t * panel->stride;
+    const float *from = copy + t * WKV_GATHERED_STRIDE;
+    if (streamed) {
+      for (size_t lane = 0; lane < panel->lanes; lane += VL) wkv_stream(to + lane, v_load(from + lane));
+    } else {
+      for (size_t lane = 0; lane < panel->lanes; lane += VL) {
+        v_store_n(to + lane, v_load(from + lane), panel->lanes - lane);
+      }
+    }
+  }
 }
 
 // 0, or NaN where x is not finite.

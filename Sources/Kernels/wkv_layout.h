@@ -5,8 +5,9 @@
 #include "wkv.h"
 
 // Tokens of a chunk: what a scan keeps per token must stay in the first or second cache level (and
-// on the stack). Channels of one carry call.
-enum { WKV_PART = 64, WKV_CARRY_CHANNELS = 16 };
+// on the stack). Channels of one carry call. Lanes of a panel of several segments, whose keys and values
+// the forward copies to the second level.
+enum { WKV_PART = 64, WKV_CARRY_CHANNELS = 16, WKV_GROUP_LANES = 192 };
 
 // Tables of one value per channel, repeated for each segment of a group so that a panel's lanes read
 // them like tokens. The factors exist as the sum of two floats: rounding exp(−w) to one would scale
