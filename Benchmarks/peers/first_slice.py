@@ -21,7 +21,8 @@ def main() -> None:
     torch.set_num_threads(int(threads))
     parameters = json.loads((Path(bundle) / "model.json").read_text())["hyperparameters"]
     parameters.pop("ln_eps")
-    assert parameters.pop("shift", "omni") == "omni"
+    shift = parameters.pop("shift", "omni")
+    assert shift == "omni", shift
     network = RestoreRWKV(**parameters)
     missing, unexpected = network.load_state_dict(
         load(Path(bundle) / "weights.safetensors")[0], strict=False

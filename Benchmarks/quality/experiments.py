@@ -3,6 +3,7 @@
     python experiments.py parts --restore TOOL --work RUNS          # docs/results/parts.md
     python experiments.py denoising --restore TOOL --work RUNS      # docs/results/convolutions.md
     python experiments.py segmentation --restore TOOL --work RUNS   # docs/results/convolutions.md
+    python experiments.py weighted --restore TOOL --work RUNS       # docs/results/convolutions.md
 
 Every variant is trained with the same samples in the same order, the same steps and the same seeds;
 seeds also draw the initial weights. Printed for each variant: parameters stored, the figure after the last
@@ -14,7 +15,8 @@ parts: restoration of `data/splits/mri-denoise.json` at 10 % Rician noise; small
 attention, with one and two recurrences; without shift, with the mean of 3x3 pixels, with Omni-Shift; a
 U-Net and a DnCNN with about as many parameters. denoising: a U-Net with each kind of convolution on
 slices of brain phantoms of 64x64 pixels (TVConv is bound to places and one size), 10 % Rician noise.
-segmentation: a U-Net with each kind on simulated photographs of the optic disc, 64x64.
+segmentation: a U-Net with each kind on simulated photographs of the optic disc, 64x64. weighted: DnCNN and
+NAFNet with plain and weighted convolutions (the published fixed density) on the data of `parts`.
 """
 
 import argparse
@@ -58,6 +60,11 @@ PARTS = [
     rwkv("mean of 3x3 as shift", shift="uniform"),
     Variant("U-Net", {"arch": "unet", "hyperparameters": {"channels": [12, 25, 50, 100]}}),
     Variant("DnCNN", {"arch": "dncnn", "hyperparameters": {"depth": 12, "features": 58}}),
+]
+WEIGHTED = [
+    Variant(f"{name}, {kind}", {"arch": arch, "convolution": kind})
+    for name, arch in (("DnCNN", "dncnn"), ("NAFNet", "nafnet"))
+    for kind in ("plain", "weighted")
 ]
 KINDS: list[tuple[str, object]] = [
     ("plain", "plain"),
@@ -226,7 +233,7 @@ def report(outcomes: dict[str, Outcome], unit: str, digits: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("experiment", choices=["parts", "denoising", "segmentation"])
+    parser.add_argument("experiment", choices=["parts", "denoising", "segmentation", "weighted"])
     parser.add_argument("--restore", default=str(ROOT / ".build/release/restore"))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -236,10 +243,10 @@ def main() -> None:
     args.work = args.work.resolve()
     args.work.mkdir(parents=True, exist_ok=True)
     outcomes: dict[str, Outcome] = {}
-    variants = PARTS if args.experiment == "parts" else [
+    variants = {"parts": PARTS, "weighted": WEIGHTED}.get(args.experiment) or [
         Variant(name, {"arch": "unet", "convolution": kind}) for name, kind in KINDS
     ]  # fmt: skip
-    if args.experiment == "parts":
+    if args.experiment in ("parts", "weighted"):
         data = {"split": str(ROOT / "data/splits/mri-denoise.json"), "noise_percent": [10, 10], "crop": 48,
                 "slices_per_volume": 24, "all_planes": False}  # fmt: skip
     elif args.experiment == "denoising":

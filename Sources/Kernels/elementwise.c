@@ -22,6 +22,13 @@ void k_unary_forward(float *y, const float *x, k_unary function, float parameter
   K_CALL(unary_forward)(y, x, function, parameter, n);
 }
 
+void k_unary_forward_rows(float *y, size_t y_stride, const float *x, k_unary function,
+                          float parameter, size_t rows, size_t c) {
+  for (size_t r = 0; r < rows; r++) {
+    K_CALL(unary_forward)(y + r * y_stride, x + r * c, function, parameter, c);
+  }
+}
+
 void k_unary_backward(float *dx, const float *dy, const float *x, const float *y, k_unary function,
                       float parameter, bool accumulate, size_t n) {
   K_CALL(unary_backward)(dx, dy, x, y, function, parameter, accumulate, n);

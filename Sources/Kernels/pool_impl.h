@@ -37,15 +37,20 @@ K_INLINE bool pool_holds(const k_pool_axis *axis, size_t o, size_t i) {
   return (i + axis->padding - o * axis->stride) % axis->dilation == 0;
 }
 
+// Positions of a stretch that are a multiple of the dilation from its begin.
+K_INLINE size_t pool_steps(size_t stretch, size_t dilation) {
+  return dilation == 1 ? stretch : (stretch + dilation - 1) / dilation;
+}
+
 // Taps of output o's window along one axis that count in an average.
 K_INLINE size_t pool_count(const k_pool_axis *axis, size_t o, bool count_padding) {
   if (!count_padding) {
     const pool_window window = pool_inputs(axis, o);
-    return (window.end - window.begin + axis->dilation - 1) / axis->dilation;
+    return pool_steps(window.end - window.begin, axis->dilation);
   }
   const size_t start = o * axis->stride, limit = axis->input + 2 * axis->padding;
   const size_t stop = start + axis->kernel * axis->dilation;
-  return ((stop < limit ? stop : limit) - start + axis->dilation - 1) / axis->dilation;
+  return pool_steps((stop < limit ? stop : limit) - start, axis->dilation);
 }
 
 #define POOL_FOR(name, window) \
@@ -101,22 +106,27 @@ void K_FN(max_pool_backward)(float *dx, const float *dy, const int32_t *index, c
 void K_FN(average_pool_forward)(float *y, const float *x, const k_pool *shape, bool count_padding,
                                 size_t begin, size_t end, size_t c) {
   const k_pool_axis *da = &shape->depth, *ha = &shape->height, *wa = &shape->width;
-  for (size_t o = begin; o < end; o++) {
-    const size_t od = o / wa->output / ha->output, oh = o / wa->output % ha->output;
-    const size_t ow = o % wa->output;
-    const pool_window depths = pool_inputs(da, od);
-    const pool_window heights = pool_inputs(ha, oh);
-    const pool_window widths = pool_inputs(wa, ow);
-    const size_t count = pool_count(da, od, count_padding) * pool_count(ha, oh, count_padding) *
-                         pool_count(wa, ow, count_padding);
-    const vf factor = v_set1(1.0f / (float)count);
-    for (size_t ch = 0; ch < c; ch += VL) {
-      const size_t lanes = c - ch;
-      vf sum = {0};
-      POOL_FOR(d, depths) POOL_FOR(h, heights) POOL_FOR(w, widths) {
-        sum = sum + v_load_n(x + ((d * ha->input + h) * wa->input + w) * c + ch, lanes);
+  // A row of outputs at a time: divisions cost as much as the sums of a small window.
+  for (size_t o = begin; o < end;) {
+    const size_t row = o / wa->output, first = o % wa->output;
+    const size_t od = row / ha->output, oh = row % ha->output;
+    const pool_window depths = pool_inputs(da, od), heights = pool_inputs(ha, oh);
+    const size_t across = pool_count(da, od, count_padding) * pool_count(ha, oh, count_padding);
+    const size_t left = end - o, rest = wa->output - first;
+    const size_t last = first + (left < rest ? left : rest);
+    for (size_t ow = first; ow < last; ow++, o++) {
+      const pool_window widths = pool_inputs(wa, ow);
+      const size_t count = across * pool_count(wa, ow, count_padding);
+      const vf factor = v_set1(1.0f / (float)count);
+      for (size_t ch = 0; ch < c; ch += VL) {
+        const size_t lanes = c - ch;
+        vf sum = {0};
+        POOL_FOR(d, depths) POOL_FOR(h, heights) {
+          const float *in = x + (d * ha->input + h) * wa->input * c + ch;
+          POOL_FOR(w, widths) sum = sum + v_load_n(in + w * c, lanes);
+        }
+        v_store_n(y + o * c + ch, sum * factor, lanes);
       }
-      v_store_n(y + o * c + ch, sum * factor, lanes);
     }
   }
 }

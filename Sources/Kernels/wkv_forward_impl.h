@@ -366,10 +366,11 @@ void K_FN(wkv_forward_scan)(float *y, float *e, const float *scratch, const floa
       K_FN(wkv_gather)(copies.v, v, &panel);
       const wkv_panel copy = wkv_gathered(&panel);
       // Results take the places of what they are made from.
-      wkv_panel_scan(false, copies.v, e == NULL ? NULL : copies.k, scratch, copies.k, copies.v, plan,
-                     &copy);
+      const bool writes_weights = e != NULL && plan->form == K_WKV_FAST;
+      wkv_panel_scan(false, copies.v, writes_weights ? copies.k : NULL, scratch, copies.k, copies.v,
+                     plan, &copy);
       K_FN(wkv_scatter)(y, copies.v, &panel, streamed);
-      if (e != NULL) K_FN(wkv_scatter)(e, copies.k, &panel, streamed);
+      if (writes_weights) K_FN(wkv_scatter)(e, copies.k, &panel, streamed);
     } else {
       wkv_panel_scan(streamed, y, e, scratch, k, v, plan, &panel);
     }

@@ -82,6 +82,33 @@ struct WKVTests {
 
   // MARK: - Properties
 
+  @Test(
+    "columns that share places of the cache, and results written past it",
+    arguments: [(40, 64, 32), (9, 128, 64), (33, 512, 12), (20, 256, 48), (66, 128, 128)])
+  func largeImages(height: Int, width: Int, channels: Int) {
+    let regime = WKVRegime(name: "large", keyDeviation: 1, decay: 3, bonus: 1)
+    var problem = WKVProblem(
+      height: height, width: width, channels: channels, regime: regime, seed: 8)
+    problem.batch = 1
+    let count = problem.tokens * channels
+    problem.k = Array(problem.k.prefix(count))
+    problem.v = Array(problem.v.prefix(count))
+    let expected = scannedInDouble(problem)
+    atEachLevel { level in
+      for order in WKVOrder.allCases {
+        for (form, inPlace) in [(K_WKV_SAFE, false), (K_WKV_FAST, false), (K_WKV_FAST, true)] {
+          let first = WKVRunner(form: form, order: order, inPlace: inPlace).forward(problem)
+          let context: Comment = "\(level), \(order), form \(form.rawValue), in place \(inPlace)"
+          expectClose(first.y, expected, tolerance: 1e-5, context)
+          guard form == K_WKV_FAST else { continue }
+          let second = WKVRunner(
+            form: K_WKV_FROM_WEIGHTS, order: order, inPlace: inPlace, keys: first.weights)
+          expectClose(second.forward(problem).y, expected, tolerance: 1e-5, "weights, \(context)")
+        }
+      }
+    }
+  }
+
   @Test("the order of calls within a pass does not change a bit")
   func callOrder() {
     let problem = WKVProblem(

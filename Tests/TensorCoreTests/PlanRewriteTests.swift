@@ -373,7 +373,7 @@ struct PlanRewriteTests {
         return [.concatenate([skip, skip], axis: -1), network.below(skip)]
       },
       {
-        let (skip, other) = (network.block($0), $0.sigmoid())
+        let (skip, other) = (network.block($0), $0.softmax())
         return [.concatenate([skip, other], axis: -1), network.below(skip)]
       },
     ]
@@ -385,6 +385,18 @@ struct PlanRewriteTests {
         #expect(Mismatch(found, expected, relative: 1e-5) == nil)
       }
     }
+  }
+
+  @Test("functions of two tensors are computed where they are joined")
+  func joinedFunctions() throws {
+    let shape = Shape([2, 10, 6, 5])
+    let body: @Sendable (Tensor) -> Tensor = {
+      Tensor.concatenate([$0.relu(), $0.exponential()], axis: -1).softmax()
+    }
+    let plan = try InferencePlan(shape) { body($0) }
+    let x = Tensor.random(shape, seed: 80)
+    #expect(try computed(plan, x) == [.unary(.relu), .unary(.exp), .softmax])
+    #expect(Mismatch(try plan(x), body(x), relative: 1e-6) == nil)
   }
 
   @Test("nothing of that happens where gradients are asked for")

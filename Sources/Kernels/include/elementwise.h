@@ -39,6 +39,10 @@ typedef enum {
 /// `y[i] = f(x[i])`, i < n.
 void k_unary_forward(float *y, const float *x, k_unary function, float parameter, size_t n);
 
+/// The same for dense `x: [rows, c]`, rows of y `y_stride` floats apart.
+void k_unary_forward_rows(float *y, size_t y_stride, const float *x, k_unary function,
+                          float parameter, size_t rows, size_t c);
+
 /// `dx[i] (+)= dy[i] · f'`, with x and y of the forward pass as the table of `k_unary` says.
 void k_unary_backward(float *dx, const float *dy, const float *x, const float *y, k_unary function,
                       float parameter, bool accumulate, size_t n);

@@ -26,7 +26,7 @@ final class StrokeFusion: Module {
     let channels = weight.shape[0]
     let matrix = weight.tensor.reshaped(to: [channels, channels, 2]).permuted([0, 2, 1])
       .reshaped(to: [channels, 2 * channels])
-    return norm(Tensor.concatenate([first, second], axis: -1).relu().linear(matrix))
+    return norm(Tensor.concatenate([first.relu(), second.relu()], axis: -1).linear(matrix))
   }
 }
 

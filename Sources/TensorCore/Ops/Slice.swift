@@ -15,9 +15,12 @@ struct Slice: Operation {
   }
 
   func forward(_ pass: ForwardPass) {
-    PaddedBlock(
-      inner: pass.output.shape, outer: pass.inputs[0].shape, offsets: ranges.map(\.lowerBound)
-    ).extract(pass.inputs[0].pointer, into: pass.output.pointer, workers: pass.workers)
+    let strides = pass.inputs[0].shape.strides
+    let start = zip(ranges, strides).reduce(0) { $0 + $1.0.lowerBound * $1.1 }
+    StridedCopy(
+      sizes: pass.output.shape.dimensions, source: strides, target: pass.output.shape.strides
+    ).run(
+      from: pass.inputs[0].pointer + start, to: pass.output.pointer, workers: pass.workers)
   }
 
   func backward(_ pass: BackwardPass) {

@@ -43,9 +43,19 @@ struct Unary: Operation {
 
   func outputShape(_ inputs: [Shape]) -> Shape { inputs[0] }
   func canOverwrite(input index: Int, _ inputs: [Shape]) -> Bool { true }
+  var writesSpacedRows: Bool { true }
 
   func forward(_ pass: ForwardPass) {
     let (x, y, code, parameter) = (pass.inputs[0].pointer, pass.output.pointer, code, parameter)
+    let (channels, stride) = (pass.output.shape.channels, pass.output.rowStride)
+    guard stride == channels else {
+      let grain = max(1, ElementChunks.elements / channels)
+      return pass.workers.run(count: pass.output.shape.rows, grain: grain) { rows in
+        k_unary_forward_rows(
+          y + rows.lowerBound * stride, stride, x + rows.lowerBound * channels, code, parameter,
+          rows.count, channels)
+      }
+    }
     pass.workers.run(count: pass.output.count, grain: ElementChunks.elements) { range in
       k_unary_forward(y + range.lowerBound, x + range.lowerBound, code, parameter, range.count)
     }
