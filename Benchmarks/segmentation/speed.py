@@ -1,5 +1,6 @@
-"""Times `restore eval` of one 256x256x256 pair against MedPy and MONAI: python speed.py RESTORE"""
+"""Times `restore eval` of one 256x256x256 pair by turns with MedPy and MONAI: python speed.py RESTORE"""
 
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,9 @@ import numpy as np
 import torch
 
 from peers import compute_average_surface_distance, compute_hausdorff_distance, medpy
+
+
+ROUNDS = 3
 
 
 def ellipsoid(centre, radii) -> np.ndarray:
@@ -46,10 +50,16 @@ def main() -> None:
         for name, mask in (("p", first), ("r", second)):
             image = nibabel.Nifti1Image(mask.transpose(2, 1, 0).astype(np.uint8), np.eye(4))
             image.to_filename(f"{folder}/{name}.nii")
-        base = timed(lambda: ours(folder))
-    for name, call in (("MedPy", with_medpy), ("MONAI", with_monai)):
-        seconds = timed(call)
-        print(f"{name} {seconds:.2f} s, restore {base:.2f} s, ratio {seconds / base:.1f}")
+        for name, call in (("MedPy", with_medpy), ("MONAI", with_monai)):
+            call()
+            ours(folder)
+            pairs = [(timed(call), timed(lambda: ours(folder))) for _ in range(ROUNDS)]
+            seconds, base = (statistics.median(column) for column in zip(*pairs))
+            first_quartile, ratio, third_quartile = statistics.quantiles(
+                [a / b for a, b in pairs], n=4, method="inclusive"
+            )
+            print(f"{name} {seconds:.2f} s, restore {base:.2f} s, ratio {ratio:.1f} "
+                  f"({first_quartile:.1f} to {third_quartile:.1f})")  # fmt: skip
 
 
 if __name__ == "__main__":
