@@ -62,6 +62,7 @@ def main() -> None:
         import torch._inductor.config as inductor
 
         inductor.freezing = True
+        torch._dynamo.config.recompile_limit = 64  # nine networks of one class
         for name in system.names:
             system.paths[name] = torch.compile(system.paths[name], dynamic=False)
         system.combiner = torch.compile(system.combiner, dynamic=False)

@@ -3,6 +3,7 @@
 #include "dispatch_internal.h"
 
 K_DISPATCHED(unary_forward)
+K_DISPATCHED(unary_forward_rows)
 K_DISPATCHED(unary_backward)
 K_DISPATCHED(binary_forward)
 K_DISPATCHED(binary_backward)
@@ -24,9 +25,7 @@ void k_unary_forward(float *y, const float *x, k_unary function, float parameter
 
 void k_unary_forward_rows(float *y, size_t y_stride, const float *x, k_unary function,
                           float parameter, size_t rows, size_t c) {
-  for (size_t r = 0; r < rows; r++) {
-    K_CALL(unary_forward)(y + r * y_stride, x + r * c, function, parameter, c);
-  }
+  K_CALL(unary_forward_rows)(y, y_stride, x, function, parameter, rows, c);
 }
 
 void k_unary_backward(float *dx, const float *dy, const float *x, const float *y, k_unary function,

@@ -2,6 +2,7 @@
 #include "include/elementwise.h"
 
 K_IMPLEMENTS(unary_forward);
+K_IMPLEMENTS(unary_forward_rows);
 K_IMPLEMENTS(unary_backward);
 K_IMPLEMENTS(affine);
 K_IMPLEMENTS(axpy);
@@ -107,13 +108,23 @@ K_INLINE void unary_gradient_loop(float *dx, const float *dy, const float *x, co
   CASE(K_UNARY_SIGMOID) CASE(K_UNARY_SOFTPLUS) CASE(K_UNARY_RELU) CASE(K_UNARY_RELU_SQUARED)     \
   CASE(K_UNARY_LEAKY_RELU) CASE(K_UNARY_ELU) CASE(K_UNARY_SILU) CASE(K_UNARY_GELU)
 
-void K_FN(unary_forward)(float *y, const float *x, k_unary function, float parameter, size_t n) {
+void K_FN(unary_forward_rows)(float *y, size_t y_stride, const float *x, k_unary function,
+                              float parameter, size_t rows, size_t c) {
   switch (function) {
-#define CASE(name) case name: unary_loop(y, x, name, parameter, n); break;
+#define CASE(name)                                                   \
+  case name:                                                         \
+    for (size_t r = 0; r < rows; r++) {                              \
+      unary_loop(y + r * y_stride, x + r * c, name, parameter, c);   \
+    }                                                                \
+    break;
     UNARY_CASES(CASE)
 #undef CASE
     case K_UNARY_COUNT: break;
   }
+}
+
+void K_FN(unary_forward)(float *y, const float *x, k_unary function, float parameter, size_t n) {
+  K_FN(unary_forward_rows)(y, n, x, function, parameter, 1, n);
 }
 
 void K_FN(unary_backward)(float *dx, const float *dy, const float *x, const float *y,
