@@ -10,41 +10,29 @@
 // narrower levels have half the registers.
 enum { WKV_VECTORS = K_LEVEL == 512 ? 3 : 2 };
 
-// `body(…, lane, vectors, last)` for all blocks of a panel: `vectors` and, except in the last block,
-// `last` (lanes of the last vector) are constants.
-#define WKV_BLOCKS(panel, body, ...)                         \
-  for (size_t lane = 0; lane < (panel).lanes;) {             \
-    size_t left = (panel).lanes - lane;                      \
-    if (left >= WKV_VECTORS * VL) {                          \
-      body(__VA_ARGS__, &(panel), lane, WKV_VECTORS, VL);    \
-      lane += WKV_VECTORS * VL;                              \
-    } else if (left >= VL) {                                 \
-      body(__VA_ARGS__, &(panel), lane, 1, VL);              \
-      lane += VL;                                            \
-    } else {                                                 \
-      body(__VA_ARGS__, &(panel), lane, 1, left);            \
-      lane += left;                                          \
-    }                                                        \
+// `body(…, lane, vectors, last)` for all blocks of a panel: `vectors`, `full` of them or one, and, except
+// in the last block, `last` (lanes of the last vector) are constants.
+#define WKV_BLOCKS_OF(full, panel, body, ...)              \
+  for (size_t lane = 0; lane < (panel).lanes;) {           \
+    size_t left = (panel).lanes - lane;                    \
+    if (left >= (full) * VL) {                             \
+      body(__VA_ARGS__, &(panel), lane, full, VL);         \
+      lane += (full) * VL;                                 \
+    } else if (left >= VL) {                               \
+      body(__VA_ARGS__, &(panel), lane, 1, VL);            \
+      lane += VL;                                          \
+    } else {                                               \
+      body(__VA_ARGS__, &(panel), lane, 1, left);          \
+      lane += left;                                        \
+    }                                                      \
   }
+#define WKV_BLOCKS(panel, body, ...) WKV_BLOCKS_OF(WKV_VECTORS, panel, body, __VA_ARGS__)
 
-// The same with blocks of one cache line, for the forward: what it keeps per token of a chunk then fits
-// into the first-level cache, and tokens far apart, whose lines share few places in that cache, are
-// brought once for all of their lanes and evict each other less.
+// Vectors of a block of the forward, one cache line: what it keeps per token of a chunk then fits into
+// the first-level cache, and tokens far apart, whose lines share few places in that cache, are brought
+// once for all of their lanes and evict each other less.
 enum { WKV_LINE = K_LEVEL == 512 ? 1 : 2 };
-#define WKV_LINES(panel, body, ...)                                \
-  for (size_t lane = 0; lane < (panel).lanes;) {                   \
-    size_t left = (panel).lanes - lane;                            \
-    if (left >= WKV_LINE * VL) {                                   \
-      body(__VA_ARGS__, &(panel), lane, WKV_LINE, VL);             \
-      lane += WKV_LINE * VL;                                       \
-    } else if (left >= VL) {                                       \
-      body(__VA_ARGS__, &(panel), lane, 1, VL);                    \
-      lane += VL;                                                  \
-    } else {                                                       \
-      body(__VA_ARGS__, &(panel), lane, 1, left);                  \
-      lane += left;                                                \
-    }                                                              \
-  }
+#define WKV_LINES(panel, body, ...) WKV_BLOCKS_OF(WKV_LINE, panel, body, __VA_ARGS__)
 
 // The panels of an item.
 #define WKV_PANELS(plan, index, panel)                                                    \
