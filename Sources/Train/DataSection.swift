@@ -61,6 +61,11 @@ extension TrainingConfiguration {
     /// Exponent on clean intensities, drawn between these two (log-uniformly) before the noise of
     /// `rician`, `mri-sr` and `mri-7t`.
     public var gamma = [0.7, 1.4]
+    /// `rician`: by which factor clean images are interpolated to a finer grid before the noise, drawn between
+    /// these two (log-uniformly).
+    ///
+    /// Many scanners write images so. 1 and 1 leave them as they are.
+    public var magnification = [1.0, 1.0]
     /// `rician`: noise at which validation measures, percent.
     public var validationNoisePercent = 10.0
     /// `ct-lowdose`: photons at which validation measures.
@@ -125,6 +130,9 @@ extension TrainingConfiguration {
       try pair(counts, "counts", 10...1e12)
       try pair(intensityScale, "intensity_scale", 0.01...100)
       try pair(gamma, "gamma", 0.1...10)
+      try pair(magnification, "magnification", 1...4)
+      try require(
+        magnification[1] == 1 || kind == .rician, "magnification", "goes with `rician` only")
       try require((1...1000).contains(realisations), "realisations", "is not in 1...1000")
       try require((0...8).contains(neighbours), "neighbours", "\(neighbours) is not in 0...8")
       try require(slicesPerVolume >= 0, "slices_per_volume", "is negative")

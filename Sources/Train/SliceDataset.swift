@@ -212,8 +212,14 @@ public struct SliceDataset: Sendable {
       try task.slices(of: scan.file, scan.input, number: scan.number)
     }
     let slice = slices[generator.nextInt(below: scan.count)]
+    // Drawn only where it is wanted: the samples of other configurations stay what they were.
+    let magnified =
+      section.magnification[1] > 1
+      ? MagnifiedCrop(
+        side: crop, factor: simulator.logUniform(section.magnification, &generator)) : nil
     let window = CropWindow(
-      crop: crop, height: slice.height, width: slice.width, flips: section.flips, &generator)
+      crop: magnified?.sourceSide ?? crop, height: slice.height, width: slice.width,
+      flips: section.flips, &generator)
     // Pictures have no neighbours: now and then a volume's slice stands alone too.
     let isAlone =
       section.neighbours > 0 && generator.nextUniformDouble() < Self.shareOfSlicesAlone
@@ -238,14 +244,15 @@ public struct SliceDataset: Sendable {
         fill(simulator.degraded(stack, slice.height, slice.width, .drawn, &generator))
       } else {
         let noise = RicianNoise(sigma: simulator.uniform(section.noisePercent, &generator) / 100)
-        window.copy(slice.target, into: clean)
-        if gamma != 1 { for index in clean.indices { clean[index] = pow(clean[index], gamma) } }
+        /// A clean crop, before the noise.
+        func cut(_ pixels: [Float]) -> [Float] {
+          let values = magnified?.cut(pixels, by: window) ?? window.values(of: pixels)
+          return gamma == 1 ? values : values.map { pow($0, gamma) }
+        }
+        _ = clean.update(fromContentsOf: cut(slice.target))
         for position in Set(order).sorted() {
-          var crops = [Float](clean)
-          if position != slice.order[slice.middle] {
-            crops.withUnsafeMutableBufferPointer { window.copy(slice.clean[position], into: $0) }
-            if gamma != 1 { for index in crops.indices { crops[index] = pow(crops[index], gamma) } }
-          }
+          var crops =
+            position == slice.order[slice.middle] ? [Float](clean) : cut(slice.clean[position])
           crops.withUnsafeMutableBufferPointer { noise.apply(to: $0, using: &generator) }
           for (channel, shown) in order.enumerated() where shown == position {
             for index in crops.indices { noisy[index * order.count + channel] = crops[index] }
@@ -256,49 +263,5 @@ public struct SliceDataset: Sendable {
     let scale = Float(simulator.uniform(section.intensityScale, &generator))
     for index in clean.indices { clean[index] *= scale }
     for index in noisy.indices { noisy[index] *= scale }
-  }
-}
-
-/// A square part of a slice, seen in one of the eight symmetries of the square.
-struct CropWindow {
-  private let crop: Int
-  private let height: Int
-  private let width: Int
-  private let top: Int
-  private let left: Int
-  private let turn: Int
-
-  /// Draws place and symmetry.
-  init(crop: Int, height: Int, width: Int, flips: Bool, _ generator: inout SeededGenerator) {
-    self.crop = crop
-    self.height = height
-    self.width = width
-    top = generator.nextInt(below: max(1, height - crop + 1))
-    left = generator.nextInt(below: max(1, width - crop + 1))
-    turn = flips ? generator.nextInt(below: 8) : 0
-  }
-
-  /// Copies the window out of a slice, which is reflected at its edges if it is too small, to one of the
-  /// channels of `[crop, crop, channels]`.
-  func copy(
-    _ slice: [Float], into pixels: UnsafeMutableBufferPointer<Float>, channel: Int = 0,
-    of channels: Int = 1
-  ) {
-    for row in 0..<crop {
-      for column in 0..<crop {
-        var (y, x) = turn & 4 == 0 ? (row, column) : (column, row)
-        if turn & 1 != 0 { y = crop - 1 - y }
-        if turn & 2 != 0 { x = crop - 1 - x }
-        pixels[(row * crop + column) * channels + channel] =
-          slice[Self.mirrored(top + y, height) * width + Self.mirrored(left + x, width)]
-      }
-    }
-  }
-
-  /// A position beyond the last one reflected back inside.
-  static func mirrored(_ position: Int, _ count: Int) -> Int {
-    let period = 2 * count
-    let offset = position % period
-    return offset < count ? offset : period - 1 - offset
   }
 }

@@ -245,6 +245,64 @@ struct DatasetTests {
     #expect(noisy.clean.values == target.values && noisy.noisy.values != input.values)
   }
 
+  @Test("a magnified crop is the image on a finer grid")
+  func magnification() throws {
+    let crop = MagnifiedCrop(side: 32, factor: 1.5)
+    let side = crop.sourceSide
+    func image(_ y: Double, _ x: Double) -> Double { 0.5 + 0.3 * sin(0.7 * y) * cos(0.5 * x) }
+    let slice = (0..<side * side).map { Float(image(Double($0 / side), Double($0 % side))) }
+    var generator = SeededGenerator(seed: 1, stream: 0)
+    let window = CropWindow(crop: side, height: side, width: side, flips: false, &generator)
+    let cut = crop.cut(slice, by: window)
+    // 1.5 times 28 pixels are 42, of which 5 are margin on each side.
+    func position(_ pixel: Int) -> Double { (Double(pixel) + 5.5) / 1.5 - 0.5 }
+    #expect(side == 28 && cut.count == 32 * 32)
+    let worst = cut.indices.map {
+      abs(Double(cut[$0]) - image(position($0 / 32), position($0 % 32)))
+    }.max()
+    #expect(try #require(worst) < 0.01)
+    // Below 0 there is nothing.
+    let edge = (0..<side * side).map { Float($0 % side < side / 2 ? 0 : 1) }
+    #expect(crop.cut(edge, by: window).allSatisfy { $0 >= 0 })
+  }
+
+  @Test("magnified samples: finer, the same for each seed, refused where there is no rician noise")
+  func magnifiedSamples() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    try write("\(root)/sub-1/sub-1_T1w.nii")
+    try write("\(root)/sub-2/sub-2_T1w.nii")
+    var configuration = TrainingConfiguration()
+    configuration.data = section {
+      $0.split = root
+      $0.noisePercent = [0, 0]
+      $0.gamma = [1, 1]
+      $0.intensityScale = [1, 1]
+      $0.validationShare = 0.5
+      $0.neighbours = 1
+    }
+    func roughness(_ batch: (noisy: Tensor, clean: Tensor)) -> Float {
+      let values = batch.clean.values
+      let crop = batch.clean.shape[2]
+      return zip(values, values.dropFirst()).enumerated()
+        .reduce(0) { ($1.offset + 1) % crop == 0 ? $0 : $0 + abs($1.element.0 - $1.element.1) }
+    }
+    let plain = try SliceDataset(configuration).batch(step: 0, batch: 4)
+    configuration.data.magnification = [2, 2]
+    let magnified = try SliceDataset(configuration).batch(step: 0, batch: 4)
+    #expect(roughness(magnified) < 0.75 * roughness(plain))
+    // Without noise the middle of each stack is the clean crop.
+    let middles = stride(from: 1, to: magnified.noisy.count, by: 3).map {
+      magnified.noisy.values[$0]
+    }
+    #expect(middles == magnified.clean.values)
+    let again = try SliceDataset(configuration).batch(step: 0, batch: 4)
+    #expect(again.noisy.values == magnified.noisy.values)
+    try configuration.validate()
+    configuration.data.simulator = "mri-sr"
+    #expect(throws: TrainingError.self) { try configuration.validate() }
+  }
+
   @Test("a split file in YAML with pairs; a lone input is refused")
   func pairs() throws {
     let root = try folder()

@@ -5,6 +5,9 @@ import Foundation
 ///
 /// Source: Duchon, *Lanczos Filtering in One and Two Dimensions*, J. Appl. Meteorology 18, 1979.
 public struct LanczosResampling: Sendable {
+  /// Samples on either side of a position from which an enlarged image's value is made.
+  public static let reach = 3
+
   private let taps: [(first: Int, weights: [Double])]
 
   /// The weights that make `newCount` samples of `count`.
