@@ -46,6 +46,64 @@ struct PlanRewriteTests {
     }
   }
 
+  @Test("ReLUs side by side are multiplied without being written")
+  func joinedReLU() throws {
+    let kernel = Tensor.random([6, 4, 3, 3], seed: 71)
+    let (matrix, bias) = (Tensor.random([6, 14], seed: 72), Tensor.random([6], seed: 73))
+    // More rows than a tile has, and not a multiple of it.
+    try check(
+      [2, 13, 11, 4], kinds: [.convolution, .unary(.negate), .linear, .binary(.add)]
+    ) {
+      let y = $0.convolved(with: kernel, padding: [1, 1])
+      let parts = [y.relu(), $0, (-$0).relu()]
+      return Tensor.concatenate(parts, axis: -1).linear(matrix, bias: bias) + y
+    }
+    // A part that others read, too, has to be written.
+    let narrow = Tensor.random([6, 10], seed: 74)
+    try check([2, 13, 11, 4], kinds: [.convolution, .concatenate, .linear, .binary(.add)]) {
+      let y = $0.convolved(with: kernel, padding: [1, 1]).relu()
+      return Tensor.concatenate([y, $0], axis: -1).linear(narrow, activation: .sigmoid) + y
+    }
+  }
+
+  @Test("what is added to an enlarged image, and a ReLU, belong to the enlargement")
+  func enlargedSum() throws {
+    let bias = Tensor.random([20], seed: 81)
+    for (factor, hasBias) in [(2, true), (3, false)] {
+      let weight = Tensor.random([5, 20, factor, factor], seed: 82)
+      try check(
+        [2, 7, 9, 5], kinds: [.transposedConvolution, .unary(.abs), .transposedConvolution]
+      ) { x in
+        let large = x.transposedConvolved(with: weight, stride: [factor])
+        let other = large.absolute()
+        let sum =
+          other
+          + x.transposedConvolved(
+            with: weight * 2, bias: hasBias ? bias : nil, stride: [factor])
+        return sum.relu()
+      }
+      // The sum is read twice: no ReLU.
+      try check(
+        [1, 5, 6, 5],
+        kinds: [.transposedConvolution, .unary(.abs), .transposedConvolution, .unary(.relu)]
+      ) { x in
+        let other = x.transposedConvolved(with: weight, stride: [factor]).absolute()
+        let sum =
+          x.transposedConvolved(with: weight * 2, bias: hasBias ? bias : nil, stride: [factor])
+          + other
+        return sum.relu() * sum
+      }
+    }
+    // Windows that overlap stay with the library.
+    let wide = Tensor.random([5, 6, 3, 3], seed: 84)
+    try check(
+      [1, 5, 6, 5], kinds: [.transposedConvolution, .transposedConvolution, .unary(.abs)]
+    ) {
+      let other = $0.transposedConvolved(with: wide, stride: [2]).absolute()
+      return $0.transposedConvolved(with: wide * 2, stride: [2]) + other
+    }
+  }
+
   @Test("a depthwise kernel takes the scale, not the shift")
   func depthwise() throws {
     let kernel = Tensor.random([4, 1, 3, 3], seed: 7)

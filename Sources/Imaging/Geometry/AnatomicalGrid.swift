@@ -8,8 +8,8 @@ public struct AnatomicalGrid: Sendable, Equatable {
   /// Distances of neighbouring voxels along these axes, mm.
   public let spacing: [Double]
 
-  private let strides: [Int]
-  private let first: Int
+  @usableFromInline let strides: [Int]
+  @usableFromInline let first: Int
 
   /// The array of a grid.
   public init(_ geometry: Geometry) {
@@ -29,26 +29,35 @@ public struct AnatomicalGrid: Sendable, Equatable {
   /// The number of voxels.
   public var count: Int { size[0] * size[1] * size[2] }
 
+  // What follows is open to the optimiser of other modules: a type of voxels that it does not know would
+  // cost several calls for each.
+
   /// The voxels of one volume, in storage order, as the array.
+  @inlinable
   public func array<Value>(of voxels: [Value]) -> [Value] {
     precondition(voxels.count == count, "AnatomicalGrid: \(voxels.count) voxels for \(size)")
     return [Value](unsafeUninitializedCapacity: count) { target, filled in
-      forEach { place, offset in target.initializeElement(at: place, to: voxels[offset]) }
+      voxels.withUnsafeBufferPointer { voxels in
+        forEach { place, offset in target.initializeElement(at: place, to: voxels[offset]) }
+      }
       filled = count
     }
   }
 
   /// The array as the voxels of one volume, in storage order.
+  @inlinable
   public func voxels<Value>(of array: [Value]) -> [Value] {
     precondition(array.count == count, "AnatomicalGrid: \(array.count) values for \(size)")
     return [Value](unsafeUninitializedCapacity: count) { target, filled in
-      forEach { place, offset in target.initializeElement(at: offset, to: array[place]) }
+      array.withUnsafeBufferPointer { array in
+        forEach { place, offset in target.initializeElement(at: offset, to: array[place]) }
+      }
       filled = count
     }
   }
 
-  @inline(__always)
-  private func forEach(_ body: (_ place: Int, _ offset: Int) -> Void) {
+  @inlinable @inline(__always)
+  func forEach(_ body: (_ place: Int, _ offset: Int) -> Void) {
     var place = 0
     for d0 in 0..<size[0] {
       for d1 in 0..<size[1] {

@@ -81,7 +81,7 @@ extension StrokeCombiner {
     let normalizesShortcut = shortcutSums.normalization(eps: eps)
     for (index, range) in slabs.enumerated() {
       let beside = normalizesShortcut(isKept ? shortcutMaps[index] : shortcut(input(range)))
-      maps[index] = (normalizesSecond(maps[index]) + beside).relu()
+      maps[index] = .sumReLU(normalizesSecond(maps[index]), beside)
     }
     for (index, range) in slabs.enumerated() {
       let joined = withNeighbours(maps, index)
@@ -121,18 +121,22 @@ private struct ChannelSums {
     // Parts of fixed size, added in order: the same on any number of threads.
     let grain = 1 << 14
     let parts = (rows + grain - 1) / grain
+    // For each part the sums of all channels, then the squares.
     var partial = [Double](repeating: 0, count: parts * channels * 2)
     x.withValues { values in
       partial.withUnsafeMutableBufferPointer { partial in
-        nonisolated(unsafe) let (values, partial) = (values, partial)
+        guard let values = values.baseAddress, let partial = partial.baseAddress else { return }
+        nonisolated(unsafe) let (base, sums) = (values, partial)
         Engine.shared.perform {
           Engine.shared.workers.run(count: rows, grain: grain) { range in
-            let first = range.lowerBound / grain * channels * 2
+            let sums = sums + range.lowerBound / grain * channels * 2
+            let squares = sums + channels
             for row in range {
+              let row = base + row * channels
               for channel in 0..<channels {
-                let value = Double(values[row * channels + channel])
-                partial[first + 2 * channel] += value
-                partial[first + 2 * channel + 1] += value * value
+                let value = Double(row[channel])
+                sums[channel] += value
+                squares[channel] += value * value
               }
             }
           }
@@ -141,8 +145,8 @@ private struct ChannelSums {
     }
     for part in 0..<parts {
       for channel in 0..<channels {
-        sums[channel] += partial[(part * channels + channel) * 2]
-        squares[channel] += partial[(part * channels + channel) * 2 + 1]
+        sums[channel] += partial[part * channels * 2 + channel]
+        squares[channel] += partial[(part * 2 + 1) * channels + channel]
       }
     }
   }
@@ -155,6 +159,6 @@ private struct ChannelSums {
     }
     let scale = Tensor([scales.count], scales.map(Float.init))
     let shift = Tensor([scales.count], zip(means, scales).map { Float(-$0 * $1) })
-    return { $0 * scale + shift }
+    return { $0.channelScaled(by: scale, shift: shift) }
   }
 }

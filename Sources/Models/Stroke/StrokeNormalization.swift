@@ -49,6 +49,25 @@ struct SliceStatistics: Sendable {
       Float((Double(x) - means[group]) * scales[group])
     }
 
+    /// Has the threads fill it, `grain` groups at a time.
+    fileprivate mutating func fill(
+      grain: Int,
+      _ body: (
+        _ means: UnsafeMutablePointer<Double>, _ scales: UnsafeMutablePointer<Double>,
+        _ groups: Range<Int>
+      ) -> Void
+    ) {
+      let count = means.count
+      means.withUnsafeMutableBufferPointer { means in
+        scales.withUnsafeMutableBufferPointer { scales in
+          guard let means = means.baseAddress, let scales = scales.baseAddress else { return }
+          Engine.shared.perform {
+            Engine.shared.workers.run(count: count, grain: grain) { body(means, scales, $0) }
+          }
+        }
+      }
+    }
+
     /// The table's memory, for loops.
     @inline(__always)
     fileprivate func withPointers(_ body: (Pointers) -> Void) {
@@ -165,25 +184,29 @@ struct SliceStatistics: Sendable {
     _ values: UnsafeBufferPointer<Float>, count: Int, sliceCount: Int
   ) -> Table {
     var table = Table(count: sliceCount)
-    var squares = [Double](repeating: 0, count: sliceCount)
-    var isConstant = [Bool](repeating: true, count: sliceCount)
-    for slice in 0..<count {
-      let first = slice * sliceCount
-      for place in 0..<sliceCount {
-        table.means[place] += Double(values[first + place])
-        if values[first + place] != values[place] { isConstant[place] = false }
+    guard let base = values.baseAddress else { return table }
+    table.fill(grain: 1 << 12) { means, scales, places in
+      // Slice after slice, as they lie in memory; squares stand where the scales will be.
+      var varies = [Bool](repeating: false, count: places.count)
+      for slice in 0..<count {
+        let slice = base + slice * sliceCount
+        for (index, place) in places.enumerated() {
+          means[place] += Double(slice[place])
+          if slice[place] != base[place] { varies[index] = true }
+        }
       }
-    }
-    for place in 0..<sliceCount { table.means[place] /= Double(count) }
-    for slice in 0..<count {
-      let first = slice * sliceCount
-      for place in 0..<sliceCount {
-        let difference = Double(values[first + place]) - table.means[place]
-        squares[place] += difference * difference
+      for place in places { means[place] /= Double(count) }
+      for slice in 0..<count {
+        let slice = base + slice * sliceCount
+        for place in places {
+          let difference = Double(slice[place]) - means[place]
+          scales[place] += difference * difference
+        }
       }
-    }
-    for place in 0..<sliceCount where !isConstant[place] {
-      table.scales[place] = 1 / (squares[place] / Double(count)).squareRoot()
+      for (index, place) in places.enumerated() {
+        scales[place] =
+          varies[index] ? 1 / (scales[place] / Double(count)).squareRoot() : 0
+      }
     }
     return table
   }
@@ -193,28 +216,30 @@ struct SliceStatistics: Sendable {
     after first: Table?
   ) -> Table {
     var table = Table(count: count * channels)
+    guard let base = values.baseAddress else { return table }
     let pixels = sliceCount / channels
-    var slice = [Float](repeating: 0, count: sliceCount)
-    for index in 0..<count {
-      for place in 0..<sliceCount {
-        let x = values[index * sliceCount + place]
-        slice[place] = first?.normalized(x, place) ?? x
-      }
-      for channel in 0..<channels {
-        var (sum, squares, isConstant) = (0.0, 0.0, true)
-        for place in stride(from: channel, to: sliceCount, by: channels) {
-          sum += Double(slice[place])
-          if slice[place] != slice[channel] { isConstant = false }
+    table.fill(grain: channels) { means, scales, groups in
+      let source = base + groups.lowerBound / channels * sliceCount
+      let normalized =
+        first.map { first in
+          (0..<sliceCount).map { first.normalized(source[$0], $0) }
+        } ?? Array(UnsafeBufferPointer(start: source, count: sliceCount))
+      normalized.withUnsafeBufferPointer { slice in
+        for (channel, group) in groups.enumerated() {
+          var (sum, squares, isConstant) = (0.0, 0.0, true)
+          for place in stride(from: channel, to: sliceCount, by: channels) {
+            sum += Double(slice[place])
+            if slice[place] != slice[channel] { isConstant = false }
+          }
+          let mean = sum / Double(pixels)
+          means[group] = mean
+          guard !isConstant else { continue }
+          for place in stride(from: channel, to: sliceCount, by: channels) {
+            let difference = Double(slice[place]) - mean
+            squares += difference * difference
+          }
+          scales[group] = 1 / (squares / Double(pixels)).squareRoot()
         }
-        let mean = sum / Double(pixels)
-        table.means[index * channels + channel] = mean
-        guard !isConstant else { continue }
-        for place in stride(from: channel, to: sliceCount, by: channels) {
-          let difference = Double(slice[place]) - mean
-          squares += difference * difference
-        }
-        table.scales[index * channels + channel] =
-          1 / (squares / Double(pixels)).squareRoot()
       }
     }
     return table

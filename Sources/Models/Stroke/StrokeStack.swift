@@ -57,6 +57,25 @@ public struct StrokeStack: Sendable {
     }
   }
 
+  /// Whole normalised slices, by all threads; to be called on the engine thread.
+  ///
+  /// - Returns: `[indices, a, b, 2]`.
+  func batch(_ indices: Range<Int>, by normalization: StrokeNormalization) -> Tensor {
+    Tensor([indices.count, height, width, 2]) { target in
+      slices.withValues { values in
+        guard let values = values.baseAddress, let target = target.baseAddress else { return }
+        Engine.shared.workers.run(count: indices.count * height, grain: 32) { rows in
+          for row in rows {
+            statistics.normalize(
+              SliceStatistics.PixelRun(
+                count: width, slice: indices.lowerBound + row / height, pixel: row % height * width),
+              of: values, into: target + row * width * 2, step: 2, by: normalization)
+          }
+        }
+      }
+    }
+  }
+
   /// The place of a voxel of the volume among the slices.
   ///
   /// - Returns: Slice and pixel.
@@ -124,41 +143,33 @@ public struct StrokeStack: Sendable {
     }
   }
 
-  /// Writes what the path hands to the second stage, for some planes of the volume: mask and both
-  /// normalised channels beside each other.
+  /// Writes what the path hands to the second stage of one row of the volume: mask and both normalised
+  /// channels beside each other.
   ///
   /// - Parameters:
-  ///   - planes: Along D0.
+  ///   - d0: The row's plane.
+  ///   - d1: The row.
   ///   - normalization: That of the path.
   ///   - mask: 0 or 1, `[L, a, b]`.
-  ///   - target: `[planes, D1, D2, channels]`.
-  ///   - channel: Where the three channels of this path begin.
+  ///   - target: `[D2, channels]`, from the first of the three channels of this path.
   ///   - channels: Channels of all paths.
-  func fill(
-    _ planes: Range<Int>, by normalization: StrokeNormalization, mask: [UInt8],
-    into target: UnsafeMutablePointer<Float>, channel: Int, channels: Int
+  func fillRow(
+    _ d0: Int, _ d1: Int, by normalization: StrokeNormalization, mask: [UInt8],
+    into target: UnsafeMutablePointer<Float>, channels: Int
   ) {
-    let size = volumeSize
-    let (pixels, rowCount, length) = (height * width, size[1], size[2])
+    let (pixels, length) = (height * width, volumeSize[2])
+    let (slice, pixel) = place(d0, d1, 0)
+    let run = SliceStatistics.PixelRun(
+      count: length, slice: slice, pixel: pixel, sliceStep: plane == .zx ? 1 : 0,
+      pixelStep: plane == .zx ? 0 : 1)
+    let first = slice * pixels + pixel
+    let step = plane == .zx ? pixels : 1
+    mask.withUnsafeBufferPointer { mask in
+      for d2 in 0..<length { target[d2 * channels] = Float(mask[first + d2 * step]) }
+    }
     slices.withValues { values in
-      mask.withUnsafeBufferPointer { mask in
-        guard let base = values.baseAddress else { return }
-        nonisolated(unsafe) let (slicesBase, mask, target) = (base, mask, target)
-        Engine.shared.workers.run(count: planes.count * rowCount, grain: rowCount) { rows in
-          for row in rows {
-            let (slice, pixel) = place(planes.lowerBound + row / rowCount, row % rowCount, 0)
-            let run = SliceStatistics.PixelRun(
-              count: length, slice: slice, pixel: pixel, sliceStep: plane == .zx ? 1 : 0,
-              pixelStep: plane == .zx ? 0 : 1)
-            let line = target + row * length * channels + channel
-            let first = slice * pixels + pixel
-            let step = plane == .zx ? pixels : 1
-            for d2 in 0..<length { line[d2 * channels] = Float(mask[first + d2 * step]) }
-            statistics.normalize(
-              run, of: slicesBase, into: line + 1, step: channels, by: normalization)
-          }
-        }
-      }
+      guard let values = values.baseAddress else { return }
+      statistics.normalize(run, of: values, into: target + 1, step: channels, by: normalization)
     }
   }
 }

@@ -62,7 +62,7 @@ extension StrokeSystem {
     for first in stride(from: 0, to: stack.count, by: Self.batch) {
       let slices = first..<min(stack.count, first + Self.batch)
       Engine.shared.perform {
-        let logits = runner(stack.normalized(slices, by: path.normalization))
+        let logits = runner(stack.batch(slices, by: path.normalization))
         logits.withValues { values in
           mask.withUnsafeMutableBufferPointer { mask in
             for pixel in 0..<slices.count * pixels {
@@ -87,13 +87,22 @@ extension StrokeSystem {
     _ planes: Range<Int>, _ stacks: StrokeStacks, _ masks: [[UInt8]]
   ) -> Tensor {
     let paths = configuration.strokePaths
+    let sources = zip(paths, masks).map { (stacks[$0], $0.normalization, $1) }
+    let (rowCount, channels) = (stacks.size[1], 3 * paths.count)
+    let row = stacks.size[2] * channels
     return Engine.shared.perform {
-      Tensor([1, planes.count, stacks.size[1], stacks.size[2], 3 * paths.count]) { target in
+      Tensor([1, planes.count, rowCount, stacks.size[2], channels]) { target in
         guard let base = target.baseAddress else { return }
-        for (index, path) in paths.enumerated() {
-          stacks[path].fill(
-            planes, by: path.normalization, mask: masks[index], into: base, channel: 3 * index,
-            channels: 3 * paths.count)
+        // Few rows of all paths, which stay in the cache until they are complete.
+        Engine.shared.workers.run(count: planes.count * rowCount, grain: 16) { rows in
+          for (path, (stack, normalization, mask)) in sources.enumerated() {
+            for index in rows {
+              let (plane, d1) = index.quotientAndRemainder(dividingBy: rowCount)
+              stack.fillRow(
+                planes.lowerBound + plane, d1, by: normalization, mask: mask,
+                into: base + index * row + 3 * path, channels: channels)
+            }
+          }
         }
       }
     }

@@ -5,6 +5,7 @@
 enum PlanRewrites {
   static let all: [any PlanRewrite] = [
     FoldChannelAffine(), FoldLayerScale(), FoldNormWeight(), FuseNormShift(), FuseActivation(),
-    FuseElementwise(), FuseShiftProducts(), FusePixelShuffle(),
+    FuseJoinedReLU(), FuseEnlargedSum(), FuseElementwise(), FuseShiftProducts(),
+    FusePixelShuffle(),
   ]
 }
