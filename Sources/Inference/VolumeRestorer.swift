@@ -16,6 +16,11 @@ public struct RestorationOptions: Sendable {
   ///
   /// For voxels of about equal sides; each plane sees other neighbours, so their errors differ.
   public var averagesPlanes = false
+  /// By how much the inputs' resolution fell in the plane of their slices, where k-space was cut off.
+  ///
+  /// If it was filled with zeros, without noise, the frequencies that were measured are kept. Nil for what
+  /// the bundle says; 1 keeps nothing.
+  public var kSpaceFactor: Double?
   /// Whether results are limited to the range of the input's intensities.
   public var clipsToInputRange = false
   /// Voxels outside keep the input's intensities; `[z, y, x]`, one volume.
@@ -34,7 +39,7 @@ public final class VolumeRestorer {
   private let runner: ModelRunner
   private let normalization: IntensityNormalization
   private let defaultPlane: AnatomicalPlane?
-  private let measuredFrequencies: KSpaceTruncation?
+  private let kSpaceFactor: Double?
 
   /// What happened to one volume.
   public struct Result: Sendable {
@@ -62,7 +67,7 @@ public final class VolumeRestorer {
           + "restores one slice from it and as many neighbours on either side")
     }
     runner = ModelRunner(model, precision: precision)
-    measuredFrequencies = bundle.card.kSpaceFactor.map { KSpaceTruncation(factor: $0) }
+    kSpaceFactor = bundle.card.kSpaceFactor
     normalization = bundle.card.normalization
     defaultPlane = bundle.card.plane
   }
@@ -80,7 +85,7 @@ public final class VolumeRestorer {
     runner = ModelRunner(model, precision: precision)
     self.normalization = normalization
     defaultPlane = nil
-    measuredFrequencies = nil
+    kSpaceFactor = nil
   }
 
   /// The slices of a volume, one for each call of the network without tiles and flips.
@@ -237,6 +242,8 @@ public final class VolumeRestorer {
     _ options: RestorationOptions, into result: inout Volume, progress: () -> Bool
   ) throws(InferenceError) {
     let slices = input.slices(in: plane, ofVolume: index)
+    let factor = options.kSpaceFactor ?? kSpaceFactor ?? 1
+    let measuredFrequencies = factor > 1 ? KSpaceTruncation(factor: factor) : nil
     for (number, slice) in slices.enumerated() {
       var restored = slice
       let places = SliceStack.places(

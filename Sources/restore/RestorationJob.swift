@@ -105,6 +105,7 @@ struct RestorationJob {
     options.tiling = try command.slices.tiling()
     options.averagesFlips = command.slices.tta.flips
     options.averagesPlanes = command.slices.tta.planes
+    options.kSpaceFactor = command.slices.kSpaceFactor
     options.clipsToInputRange = command.slices.clipToInputRange
     if let path = command.slices.mask {
       let mask = try ScanFile.read(path)

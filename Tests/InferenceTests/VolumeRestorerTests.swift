@@ -154,6 +154,27 @@ struct VolumeRestorerTests {
     }
   }
 
+  @Test("frequencies that were measured are kept where the user says that there are such")
+  func measuredFrequencies() throws {
+    let input = volume()
+    let restorer = VolumeRestorer(try model(), normalization: .window(low: 0, high: 100))
+    var options = RestorationOptions()
+    options.plane = .axial
+    let plain = try restorer.restore(input, options: options).volume
+    options.kSpaceFactor = 1
+    #expect(try restorer.restore(input, options: options).volume.voxels == plain.voxels)
+    options.kSpaceFactor = 2
+    let kept = try restorer.restore(input, options: options).volume
+    #expect(kept.voxels != plain.voxels)
+    let truncation = KSpaceTruncation(factor: 2)
+    let slices = zip(input.slices(in: .axial), plain.slices(in: .axial))
+    for ((measured, restored), found) in zip(slices, kept.slices(in: .axial)) {
+      let expected = truncation.keeping(
+        measured.pixels, in: restored.pixels, height: measured.height, width: measured.width)
+      #expect(found.pixels == expected)
+    }
+  }
+
   @Test("the mean over planes is the mean of what each plane gives, in every volume")
   func planes() throws {
     let input = volume()

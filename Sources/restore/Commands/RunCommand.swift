@@ -52,7 +52,7 @@ struct RunCommand: ParsableCommand {
     }
     try checkOutputs(items)
     let bundle = try ModelBundle.find(model)
-    if slices.tta.planes, bundle.card.kSpaceFactor != nil {
+    if slices.tta.planes, (slices.kSpaceFactor ?? bundle.card.kSpaceFactor ?? 1) > 1 {
       throw CommandFailure(
         code: ExitStatus.usage, kind: "usage",
         what: "--tta \(slices.tta.rawValue) does not fit the model (\(model))",
@@ -149,6 +149,14 @@ struct SliceOptions: ParsableArguments {
       """)
   var tta: TestTimeAugmentation = .none
 
+  @Option(
+    name: .long,
+    help: """
+      How many times finer the grid is than the scan, if k-space was filled with zeros: what was \
+      measured is then kept as it is. By default as the model says; 1 for no.
+      """)
+  var kSpaceFactor: Double?
+
   @Flag(name: .long, help: "Limit results to the range of the input.")
   var clipToInputRange = false
 
@@ -158,6 +166,9 @@ struct SliceOptions: ParsableArguments {
   func validate() throws {
     if tta.planes, plane != nil {
       throw ValidationError("--tta \(tta.rawValue) uses all planes: leave --plane out")
+    }
+    if let kSpaceFactor, !(1...64).contains(kSpaceFactor) {
+      throw ValidationError("--k-space-factor \(kSpaceFactor): from 1 to 64")
     }
     guard (0..<1).contains(overlap) else {
       throw ValidationError("--overlap \(overlap): from 0 to below 1")
