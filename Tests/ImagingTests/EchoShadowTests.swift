@@ -42,7 +42,8 @@ struct EchoShadowTests {
     var generator = SeededGenerator(seed: 1)
     var seen: Set<Int> = []
     for _ in 0..<40 {
-      let (shown, frames) = Self.clip.shadowed(part: 0.5, of: [1, 3], using: &generator)
+      let (shown, frames) = Self.clip.shadowed(
+        by: EchoShadows(part: 0.5), of: [1, 3], using: &generator)
       seen.formUnion(frames)
       for frame in 0..<4 {
         #expect((shown.frames[frame] != Self.clip.frames[frame]) == frames.contains(frame))
@@ -57,11 +58,28 @@ struct EchoShadowTests {
     #expect(seen == [1, 3])
   }
 
+  @Test("wider shadows hide more of the ventricle, at the same places")
+  func widths() throws {
+    func lost(_ widths: ClosedRange<Double>) -> Float {
+      var generator = SeededGenerator(seed: 2)
+      let (shown, frames) = Self.clip.shadowed(
+        by: EchoShadows(part: 1, widths: widths), of: [0, 1, 2, 3], using: &generator)
+      return frames.reduce(0) { sum, frame in
+        zip(shown.frames[frame], Self.clip.frames[frame]).enumerated().reduce(sum) {
+          let isInside = Self.clip.labels[frame][$1.offset] == HeartLabel.ventricle.rawValue
+          return isInside ? $0 + $1.element.1 - $1.element.0 : $0
+        }
+      }
+    }
+    #expect(lost(0.05...0.1) > 0)
+    #expect(lost(0.3...0.6) > 1.5 * lost(0.12...0.26))
+  }
+
   @Test("no shadows draw nothing")
   func none() {
     var generator = SeededGenerator(seed: 1)
     var untouched = SeededGenerator(seed: 1)
-    let shown = Self.clip.shadowed(part: 0, of: [0, 1], using: &generator)
+    let shown = Self.clip.shadowed(by: EchoShadows(), of: [0, 1], using: &generator)
     #expect(shown.frames.isEmpty && shown.clip.frames == Self.clip.frames)
     #expect(generator.next() == untouched.next())
   }

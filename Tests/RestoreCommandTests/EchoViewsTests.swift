@@ -170,10 +170,12 @@ struct EchoViewsTests {
     let outcome = try space.start(
       [
         "eval-echo", "-m", "run/bundle", "--hearts", "2", "--frames", "5", "--size", "64",
-        "--shadowed-part", "1", "--json",
+        "--shadowed-part", "1", "--shadow-width", "0.2,0.4", "--json",
       ]
     ).finish()
     #expect(outcome.status == 0, "\(outcome.errors)")
+    let wrong = try space.restore("eval-echo", "-m", "run/bundle", "--shadow-width", "0.4,0.2")
+    #expect(wrong.status == 64 && wrong.errors.contains("--shadow-width 0.4,0.2"))
     let found = try #require(try outcome.json()["evaluation"] as? [String: Any])
     // All frames but the first of each clip.
     #expect(found["shadowedFrames"] as? Int == 8 && found["frames"] as? Int == 10)

@@ -17,11 +17,17 @@ public struct EchoShadow: Equatable, Sendable {
     (self.angle, self.width, self.depth) = (angle, width, depth)
   }
 
-  /// A shadow that hides a part of the ventricle: its middle lies over any pixel of the cavity.
+  /// A shadow that hides a part of the ventricle: its middle lies over any pixel of the cavity; nil if the
+  /// frame shows no ventricle.
   ///
-  /// - Returns: Nil if the frame shows no ventricle.
+  /// - Parameters:
+  ///   - clip: The clip.
+  ///   - frame: The frame that it shades.
+  ///   - widths: Between which ``width`` is drawn.
+  ///   - generator: Draws.
   public init?(
-    over clip: EchoClip, frame: Int, using generator: inout SeededGenerator
+    over clip: EchoClip, frame: Int, widths: ClosedRange<Double>,
+    using generator: inout SeededGenerator
   ) {
     let inside = clip.labels[frame].indices.filter {
       clip.labels[frame][$0] == HeartLabel.ventricle.rawValue
@@ -32,7 +38,9 @@ public struct EchoShadow: Equatable, Sendable {
       row: pixel / clip.width, column: pixel % clip.width, width: clip.width,
       spacing: clip.spacing)
     self.init(
-      angle: atan2(x, y), width: 0.12 + 0.14 * generator.nextUniformDouble(),
+      angle: atan2(x, y),
+      width: widths.lowerBound
+        + (widths.upperBound - widths.lowerBound) * generator.nextUniformDouble(),
       depth: 0.7 + 0.3 * generator.nextUniformDouble())
   }
 
@@ -44,6 +52,19 @@ public struct EchoShadow: Equatable, Sendable {
       let distance = (atan2(x, y) - angle) / width
       return max(0, frame[pixel] - Float(depth * exp(-pow(distance, 4))))
     }
+  }
+}
+
+/// How often frames of a clip get an ``EchoShadow``, and how wide.
+public struct EchoShadows: Equatable, Sendable {
+  /// How likely a frame is to get one.
+  public var part: Double
+  /// Between which their widths are drawn, radians.
+  public var widths: ClosedRange<Double>
+
+  /// None, unless a part is given.
+  public init(part: Double = 0, widths: ClosedRange<Double> = 0.12...0.26) {
+    (self.part, self.widths) = (part, widths)
   }
 }
 
@@ -64,17 +85,18 @@ extension EchoClip {
   /// The clip with shadows over frames that are drawn.
   ///
   /// - Parameters:
-  ///   - part: How likely a frame is to get one; nothing is drawn if it is 0.
+  ///   - drawn: How often and how wide; the generator is not touched if the part is 0.
   ///   - candidates: Frames that may get one.
   ///   - generator: Draws frames and shadows.
   /// - Returns: The clip, and the frames with a shadow in ascending order.
   public func shadowed(
-    part: Double, of candidates: [Int], using generator: inout SeededGenerator
+    by drawn: EchoShadows, of candidates: [Int], using generator: inout SeededGenerator
   ) -> (clip: EchoClip, frames: [Int]) {
-    guard part > 0 else { return (self, []) }
+    guard drawn.part > 0 else { return (self, []) }
     var shadows: [Int: EchoShadow] = [:]
-    for frame in candidates where generator.nextUniformDouble() < part {
-      shadows[frame] = EchoShadow(over: self, frame: frame, using: &generator)
+    for frame in candidates where generator.nextUniformDouble() < drawn.part {
+      shadows[frame] = EchoShadow(
+        over: self, frame: frame, widths: drawn.widths, using: &generator)
     }
     return (shadowed(shadows), shadows.keys.sorted())
   }

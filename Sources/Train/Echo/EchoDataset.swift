@@ -48,11 +48,12 @@ public struct EchoDataset: Sendable {
   /// - Parameters:
   ///   - count: Clips, ≥ 1.
   ///   - frames: Frames of each.
-  ///   - shadowedPart: The part of the frames that get an ``EchoShadow``.
+  ///   - shadows: How often frames get an ``EchoShadow``, and how wide.
   ///   - generator: Draws.
   /// - Returns: The clips.
   public func batch(
-    _ count: Int, frames: Int, shadowedPart: Double = 0, using generator: inout SeededGenerator
+    _ count: Int, frames: Int, shadows: EchoShadows = EchoShadows(),
+    using generator: inout SeededGenerator
   ) -> EchoBatch {
     var (images, labels): ([Tensor], [Tensor]) = ([], [])
     for _ in 0..<count {
@@ -63,7 +64,7 @@ public struct EchoDataset: Sendable {
       let gamma = 0.75 + 0.6 * generator.nextUniform()
       let scale = 0.8 + 0.4 * generator.nextUniform()
       let isMirrored = generator.nextUniform() < 0.5
-      let shown = clip.shadowed(part: shadowedPart, of: indices, using: &generator).clip
+      let shown = clip.shadowed(by: shadows, of: indices, using: &generator).clip
       let sample = Self.tensors(
         shown, indices, objects: objects, isMirrored: isMirrored
       ) { min(1, scale * powf($0, gamma)) }

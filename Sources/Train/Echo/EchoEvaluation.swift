@@ -38,12 +38,12 @@ public struct EchoEvaluation: Codable, Sendable {
   /// - Parameters:
   ///   - model: In evaluation mode.
   ///   - clips: Of one size that the network takes.
-  ///   - shadowedPart: The part of each clip's frames, all but the first, that get an ``EchoShadow``.
+  ///   - drawn: How often each clip's frames, all but the first, get an ``EchoShadow``, and how wide.
   ///   - seed: Draws the shadows.
   ///   - givesFirstMask: Whether the true mask of the first frame is given.
   public init(
-    _ model: GDKVM, on clips: [EchoClip], shadowedPart: Double = 0, seed: UInt64 = 0,
-    givesFirstMask: Bool = false
+    _ model: GDKVM, on clips: [EchoClip], shadows drawn: EchoShadows = EchoShadows(),
+    seed: UInt64 = 0, givesFirstMask: Bool = false
   ) {
     let objects = model.configuration.objects
     let labels = HeartLabel.structures.prefix(objects)
@@ -53,7 +53,7 @@ public struct EchoEvaluation: Codable, Sendable {
     for (index, clip) in clips.enumerated() {
       var generator = SeededGenerator(seed: seed, stream: 0x7368_6164, UInt64(index))
       let (shown, shadowed) = clip.shadowed(
-        part: shadowedPart, of: Array(clip.frames.indices.dropFirst()), using: &generator)
+        by: drawn, of: Array(clip.frames.indices.dropFirst()), using: &generator)
       shadows.append(shadowed)
       let maps = Self.segmented(shown, by: model, givesFirstMask: givesFirstMask)
       for (position, label) in labels.enumerated() {

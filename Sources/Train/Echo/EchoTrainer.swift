@@ -130,7 +130,7 @@ public final class EchoTrainer {
       seed: configuration.seed, stream: 2, UInt64(step))
     let batch = data.batch(
       configuration.batch, frames: configuration.frames,
-      shadowedPart: configuration.shadowedPart, using: &generator)
+      shadows: configuration.shadows, using: &generator)
     let hasMask = generator.nextUniformDouble() < configuration.firstMaskPart
     model.setTraining(true)
     model.setRequiresGradient(true)
@@ -210,8 +210,7 @@ public final class EchoTrainer {
     model.setTraining(false)
     model.setRequiresGradient(false)
     return EchoEvaluation(
-      model, on: validation.clips, shadowedPart: configuration.shadowedPart,
-      seed: configuration.seed
+      model, on: validation.clips, shadows: configuration.shadows, seed: configuration.seed
     ).dice
   }
 

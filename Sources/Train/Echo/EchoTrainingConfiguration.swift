@@ -34,6 +34,8 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
   public var firstMaskPart = 0.5
   /// The part of the frames in which an acoustic shadow hides some of the ventricle.
   public var shadowedPart = 0.0
+  /// Between which the half width of a shadow is drawn, radians.
+  public var shadowWidth = [0.12, 0.26]
   /// Points per frame at which the loss is formed.
   public var points = 2048
   /// Weight of the auxiliary losses.
@@ -58,6 +60,11 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
 
   /// The defaults.
   public init() {}
+
+  /// How shadows are drawn.
+  var shadows: EchoShadows {
+    EchoShadows(part: shadowedPart, widths: shadowWidth[0]...shadowWidth[1])
+  }
 
   /// Reads a JSON file.
   ///
@@ -102,6 +109,9 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
       "batch, hearts, validation_hearts, points, iterations and validate_every are at least 1")
     try check((0...1).contains(firstMaskPart), "first_mask_part: expected 0 to 1")
     try check((0...1).contains(shadowedPart), "shadowed_part: expected 0 to 1")
+    try check(
+      shadowWidth.count == 2 && 0 < shadowWidth[0] && shadowWidth[0] <= shadowWidth[1]
+        && shadowWidth[1] <= 2, "shadow_width: expected two ascending numbers above 0, up to 2")
   }
 
   /// The configuration as JSON.
@@ -118,6 +128,7 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     case initialWeights = "initial_weights"
     case firstMaskPart = "first_mask_part"
     case shadowedPart = "shadowed_part"
+    case shadowWidth = "shadow_width"
     case auxiliaryWeight = "auxiliary_weight"
     case supervisesAllFrames = "supervises_all_frames"
     case validateEvery = "validate_every"
@@ -155,6 +166,7 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     try read(.cycleFrames, &cycleFrames)
     try read(.firstMaskPart, &firstMaskPart)
     try read(.shadowedPart, &shadowedPart)
+    try read(.shadowWidth, &shadowWidth)
     try read(.points, &points)
     try read(.auxiliaryWeight, &auxiliaryWeight)
     try read(.supervisesAllFrames, &supervisesAllFrames)

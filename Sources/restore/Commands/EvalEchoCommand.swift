@@ -30,6 +30,9 @@ struct EvalEchoCommand: ParsableCommand {
   @Option(name: .long, help: "The part of the frames with a shadow, 0 to 1.")
   var shadowedPart = 0.0
 
+  @Option(name: .long, help: "Half widths of shadows, from,to in radians from the probe.")
+  var shadowWidth = "0.12,0.26"
+
   @Option(name: .long, help: "Draws hearts and shadows.")
   var seed: UInt64 = 0
 
@@ -45,12 +48,21 @@ struct EvalEchoCommand: ParsableCommand {
     guard hearts >= 1, frames >= 1, (0...1).contains(shadowedPart) else {
       throw ValidationError("--hearts and --frames are at least 1, --shadowed-part is 0 to 1")
     }
+    _ = try shadows()
     guard size >= GDKVM.sizeStep, size <= 1024, size % GDKVM.sizeStep == 0 else {
       throw ValidationError("--size is a multiple of \(GDKVM.sizeStep) up to 1024")
     }
     guard hearts <= 10_000, frames <= 1000, seed < 1 << 30 else {
       throw ValidationError("at most 10000 hearts of 1000 frames, --seed below 2^30")
     }
+  }
+
+  private func shadows() throws -> EchoShadows {
+    let widths = shadowWidth.split(separator: ",").compactMap { Double($0) }
+    guard widths.count == 2, 0 < widths[0], widths[0] <= widths[1], widths[1] <= 2 else {
+      throw ValidationError("--shadow-width \(shadowWidth): expected from,to above 0, up to 2")
+    }
+    return EchoShadows(part: shadowedPart, widths: widths[0]...widths[1])
   }
 
   func run() throws {
@@ -67,7 +79,7 @@ struct EvalEchoCommand: ParsableCommand {
       seeds: first..<first + UInt64(hearts), frames: frames, size: (size, size),
       objects: network.configuration.objects)
     let found = EchoEvaluation(
-      network, on: data.clips, shadowedPart: shadowedPart, seed: seed,
+      network, on: data.clips, shadows: try shadows(), seed: seed,
       givesFirstMask: firstMask)
     if common.json {
       struct Document: Encodable {
