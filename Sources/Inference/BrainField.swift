@@ -94,9 +94,7 @@ public struct BrainField: Sendable, Equatable {
   public func values(of voxels: [Float]) -> [Float] {
     let resampled = Self.resampled(voxels, grid, resampledSize)
     var result = [Float](repeating: 0, count: count)
-    forEachRow { inside, outside, length in
-      for column in 0..<length { result[inside + column] = resampled[outside + column] }
-    }
+    copyRows(of: resampled, into: &result) { ($0.outside, $0.inside) }
     return result
   }
 
@@ -106,10 +104,11 @@ public struct BrainField: Sendable, Equatable {
   /// - Returns: One channel for each image.
   public func tensor(of images: [Volume]) -> Tensor {
     let channels = images.map { values(of: $0.voxels) }
-    return Tensor([size[0], size[1], size[2], channels.count]) { target in
+    let step = channels.count
+    return Tensor([size[0], size[1], size[2], step]) { target in
       for (channel, values) in channels.enumerated() {
-        for (place, value) in values.enumerated() {
-          target[place * channels.count + channel] = value
+        values.withUnsafeBufferPointer { values in
+          for place in values.indices { target[place * step + channel] = values[place] }
         }
       }
     }
@@ -119,21 +118,36 @@ public struct BrainField: Sendable, Equatable {
   public func voxels(of values: [Float]) -> [Float] {
     precondition(values.count == count, "BrainField: \(values.count) values for \(size)")
     var whole = [Float](repeating: 0, count: resampledSize.reduce(1, *))
-    forEachRow { inside, outside, length in
-      for column in 0..<length { whole[outside + column] = values[inside + column] }
-    }
+    copyRows(of: values, into: &whole) { ($0.inside, $0.outside) }
     return grid.voxels(
       of: GridResampling.resampled(whole, size: resampledSize, to: grid.size))
   }
 
-  private func forEachRow(_ body: (_ inside: Int, _ outside: Int, _ length: Int) -> Void) {
-    for d0 in 0..<box[0].count {
-      for d1 in 0..<box[1].count {
-        let inside = ((margins[0] + d0) * size[1] + margins[1] + d1) * size[2] + margins[2]
-        let outside =
-          ((box[0].lowerBound + d0) * resampledSize[1] + box[1].lowerBound + d1) * resampledSize[2]
-          + box[2].lowerBound
-        body(inside, outside, box[2].count)
+  /// Copies the rows of the box.
+  ///
+  /// - Parameters:
+  ///   - source: The field, or the whole at the networks' spacing.
+  ///   - target: The other of the two.
+  ///   - order: Source and target of the places where a row begins.
+  private func copyRows(
+    of source: [Float], into target: inout [Float],
+    _ order: ((inside: Int, outside: Int)) -> (source: Int, target: Int)
+  ) {
+    let length = box[2].count
+    source.withUnsafeBufferPointer { source in
+      target.withUnsafeMutableBufferPointer { target in
+        for d0 in 0..<box[0].count {
+          for d1 in 0..<box[1].count {
+            let inside = ((margins[0] + d0) * size[1] + margins[1] + d1) * size[2] + margins[2]
+            let outside =
+              ((box[0].lowerBound + d0) * resampledSize[1] + box[1].lowerBound + d1)
+              * resampledSize[2] + box[2].lowerBound
+            let row = order((inside, outside))
+            for column in 0..<length {
+              target[row.target + column] = source[row.source + column]
+            }
+          }
+        }
       }
     }
   }

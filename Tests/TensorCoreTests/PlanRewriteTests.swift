@@ -46,6 +46,15 @@ struct PlanRewriteTests {
     }
   }
 
+  @Test("a ReLU of means is taken where they are made")
+  func pooledReLU() throws {
+    try check([2, 9, 12, 5], kinds: [.averagePool]) { $0.averagePooled(kernel: [2]).relu() }
+    try check([2, 9, 12, 5], kinds: [.averagePool, .unary(.relu)]) {
+      let means = $0.averagePooled(kernel: [3], stride: [2], padding: [1])
+      return means.relu() + means
+    }
+  }
+
   @Test("ReLUs side by side are multiplied without being written")
   func joinedReLU() throws {
     let kernel = Tensor.random([6, 4, 3, 3], seed: 71)

@@ -46,7 +46,8 @@ extension StrokeCombiner {
       let x = input(widened(range))
       let hidden = first.convolvedInPlane(completed(x, around: range))
       let inner = range.lowerBound - widened(range).lowerBound
-      let beside = shortcut(x.sliced(axis: 1, inner..<inner + range.count))
+      // Of the planes beside the slab too: that is less than to copy the others.
+      let beside = shortcut(x).sliced(axis: 1, inner..<inner + range.count)
       firstSums.add(hidden)
       shortcutSums.add(beside)
       if index == 0 {

@@ -41,8 +41,8 @@ extension StrokeSystem {
   /// Slices that a path's network sees at once.
   private static let batch = 4
 
-  /// Planes of the volume that the second stage computes at once.
-  private static let slab = 16
+  /// Planes of the volume that the second stage computes at once: few, as fresh memory costs time.
+  private static let slab = 8
 
   /// The mask that one path gives.
   ///

@@ -108,10 +108,12 @@ struct MaxPool: Operation {
   }
 }
 
-/// The mean of each window.
+/// The mean of each window; in inference plans, if wanted, its ReLU.
 struct AveragePool: Operation {
   let windows: PoolingWindows
   let countsPadding: Bool
+  /// Whether means are rectified; such an operation has no gradient.
+  var isRectified = false
 
   var kind: OperationKind { .averagePool }
   var backwardReads: BackwardReads { .nothing }
@@ -124,14 +126,19 @@ struct AveragePool: Operation {
     let shape = windows.kernelShape(x.shape, y.shape)
     to.forEachRange(cost: windows.taps, pass.workers) { item, range in
       withUnsafePointer(to: shape) { shape in
+        let means = y.pointer + item * to.count
         k_average_pool_forward(
-          y.pointer + item * to.count, x.pointer + item * from.count, shape, countsPadding,
-          range.lowerBound, range.upperBound, to.channels)
+          means, x.pointer + item * from.count, shape, countsPadding, range.lowerBound,
+          range.upperBound, to.channels)
+        guard isRectified else { return }
+        let first = means + range.lowerBound * to.channels
+        k_unary_forward(first, first, K_UNARY_RELU, 0, range.count * to.channels)
       }
     }
   }
 
   func backward(_ pass: BackwardPass) {
+    precondition(!isRectified, "\(kind): rectified, which belongs into plans")
     guard let gradient = pass.inputGradients[0] else { return }
     let upstream = pass.outputGradient
     let (inputs, outputs) = (Volumes(gradient.shape), Volumes(upstream.shape))

@@ -1,5 +1,5 @@
-/// Applies an activation in the matrix product or convolution before it, while the result is in
-/// registers.
+/// Applies an activation in the matrix product, convolution or pooling before it, while the result is in
+/// registers or in the cache.
 struct FuseActivation: PlanRewrite {
   func apply(to graph: inout PlanGraph) {
     var index = 0
@@ -27,6 +27,11 @@ struct FuseActivation: PlanRewrite {
       InferenceConvolution(convolution: convolution, reluSlope: leastSlope)
     case let convolution as Convolution where unary.function == .leakyReLU:
       InferenceConvolution(convolution: convolution, reluSlope: unary.parameter)
+    case var pool as AveragePool where unary.function == .relu && !pool.isRectified:
+      {
+        pool.isRectified = true
+        return pool
+      }()
     default: nil
     }
   }
