@@ -42,11 +42,16 @@ class Task:
     split: str
     arguments: tuple[str, ...]
     offset: float = 0  # added to the images, so that the foreground is above 0
+    options: tuple[str, ...] = ()  # what a user of `restore run` knows about the degraded images
 
 
 TASKS = {
-    "mri-sr-x2": Task("mri-denoise", ("mri-sr", "--factor", "2")),
-    "mri-sr-x4": Task("mri-denoise", ("mri-sr", "--factor", "4")),
+    "mri-sr-x2": Task(
+        "mri-denoise", ("mri-sr", "--factor", "2"), options=("--k-space-factor", "2")
+    ),
+    "mri-sr-x4": Task(
+        "mri-denoise", ("mri-sr", "--factor", "4"), options=("--k-space-factor", "4")
+    ),
     # Without shading, which no image of the source tells.
     "mri-3t-to-7t": Task("mri-denoise", ("mri-7t", "--bias", "0")),
     "ct-denoise": Task("ct-denoise", ("ct-lowdose", "--photons", "2.5e5"), 1024),
@@ -237,14 +242,18 @@ def by_subject(values: list[tuple[str, float]]) -> float:
     return fmean(fmean(own) for own in subjects.values())
 
 
-def restored(case: Case, source: Path, folder: Path, bundle: str, tool: Path, offset: float) -> Volume:
+def restored(
+    case: Case, source: Path, folder: Path, bundle: str, tool: Path, task: Task
+) -> Volume:
     """The measured slices of what a bundle makes of a file."""
     output = folder / source.name
     if not output.exists():
         folder.mkdir(parents=True, exist_ok=True)
         options = ["--dtype", "float32"] if output.suffix == ".gz" else []
+        if source == case.degraded_path:
+            options += task.options
         run(tool, "run", "-i", source, "-o", output, "-m", bundle, "--overwrite", *options)
-    own = 0 if output.suffix == ".png" else offset
+    own = 0 if output.suffix == ".png" else task.offset
     return (read_volume(output)[0] + np.float32(own))[..., list(case.chosen)]
 
 
@@ -276,7 +285,7 @@ def evaluate(name: str, arguments: argparse.Namespace) -> list[dict[str, object]
         for suffix, source in (("", "degraded_path"), (", undegraded input", "reference_path")):
             kind = source.removesuffix("_path")
             folder = arguments.work / name / "test" / f"restored-{label}-{kind}"
-            options = (bundle, arguments.restore, TASKS[name].offset)
+            options = (bundle, arguments.restore, TASKS[name])
             results[label + suffix] = (
                 None,
                 [(c, *figures(c, restored(c, getattr(c, source), folder, *options))) for c in test],
