@@ -58,11 +58,13 @@ struct EvalEchoCommand: ParsableCommand {
   }
 
   private func shadows() throws -> EchoShadows {
-    let widths = shadowWidth.split(separator: ",").compactMap { Double($0) }
-    guard widths.count == 2, 0 < widths[0], widths[0] <= widths[1], widths[1] <= 2 else {
+    let parts = shadowWidth.split(separator: ",", omittingEmptySubsequences: false)
+      .map { Double($0) }
+    guard parts.count == 2, let low = parts[0], let high = parts[1], 0 < low, low <= high, high <= 2
+    else {
       throw ValidationError("--shadow-width \(shadowWidth): expected from,to above 0, up to 2")
     }
-    return EchoShadows(part: shadowedPart, widths: widths[0]...widths[1])
+    return EchoShadows(part: shadowedPart, widths: low...high)
   }
 
   func run() throws {
