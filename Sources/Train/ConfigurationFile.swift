@@ -69,7 +69,7 @@ extension TrainingConfiguration {
     }
     resolve(&data)
     for index in tasks.indices { resolve(&tasks[index]) }
-    model.initialWeights = resolved(model.initialWeights)
+    model.initialWeights.files = model.initialWeights.files.map(resolved)
   }
 
   /// The full configuration as JSON, keys sorted, with a trailing newline.

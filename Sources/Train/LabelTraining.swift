@@ -71,9 +71,7 @@ final class LabelTraining {
     self.format = format
     self.runFolder = runFolder
     self.configuration = configuration
-    if !configuration.model.initialWeights.isEmpty {
-      try network.load(Safetensors(contentsOf: configuration.model.initialWeights))
-    }
+    if let weights = try configuration.model.initialWeights.read() { try network.load(weights) }
     optimizer = configuration.optim.makeOptimizer(for: network.parameters)
     average =
       configuration.optim.ema > 0

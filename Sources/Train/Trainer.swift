@@ -84,10 +84,8 @@ public final class Trainer {
     self.runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
     model = try configuration.networkDescription().makeModel(using: &generator)
-    if !configuration.model.initialWeights.isEmpty {
-      try model.load(
-        Safetensors(contentsOf: configuration.model.initialWeights)
-          .widened(toInputsOf: model, path: configuration.model.initialWeights))
+    if let weights = try configuration.model.initialWeights.read() {
+      try model.load(weights.widened(toInputsOf: model))
     }
     if configuration.train.checkpointActivations, model.setCheckpointsActivations(true) == 0 {
       throw TrainingError.invalidValue(

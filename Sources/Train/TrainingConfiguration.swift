@@ -39,8 +39,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var hyperparameters: [String: HyperparameterValue] = [:]
     /// The bundle's name.
     public var name = "model"
-    /// Weights to start from instead of random ones: a `.safetensors` file; empty for none.
-    public var initialWeights = ""
+    /// Weights to start from instead of random ones.
+    public var initialWeights = InitialWeights()
 
     /// The defaults.
     public init() {}

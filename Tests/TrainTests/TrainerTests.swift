@@ -252,7 +252,7 @@ struct TrainerTests {
     let first = try Trainer(configuration, folder: folder + "/single", resume: false)
     #expect(try first.run(shouldStop: { false }, report: { _ in }) == .finished)
     let single = try ModelBundle(path: first.exportBundle())
-    configuration.model.initialWeights = single.weightsPath
+    configuration.model.initialWeights = InitialWeights([single.weightsPath])
     configuration.data.neighbours = 1
     // Steps too small to move a weight: the stack's network is the one that it came from.
     configuration.optim.learningRate = 1e-30
@@ -268,6 +268,45 @@ struct TrainerTests {
     let a = try VolumeRestorer(single).restore(volume).volume.voxels
     let b = try VolumeRestorer(stack).restore(volume).volume.voxels
     #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-3 })
+  }
+
+  @Test("a training starts from the mean of several files of weights")
+  func meanOfWeights() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    func write(_ name: String, _ value: Float, shape: Shape = [3, 2], count: Int64 = 4) throws
+      -> String
+    {
+      var writer = SafetensorsWriter()
+      writer.add(Tensor(shape, repeating: value), named: "weight")
+      writer.add([count], shape: [1], named: "count")
+      let path = "\(folder)/\(name).safetensors"
+      try writer.encoded().write(to: URL(fileURLWithPath: path))
+      return path
+    }
+    let files = [try write("a", 1), try write("b", 2, count: 9), try write("c", 6)]
+    let mean = try #require(try InitialWeights(files).read())
+    #expect(mean.tensor(named: "weight")?.values == [Float](repeating: 3, count: 6))
+    #expect(mean.integers(named: "count") == [4])
+    #expect(try InitialWeights([files[1]]).read()?.tensor(named: "weight")?.values.first == 2)
+    #expect(try InitialWeights().read() == nil)
+    let other = try write("d", 1, shape: [2, 3])
+    #expect {
+      _ = try InitialWeights([files[0], other]).read()
+    } throws: { error in
+      guard case TrainingError.invalidValue("model.initial_weights", let reason) = error else {
+        return false
+      }
+      return reason.contains("d.safetensors` has no `weight` of shape")
+    }
+    // One path, none, or a list, as configurations have them.
+    for (text, count) in [(#"["a"]"#, 1), (#"[""]"#, 0), (#"[["a", "b"]]"#, 2)] {
+      let read = try JSONDecoder().decode([InitialWeights].self, from: Data(text.utf8))
+      #expect(read[0].files.count == count)
+      let again = try JSONDecoder().decode(
+        [InitialWeights].self, from: JSONEncoder().encode(read))
+      #expect(again == read)
+    }
   }
 
   @Test("the loss psnr is half the mean logarithm of each sample's squared error")

@@ -11,7 +11,7 @@ extension TrainCommand {
         + trainer.validationNames.prefix(20).joined(separator: ", ")
         + (trainer.validationNames.count > 20
           ? " and \(trainer.validationNames.count - 20) more" : ""))
-    if configuration.model.initialWeights.isEmpty {
+    if configuration.model.initialWeights.files.isEmpty {
       Console.shared.info("no pretraining: all weights start at random")
     }
     let start = Date()
