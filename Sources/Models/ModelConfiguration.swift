@@ -12,6 +12,27 @@ public protocol ModelConfiguration: Codable, Equatable, Sendable {
   func validate() throws(ModelError)
 }
 
+/// Tells which hyperparameter of a network breaks which rule.
+struct HyperparameterCheck<Key: CodingKey> {
+  let architecture: String
+
+  /// Throws unless a rule holds; "it must be …" as the user reads it.
+  func callAsFunction(
+    _ key: Key, _ value: some Any, _ holds: Bool, _ rule: String
+  ) throws(ModelError) {
+    guard !holds else { return }
+    throw .invalidValue(
+      key: key.stringValue, value: "\(value)", architecture: architecture, rule: rule)
+  }
+}
+
+extension KeyedDecodingContainer {
+  /// Replaces a default by what a key says, if it is there.
+  func read<Value: Decodable>(_ key: Key, into value: inout Value) throws {
+    value = try decodeIfPresent(Value.self, forKey: key) ?? value
+  }
+}
+
 /// A key that may have any name.
 struct AnyCodingKey: CodingKey {
   let stringValue: String

@@ -77,13 +77,7 @@ public struct DnCNNConfiguration: ModelConfiguration {
   ///
   /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
   public func validate() throws(ModelError) {
-    func check(
-      _ key: CodingKeys, _ value: some Any, _ holds: Bool, _ rule: String
-    ) throws(ModelError) {
-      guard !holds else { return }
-      throw .invalidValue(
-        key: key.rawValue, value: "\(value)", architecture: DnCNN.architecture, rule: rule)
-    }
+    let check = HyperparameterCheck<CodingKeys>(architecture: DnCNN.architecture)
     try check(.depth, depth, (2...256).contains(depth), "it must be in 2...256")
     try check(.features, features, (1...1024).contains(features), "it must be in 1...1024")
     try check(
@@ -122,16 +116,13 @@ extension DnCNNConfiguration: Codable {
   public init(from decoder: any Decoder) throws {
     try decoder.refuseUnknownKeys(besides: CodingKeys.self, architecture: DnCNN.architecture)
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
-    }
-    try read(.depth, into: &depth)
-    try read(.features, into: &features)
-    try read(.imageChannels, into: &imageChannels)
-    try read(.kernel, into: &kernel)
-    try read(.axes, into: &axes)
-    try read(.convolution, into: &convolution)
-    try read(.normEps, into: &normEps)
-    try read(.normMomentum, into: &normMomentum)
+    try container.read(.depth, into: &depth)
+    try container.read(.features, into: &features)
+    try container.read(.imageChannels, into: &imageChannels)
+    try container.read(.kernel, into: &kernel)
+    try container.read(.axes, into: &axes)
+    try container.read(.convolution, into: &convolution)
+    try container.read(.normEps, into: &normEps)
+    try container.read(.normMomentum, into: &normMomentum)
   }
 }

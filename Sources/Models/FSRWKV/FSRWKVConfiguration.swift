@@ -76,13 +76,7 @@ public struct FSRWKVConfiguration: ModelConfiguration {
   ///
   /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
   public func validate() throws(ModelError) {
-    func check(
-      _ key: CodingKeys, _ value: some Any, _ holds: Bool, _ rule: String
-    ) throws(ModelError) {
-      guard !holds else { return }
-      throw .invalidValue(
-        key: key.rawValue, value: "\(value)", architecture: FSRWKV.architecture, rule: rule)
-    }
+    let check = HyperparameterCheck<CodingKeys>(architecture: FSRWKV.architecture)
     try check(
       .channels, channels, (8...1024).contains(channels) && channels % 8 == 0,
       "it must be a multiple of 8 in 8...1024")
@@ -130,18 +124,15 @@ extension FSRWKVConfiguration: Codable {
   public init(from decoder: any Decoder) throws {
     try decoder.refuseUnknownKeys(besides: CodingKeys.self, architecture: FSRWKV.architecture)
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
-    }
-    try read(.channels, into: &channels)
-    try read(.blocks, into: &blocks)
-    try read(.refinementBlocks, into: &refinementBlocks)
-    try read(.inChannels, into: &inChannels)
-    try read(.outChannels, into: &outChannels)
-    try read(.hiddenRate, into: &hiddenRate)
-    try read(.layerNormEps, into: &layerNormEps)
-    try read(.groupNormEps, into: &groupNormEps)
-    try read(.batchNormEps, into: &batchNormEps)
-    try read(.batchNormMomentum, into: &batchNormMomentum)
+    try container.read(.channels, into: &channels)
+    try container.read(.blocks, into: &blocks)
+    try container.read(.refinementBlocks, into: &refinementBlocks)
+    try container.read(.inChannels, into: &inChannels)
+    try container.read(.outChannels, into: &outChannels)
+    try container.read(.hiddenRate, into: &hiddenRate)
+    try container.read(.layerNormEps, into: &layerNormEps)
+    try container.read(.groupNormEps, into: &groupNormEps)
+    try container.read(.batchNormEps, into: &batchNormEps)
+    try container.read(.batchNormMomentum, into: &batchNormMomentum)
   }
 }

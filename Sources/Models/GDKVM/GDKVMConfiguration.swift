@@ -102,13 +102,7 @@ public struct GDKVMConfiguration: ModelConfiguration {
   ///
   /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
   public func validate() throws(ModelError) {
-    func check(
-      _ key: CodingKeys, _ value: some Any, _ holds: Bool, _ rule: String
-    ) throws(ModelError) {
-      guard !holds else { return }
-      throw .invalidValue(
-        key: key.rawValue, value: "\(value)", architecture: GDKVM.architecture, rule: rule)
-    }
+    let check = HyperparameterCheck<CodingKeys>(architecture: GDKVM.architecture)
     let sizes: [(CodingKeys, Int)] = [
       (.imageEncoderWidth, imageEncoderWidth), (.maskEncoderWidth, maskEncoderWidth),
       (.inChannels, inChannels), (.objects, objects), (.keyChannels, keyChannels),
@@ -182,31 +176,28 @@ extension GDKVMConfiguration: Codable {
   public init(from decoder: any Decoder) throws {
     try decoder.refuseUnknownKeys(besides: CodingKeys.self, architecture: GDKVM.architecture)
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
-    }
-    try read(.variant, into: &variant)
-    try read(.imageEncoder, into: &imageEncoder)
-    try read(.imageEncoderWidth, into: &imageEncoderWidth)
-    try read(.maskEncoder, into: &maskEncoder)
-    try read(.maskEncoderWidth, into: &maskEncoderWidth)
-    try read(.inChannels, into: &inChannels)
-    try read(.objects, into: &objects)
-    try read(.structures, into: &structures)
-    try read(.keyChannels, into: &keyChannels)
-    try read(.valueChannels, into: &valueChannels)
-    try read(.pixelChannels, into: &pixelChannels)
-    try read(.sensoryChannels, into: &sensoryChannels)
-    try read(.embedChannels, into: &embedChannels)
-    try read(.heads, into: &heads)
-    try read(.queries, into: &queries)
-    try read(.blocks, into: &blocks)
-    try read(.feedForwardChannels, into: &feedForwardChannels)
-    try read(.decoderChannels, into: &decoderChannels)
-    try read(.pixelMean, into: &pixelMean)
-    try read(.pixelDeviation, into: &pixelDeviation)
-    try read(.batchNormEps, into: &batchNormEps)
-    try read(.layerNormEps, into: &layerNormEps)
-    try read(.usesMemory, into: &usesMemory)
+    try container.read(.variant, into: &variant)
+    try container.read(.imageEncoder, into: &imageEncoder)
+    try container.read(.imageEncoderWidth, into: &imageEncoderWidth)
+    try container.read(.maskEncoder, into: &maskEncoder)
+    try container.read(.maskEncoderWidth, into: &maskEncoderWidth)
+    try container.read(.inChannels, into: &inChannels)
+    try container.read(.objects, into: &objects)
+    try container.read(.structures, into: &structures)
+    try container.read(.keyChannels, into: &keyChannels)
+    try container.read(.valueChannels, into: &valueChannels)
+    try container.read(.pixelChannels, into: &pixelChannels)
+    try container.read(.sensoryChannels, into: &sensoryChannels)
+    try container.read(.embedChannels, into: &embedChannels)
+    try container.read(.heads, into: &heads)
+    try container.read(.queries, into: &queries)
+    try container.read(.blocks, into: &blocks)
+    try container.read(.feedForwardChannels, into: &feedForwardChannels)
+    try container.read(.decoderChannels, into: &decoderChannels)
+    try container.read(.pixelMean, into: &pixelMean)
+    try container.read(.pixelDeviation, into: &pixelDeviation)
+    try container.read(.batchNormEps, into: &batchNormEps)
+    try container.read(.layerNormEps, into: &layerNormEps)
+    try container.read(.usesMemory, into: &usesMemory)
   }
 }

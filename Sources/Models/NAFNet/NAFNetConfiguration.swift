@@ -86,13 +86,7 @@ public struct NAFNetConfiguration: ModelConfiguration {
   ///
   /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
   public func validate() throws(ModelError) {
-    func check(
-      _ key: CodingKeys, _ value: some Any, _ holds: Bool, _ rule: String
-    ) throws(ModelError) {
-      guard !holds else { return }
-      throw .invalidValue(
-        key: key.rawValue, value: "\(value)", architecture: NAFNet.architecture, rule: rule)
-    }
+    let check = HyperparameterCheck<CodingKeys>(architecture: NAFNet.architecture)
     try check(
       .imageChannels, imageChannels, (1...256).contains(imageChannels), "it must be in 1...256")
     try check(.width, width, (1...1024).contains(width), "it must be in 1...1024")
@@ -147,17 +141,14 @@ extension NAFNetConfiguration: Codable {
   public init(from decoder: any Decoder) throws {
     try decoder.refuseUnknownKeys(besides: CodingKeys.self, architecture: NAFNet.architecture)
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
-    }
-    try read(.imageChannels, into: &imageChannels)
-    try read(.width, into: &width)
-    try read(.middleBlocks, into: &middleBlocks)
-    try read(.encoderBlocks, into: &encoderBlocks)
-    try read(.decoderBlocks, into: &decoderBlocks)
-    try read(.depthwiseExpansion, into: &depthwiseExpansion)
-    try read(.feedForwardExpansion, into: &feedForwardExpansion)
-    try read(.convolution, into: &convolution)
-    try read(.layerNormEps, into: &layerNormEps)
+    try container.read(.imageChannels, into: &imageChannels)
+    try container.read(.width, into: &width)
+    try container.read(.middleBlocks, into: &middleBlocks)
+    try container.read(.encoderBlocks, into: &encoderBlocks)
+    try container.read(.decoderBlocks, into: &decoderBlocks)
+    try container.read(.depthwiseExpansion, into: &depthwiseExpansion)
+    try container.read(.feedForwardExpansion, into: &feedForwardExpansion)
+    try container.read(.convolution, into: &convolution)
+    try container.read(.layerNormEps, into: &layerNormEps)
   }
 }

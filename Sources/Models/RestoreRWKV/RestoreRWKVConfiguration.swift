@@ -75,13 +75,7 @@ public struct RestoreRWKVConfiguration: ModelConfiguration {
   ///
   /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
   public func validate() throws(ModelError) {
-    func check(
-      _ key: CodingKeys, _ value: some Any, _ holds: Bool, _ rule: String
-    ) throws(ModelError) {
-      guard !holds else { return }
-      throw .invalidValue(
-        key: key.rawValue, value: "\(value)", architecture: RestoreRWKV.architecture, rule: rule)
-    }
+    let check = HyperparameterCheck<CodingKeys>(architecture: RestoreRWKV.architecture)
     try check(
       .channels, channels, (2...1024).contains(channels) && channels % 2 == 0,
       "it must be even and in 2...1024")
@@ -124,17 +118,14 @@ extension RestoreRWKVConfiguration: Codable {
     try decoder.refuseUnknownKeys(
       besides: CodingKeys.self, architecture: RestoreRWKV.architecture)
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
-    }
-    try read(.channels, into: &channels)
-    try read(.blocks, into: &blocks)
-    try read(.refinementBlocks, into: &refinementBlocks)
-    try read(.inChannels, into: &inChannels)
-    try read(.outChannels, into: &outChannels)
-    try read(.hiddenRate, into: &hiddenRate)
-    try read(.recurrences, into: &recurrences)
-    try read(.shift, into: &shift)
-    try read(.layerNormEps, into: &layerNormEps)
+    try container.read(.channels, into: &channels)
+    try container.read(.blocks, into: &blocks)
+    try container.read(.refinementBlocks, into: &refinementBlocks)
+    try container.read(.inChannels, into: &inChannels)
+    try container.read(.outChannels, into: &outChannels)
+    try container.read(.hiddenRate, into: &hiddenRate)
+    try container.read(.recurrences, into: &recurrences)
+    try container.read(.shift, into: &shift)
+    try container.read(.layerNormEps, into: &layerNormEps)
   }
 }

@@ -52,14 +52,7 @@ public struct StrokeConfiguration: ModelConfiguration {
   ///
   /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
   public func validate() throws(ModelError) {
-    func check(
-      _ key: CodingKeys, _ value: some Any, _ holds: Bool, _ rule: String
-    ) throws(ModelError) {
-      guard !holds else { return }
-      throw .invalidValue(
-        key: key.rawValue, value: "\(value)", architecture: StrokePathNetwork.architecture,
-        rule: rule)
-    }
+    let check = HyperparameterCheck<CodingKeys>(architecture: StrokePathNetwork.architecture)
     try check(.channels, channels, (1...1024).contains(channels), "it must be in 1...1024")
     try check(.classes, classes, (2...256).contains(classes), "it must be in 2...256")
     try check(.dropout, dropout, (0..<1).contains(dropout), "it must be from 0 to below 1")
@@ -83,14 +76,12 @@ extension StrokeConfiguration {
     try decoder.refuseUnknownKeys(
       besides: CodingKeys.self, architecture: StrokePathNetwork.architecture)
     let values = try decoder.container(keyedBy: CodingKeys.self)
-    channels = try values.decodeIfPresent(Int.self, forKey: .channels) ?? channels
-    classes = try values.decodeIfPresent(Int.self, forKey: .classes) ?? classes
-    dropout = try values.decodeIfPresent(Float.self, forKey: .dropout) ?? dropout
-    separateFusion =
-      try values.decodeIfPresent(Bool.self, forKey: .separateFusion) ?? separateFusion
-    batchNormEps = try values.decodeIfPresent(Float.self, forKey: .batchNormEps) ?? batchNormEps
-    batchNormMomentum =
-      try values.decodeIfPresent(Float.self, forKey: .batchNormMomentum) ?? batchNormMomentum
+    try values.read(.channels, into: &channels)
+    try values.read(.classes, into: &classes)
+    try values.read(.dropout, into: &dropout)
+    try values.read(.separateFusion, into: &separateFusion)
+    try values.read(.batchNormEps, into: &batchNormEps)
+    try values.read(.batchNormMomentum, into: &batchNormMomentum)
   }
 
   /// Writes all values.

@@ -66,13 +66,7 @@ public struct StrokeSystemConfiguration: ModelConfiguration {
   ///
   /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
   public func validate() throws(ModelError) {
-    func check(
-      _ key: CodingKeys, _ value: some Any, _ holds: Bool, _ rule: String
-    ) throws(ModelError) {
-      guard !holds else { return }
-      throw .invalidValue(
-        key: key.rawValue, value: "\(value)", architecture: StrokeSystem.architecture, rule: rule)
-    }
+    let check = HyperparameterCheck<CodingKeys>(architecture: StrokeSystem.architecture)
     try path.validate()
     try check(.path, path.classes, path.classes == 2, "its classes must be 2")
     let known = StrokePath.all.map(\.name)
@@ -103,16 +97,13 @@ extension StrokeSystemConfiguration {
     try decoder.refuseUnknownKeys(
       besides: CodingKeys.self, architecture: StrokeSystem.architecture)
     let values = try decoder.container(keyedBy: CodingKeys.self)
-    path = try values.decodeIfPresent(StrokeConfiguration.self, forKey: .path) ?? path
-    paths = try values.decodeIfPresent([String].self, forKey: .paths) ?? paths
-    secondChannel =
-      try values.decodeIfPresent(StrokeSecondChannel.self, forKey: .secondChannel) ?? secondChannel
-    combinerChannels =
-      try values.decodeIfPresent([Int].self, forKey: .combinerChannels) ?? combinerChannels
-    instanceNormEps =
-      try values.decodeIfPresent(Float.self, forKey: .instanceNormEps) ?? instanceNormEps
-    spacing = try values.decodeIfPresent(Double.self, forKey: .spacing) ?? spacing
-    cropsToBrain = try values.decodeIfPresent(Bool.self, forKey: .cropsToBrain) ?? cropsToBrain
+    try values.read(.path, into: &path)
+    try values.read(.paths, into: &paths)
+    try values.read(.secondChannel, into: &secondChannel)
+    try values.read(.combinerChannels, into: &combinerChannels)
+    try values.read(.instanceNormEps, into: &instanceNormEps)
+    try values.read(.spacing, into: &spacing)
+    try values.read(.cropsToBrain, into: &cropsToBrain)
   }
 
   /// Writes all values.

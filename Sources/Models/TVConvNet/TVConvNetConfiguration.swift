@@ -101,13 +101,7 @@ public struct TVConvNetConfiguration: ModelConfiguration {
   ///
   /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
   public func validate() throws(ModelError) {
-    func check(
-      _ key: CodingKeys, _ value: some Any, _ holds: Bool, _ rule: String
-    ) throws(ModelError) {
-      guard !holds else { return }
-      throw .invalidValue(
-        key: key.rawValue, value: "\(value)", architecture: TVConvNet.architecture, rule: rule)
-    }
+    let check = HyperparameterCheck<CodingKeys>(architecture: TVConvNet.architecture)
     try check(
       .imageSize, imageSize, (32...1024).contains(imageSize) && imageSize % 16 == 0,
       "it must be a multiple of 16 in 32...1024")
@@ -148,18 +142,15 @@ extension TVConvNetConfiguration: Codable {
   public init(from decoder: any Decoder) throws {
     try decoder.refuseUnknownKeys(besides: CodingKeys.self, architecture: TVConvNet.architecture)
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
-    }
-    try read(.imageSize, into: &imageSize)
-    try read(.classes, into: &classes)
-    try read(.branch, into: &branch)
-    try read(.headChannels, into: &headChannels)
-    try read(.expansion, into: &expansion)
-    try read(.affinityChannels, into: &affinityChannels)
-    try read(.interChannels, into: &interChannels)
-    try read(.interLayers, into: &interLayers)
-    try read(.dropout, into: &dropout)
-    try read(.isFrozen, into: &isFrozen)
+    try container.read(.imageSize, into: &imageSize)
+    try container.read(.classes, into: &classes)
+    try container.read(.branch, into: &branch)
+    try container.read(.headChannels, into: &headChannels)
+    try container.read(.expansion, into: &expansion)
+    try container.read(.affinityChannels, into: &affinityChannels)
+    try container.read(.interChannels, into: &interChannels)
+    try container.read(.interLayers, into: &interLayers)
+    try container.read(.dropout, into: &dropout)
+    try container.read(.isFrozen, into: &isFrozen)
   }
 }

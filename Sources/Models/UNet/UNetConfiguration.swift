@@ -97,13 +97,7 @@ public struct UNetConfiguration: ModelConfiguration {
   /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``; for the choice of convolutions
   ///   it names the layer and the rule.
   public func validate() throws(ModelError) {
-    func check(
-      _ key: CodingKeys, _ value: some Any, _ holds: Bool, _ rule: String
-    ) throws(ModelError) {
-      guard !holds else { return }
-      throw .invalidValue(
-        key: key.rawValue, value: "\(value)", architecture: UNet.architecture, rule: rule)
-    }
+    let check = HyperparameterCheck<CodingKeys>(architecture: UNet.architecture)
     try check(.inChannels, inChannels, (1...256).contains(inChannels), "it must be in 1...256")
     try check(.outChannels, outChannels, (1...256).contains(outChannels), "it must be in 1...256")
     try check(
@@ -158,17 +152,14 @@ extension UNetConfiguration: Codable {
   public init(from decoder: any Decoder) throws {
     try decoder.refuseUnknownKeys(besides: CodingKeys.self, architecture: UNet.architecture)
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
-    }
-    try read(.inChannels, into: &inChannels)
-    try read(.outChannels, into: &outChannels)
-    try read(.channels, into: &channels)
-    try read(.kernel, into: &kernel)
-    try read(.axes, into: &axes)
-    try read(.isResidual, into: &isResidual)
-    try read(.hasDeepSupervision, into: &hasDeepSupervision)
-    try read(.pooling, into: &pooling)
-    try read(.convolution, into: &convolution)
+    try container.read(.inChannels, into: &inChannels)
+    try container.read(.outChannels, into: &outChannels)
+    try container.read(.channels, into: &channels)
+    try container.read(.kernel, into: &kernel)
+    try container.read(.axes, into: &axes)
+    try container.read(.isResidual, into: &isResidual)
+    try container.read(.hasDeepSupervision, into: &hasDeepSupervision)
+    try container.read(.pooling, into: &pooling)
+    try container.read(.convolution, into: &convolution)
   }
 }
