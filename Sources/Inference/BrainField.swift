@@ -12,6 +12,7 @@ public struct BrainField: Sendable, Equatable {
   private let grid: AnatomicalGrid
   /// Sizes at the networks' spacing.
   private let resampledSize: [Int]
+  private let layout: Layout
   /// What is kept of it.
   private let box: [Range<Int>]
   /// Where the box begins in the field.
@@ -39,38 +40,64 @@ public struct BrainField: Sendable, Equatable {
       if abs(ratio - 1) < Self.tolerance { return grid.size[axis] }
       return max(1, Int((Double(grid.size[axis]) * ratio).rounded()))
     }
+    layout = Layout(grid, resampledSize)
     box =
       cropsToBrain
       ? try Self.box(
-        of: Self.resampled(volume.voxels, grid, resampledSize), size: resampledSize, file: file)
+        of: Self.resampled(volume.voxels, grid, resampledSize), layout, size: resampledSize,
+        file: file)
       : resampledSize.map { 0..<$0 }
     size = box.map { ($0.count + multiple - 1) / multiple * multiple }
     margins = zip(size, box).map { ($0 - $1.count) / 2 }
   }
 
+  /// Where the voxels of a scan at the networks' spacing lie in memory: as they are stored, unless they
+  /// are resampled.
+  private struct Layout: Equatable {
+    var first = 0
+    let strides: [Int]
+
+    init(_ grid: AnatomicalGrid, _ size: [Int]) {
+      if size == grid.size {
+        (first, strides) = (grid.first, grid.strides)
+      } else {
+        strides = [size[1] * size[2], size[2], 1]
+      }
+    }
+
+    subscript(_ d0: Int, _ d1: Int, _ d2: Int) -> Int {
+      first + d0 * strides[0] + d1 * strides[1] + d2 * strides[2]
+    }
+  }
+
   private static func resampled(
     _ voxels: [Float], _ grid: AnatomicalGrid, _ size: [Int]
   ) -> [Float] {
-    GridResampling.resampled(grid.array(of: voxels), size: grid.size, to: size)
+    precondition(voxels.count == grid.count, "BrainField: \(voxels.count) voxels")
+    guard size != grid.size else { return voxels }
+    return GridResampling.resampled(grid.array(of: voxels), size: grid.size, to: size)
   }
 
   private static func box(
-    of values: [Float], size: [Int], file: String
+    of values: [Float], _ layout: Layout, size: [Int], file: String
   ) throws(ImagingError) -> [Range<Int>] {
     var (low, high) = (size, [-1, -1, -1])
     func include(_ axis: Int, _ first: Int, _ last: Int) {
       low[axis] = min(low[axis], first)
       high[axis] = max(high[axis], last)
     }
-    for d0 in 0..<size[0] {
-      for d1 in 0..<size[1] {
-        let row = values[((d0 * size[1] + d1) * size[2])..<((d0 * size[1] + d1 + 1) * size[2])]
-        guard let first = row.firstIndex(where: { $0 > 0 }),
-          let last = row.lastIndex(where: { $0 > 0 })
-        else { continue }
-        include(0, d0, d0)
-        include(1, d1, d1)
-        include(2, first - row.startIndex, last - row.startIndex)
+    let step = layout.strides[2]
+    values.withUnsafeBufferPointer { values in
+      for d0 in 0..<size[0] {
+        for d1 in 0..<size[1] {
+          let row = layout[d0, d1, 0]
+          guard let first = (0..<size[2]).first(where: { values[row + $0 * step] > 0 }),
+            let last = (0..<size[2]).last(where: { values[row + $0 * step] > 0 })
+          else { continue }
+          include(0, d0, d0)
+          include(1, d1, d1)
+          include(2, first, last)
+        }
       }
     }
     guard high[0] >= 0 else { throw .noForeground(file: file) }
@@ -92,9 +119,8 @@ public struct BrainField: Sendable, Equatable {
   /// - Parameter voxels: One volume on the scan's grid, in storage order.
   /// - Returns: 0 beyond what the scan shows.
   public func values(of voxels: [Float]) -> [Float] {
-    let resampled = Self.resampled(voxels, grid, resampledSize)
     var result = [Float](repeating: 0, count: count)
-    copyRows(of: resampled, into: &result) { ($0.outside, $0.inside) }
+    result.withUnsafeMutableBufferPointer { fill($0, channel: 0, of: 1, with: voxels) }
     return result
   }
 
@@ -103,12 +129,27 @@ public struct BrainField: Sendable, Equatable {
   /// - Parameter images: Each one volume on the scan's grid.
   /// - Returns: One channel for each image.
   public func tensor(of images: [Volume]) -> Tensor {
-    let channels = images.map { values(of: $0.voxels) }
-    let step = channels.count
-    return Tensor([size[0], size[1], size[2], step]) { target in
-      for (channel, values) in channels.enumerated() {
-        values.withUnsafeBufferPointer { values in
-          for place in values.indices { target[place * step + channel] = values[place] }
+    Tensor([size[0], size[1], size[2], images.count]) { target in
+      target.update(repeating: 0)
+      for (channel, image) in images.enumerated() {
+        fill(target, channel: channel, of: images.count, with: image.voxels)
+      }
+    }
+  }
+
+  /// Writes what an image shows in the field to a channel of `[D0, D1, D2, channels]`.
+  private func fill(
+    _ target: UnsafeMutableBufferPointer<Float>, channel: Int, of channels: Int,
+    with voxels: [Float]
+  ) {
+    let step = layout.strides[2]
+    Self.resampled(voxels, grid, resampledSize).withUnsafeBufferPointer { values in
+      forEachRow { inside, outside, length in
+        var (to, from) = (inside * channels + channel, outside)
+        for _ in 0..<length {
+          target[to] = values[from]
+          to += channels
+          from += step
         }
       }
     }
@@ -117,37 +158,34 @@ public struct BrainField: Sendable, Equatable {
   /// Values of the field on the scan's grid, in storage order; 0 outside the field.
   public func voxels(of values: [Float]) -> [Float] {
     precondition(values.count == count, "BrainField: \(values.count) values for \(size)")
+    let step = layout.strides[2]
     var whole = [Float](repeating: 0, count: resampledSize.reduce(1, *))
-    copyRows(of: values, into: &whole) { ($0.inside, $0.outside) }
+    whole.withUnsafeMutableBufferPointer { whole in
+      values.withUnsafeBufferPointer { values in
+        forEachRow { inside, outside, length in
+          var to = outside
+          for from in inside..<inside + length {
+            whole[to] = values[from]
+            to += step
+          }
+        }
+      }
+    }
+    guard resampledSize != grid.size else { return whole }
     return grid.voxels(
       of: GridResampling.resampled(whole, size: resampledSize, to: grid.size))
   }
 
-  /// Copies the rows of the box.
+  /// Goes through the rows of the box.
   ///
-  /// - Parameters:
-  ///   - source: The field, or the whole at the networks' spacing.
-  ///   - target: The other of the two.
-  ///   - order: Source and target of the places where a row begins.
-  private func copyRows(
-    of source: [Float], into target: inout [Float],
-    _ order: ((inside: Int, outside: Int)) -> (source: Int, target: Int)
-  ) {
-    let length = box[2].count
-    source.withUnsafeBufferPointer { source in
-      target.withUnsafeMutableBufferPointer { target in
-        for d0 in 0..<box[0].count {
-          for d1 in 0..<box[1].count {
-            let inside = ((margins[0] + d0) * size[1] + margins[1] + d1) * size[2] + margins[2]
-            let outside =
-              ((box[0].lowerBound + d0) * resampledSize[1] + box[1].lowerBound + d1)
-              * resampledSize[2] + box[2].lowerBound
-            let row = order((inside, outside))
-            for column in 0..<length {
-              target[row.target + column] = source[row.source + column]
-            }
-          }
-        }
+  /// - Parameter body: Gets where a row begins in the field, and in the scan at the networks' spacing, and
+  ///   its length.
+  private func forEachRow(_ body: (_ inside: Int, _ outside: Int, _ length: Int) -> Void) {
+    for d0 in 0..<box[0].count {
+      for d1 in 0..<box[1].count {
+        body(
+          ((margins[0] + d0) * size[1] + margins[1] + d1) * size[2] + margins[2],
+          layout[box[0].lowerBound + d0, box[1].lowerBound + d1, box[2].lowerBound], box[2].count)
       }
     }
   }

@@ -4,6 +4,7 @@ K_IMPLEMENTS(blend_forward);
 K_IMPLEMENTS(blend_backward);
 K_IMPLEMENTS(channel_affine_forward);
 K_IMPLEMENTS(channel_affine_backward);
+K_IMPLEMENTS(shifted_relu_rows);
 
 void K_FN(blend_forward)(float *y, const float *a, const float *b, const float *m, size_t rows,
                          size_t c) {
@@ -42,6 +43,18 @@ void K_FN(channel_affine_forward)(float *y, const float *x, const float *scale,
       v_store_n(y + i,
                 v_load_n(scale + i, lanes) * v_load_n(x + i, lanes) + v_load_n(shift + i, lanes),
                 lanes);
+    }
+  }
+}
+
+void K_FN(shifted_relu_rows)(float *y, size_t y_stride, const float *x, const float *shift,
+                             size_t rows, size_t c) {
+  const vf zero = {0};
+  for (size_t row = 0; row < rows; row++, y += y_stride, x += c) {
+    for (size_t i = 0; i < c; i += VL) {
+      const size_t lanes = c - i;
+      const vf sum = v_load_n(x + i, lanes) + v_load_n(shift + i, lanes);
+      v_store_n(y + i, v_select(sum < zero, zero, sum), lanes);
     }
   }
 }

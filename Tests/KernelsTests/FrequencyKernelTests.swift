@@ -224,6 +224,10 @@ struct FrequencyKernelTests {
         disagreement(
           written(rows * c) { k_channel_affine_forward($0, a, m, shift, rows, c) },
           doubles { Double(m[$1]) * Double(a[$0]) + Double(shift[$1]) }) == nil)
+      #expect(
+        disagreement(
+          written(rows * c) { k_shifted_relu_rows($0, c, a, shift, rows, c) },
+          doubles { max(0, Double(a[$0]) + Double(shift[$1])) }) == nil)
       var (dx, dscale): ([Float], [Float]) = ([], [])
       let dshift = written(over: old) { dshift in
         dscale = written(over: old) { dscale in

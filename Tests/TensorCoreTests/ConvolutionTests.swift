@@ -45,6 +45,16 @@ struct ConvolutionTests {
       "3 x 3, several tiles of two images", x: [2, 13, 11, 6], weight: [10, 6, 3, 3], padding: 1),
     ConvolutionCase(
       "3 x 3, kernel rows apart", x: [1, 4, 5, 120], weight: [7, 120, 3, 3], padding: 1),
+    ConvolutionCase(
+      "3 x 3, channels in blocks", x: [2, 6, 5, 40], weight: [48, 40, 3, 3], padding: 1),
+    ConvolutionCase(
+      "3 x 3 with stride, channels in blocks", x: [1, 7, 8, 48], weight: [40, 48, 3, 3], stride: 2,
+      padding: 1),
+    ConvolutionCase(
+      "volume, channels in blocks", x: [1, 3, 4, 3, 40], weight: [40, 40, 3, 3, 3], padding: 1),
+    ConvolutionCase("3 x 5, few outputs", x: [2, 6, 7, 9], weight: [5, 9, 3, 5], padding: 1),
+    ConvolutionCase(
+      "volume, few outputs", x: [1, 4, 5, 6, 12], weight: [6, 12, 3, 3, 3], padding: 1),
     ConvolutionCase("3 x 3, one row", x: [2, 1, 9, 3], weight: [4, 3, 3, 3], padding: 1),
     ConvolutionCase("3 x 3, one column", x: [1, 7, 1, 3], weight: [4, 3, 3, 3], padding: 1),
     ConvolutionCase("5 x 5, same size", x: [1, 3, 8, 5], weight: [6, 5, 5, 5], padding: 2),
@@ -82,6 +92,8 @@ struct ConvolutionTests {
     ConvolutionCase(
       "3 x 3 with output padding", x: [1, 5, 6, 4], weight: [4, 6, 3, 3], stride: 2, padding: 1,
       outputPadding: 1),
+    ConvolutionCase(
+      "2 x 2, channels in blocks", x: [1, 4, 5, 40], weight: [40, 48, 2, 2], stride: 2),
     ConvolutionCase("4 x 4", x: [1, 5, 5, 3], weight: [3, 2, 4, 4], stride: 2, padding: 1),
     ConvolutionCase("dilated", x: [1, 6, 5, 4], weight: [4, 4, 3, 3], padding: 1, dilation: 2),
     ConvolutionCase("grouped", x: [1, 5, 5, 8], weight: [8, 3, 3, 3], stride: 2, groups: 2),

@@ -75,6 +75,44 @@ struct PlanRewriteTests {
     }
   }
 
+  @Test("a bias that slows a convolution down is added by those who read its result")
+  func deferredBias() throws {
+    func weights(_ shape: Shape, seed: UInt64) -> (Tensor, Tensor) {
+      (.random(shape, seed: seed), .random([shape[0]], seed: seed + 100))
+    }
+    let (first, second) = (weights([12, 8, 3, 3], seed: 75), weights([10, 8, 3, 3], seed: 76))
+    let (matrix, step) = (weights([6, 22], seed: 77), Tensor.random([12, 6, 2, 2], seed: 78))
+    try check(
+      [2, 12, 14, 8],
+      kinds: [.convolution, .convolution, .linear, .averagePool, .transposedConvolution]
+    ) { x in
+      let a = x.convolved(with: first.0, bias: first.1, padding: [1])
+      let b = x.convolved(with: second.0, bias: second.1, padding: [1])
+      let joined = Tensor.concatenate([a.relu(), b.relu()], axis: -1)
+        .linear(matrix.0, bias: matrix.1)
+      return joined
+        + a.averagePooled(kernel: [2]).relu().transposedConvolved(with: step, stride: [2])
+    }
+    let narrow = weights([3, 10], seed: 79)
+    try check([2, 7, 9, 8], kinds: [.convolution, .linear]) { x in
+      x.convolved(with: second.0, bias: second.1, padding: [1]).linear(narrow.0, bias: narrow.1)
+    }
+    try check([2, 7, 9, 8], kinds: [.convolution, .linear]) { x in
+      x.convolved(with: second.0, bias: second.1, padding: [1])
+        .linear(narrow.0, activation: .sigmoid)
+    }
+    // A sum adds no bias, nor do means over padding.
+    let square = weights([10, 10], seed: 80)
+    try check([2, 7, 9, 8], kinds: [.convolution, .linear, .binary(.add)]) { x in
+      let y = x.convolved(with: second.0, bias: second.1, padding: [1])
+      return y.linear(square.0) + y
+    }
+    try check([2, 7, 9, 8], kinds: [.convolution, .averagePool]) { x in
+      x.convolved(with: second.0, bias: second.1, padding: [1])
+        .averagePooled(kernel: [3], stride: [2], padding: [1]).relu()
+    }
+  }
+
   @Test("what is added to an enlarged image, and a ReLU, belong to the enlargement")
   func enlargedSum() throws {
     let bias = Tensor.random([20], seed: 81)

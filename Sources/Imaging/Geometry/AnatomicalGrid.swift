@@ -8,8 +8,10 @@ public struct AnatomicalGrid: Sendable, Equatable {
   /// Distances of neighbouring voxels along these axes, mm.
   public let spacing: [Double]
 
-  @usableFromInline let strides: [Int]
-  @usableFromInline let first: Int
+  /// Elements from a voxel to its neighbour along these axes, in storage order.
+  public let strides: [Int]
+  /// The element of the voxel `[0, 0, 0]`, in storage order.
+  public let first: Int
 
   /// The array of a grid.
   public init(_ geometry: Geometry) {

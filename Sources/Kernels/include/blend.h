@@ -18,6 +18,10 @@ void k_blend_backward(float *da, float *db, float *dm, const float *dy, const fl
 void k_channel_affine_forward(float *y, const float *x, const float *scale, const float *shift,
                               size_t rows, size_t c);
 
+/// `y = max(x + shift, 0)` of dense `x: [rows, c]`, rows of y `y_stride` floats apart; y may be x.
+void k_shifted_relu_rows(float *y, size_t y_stride, const float *x, const float *shift, size_t rows,
+                         size_t c);
+
 /// Gradients of `k_channel_affine_forward`; each output may be NULL. `dscale, dshift: [c]` are added
 /// to, rows in order.
 void k_channel_affine_backward(float *dx, float *dscale, float *dshift, const float *dy,

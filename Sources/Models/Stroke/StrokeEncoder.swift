@@ -26,15 +26,13 @@ final class StrokeEncoder: Module {
       + levels.enumerated().map { .module("conv\($0 + 1)", $1) }
   }
 
-  /// Maps `[N, H, W, 1]` to five maps `[N, H/2ˡ, W/2ˡ, C]`, l = 0…4.
-  func callAsFunction(_ x: Tensor) -> [Tensor] {
-    var features: [Tensor] = []
-    var x = embeddingNorm(embedding(x))
-    for (index, level) in levels.enumerated() {
-      if index > 0 { x = x.averagePooled(kernel: [2]) }
-      x = level(x)
-      features.append(x)
-    }
-    return features
+  /// The features of a level, `[N, H/2ˡ, W/2ˡ, C]`, l = 0…4.
+  ///
+  /// - Parameters:
+  ///   - level: l.
+  ///   - x: Slices `[N, H, W, 1]` for level 0, else the features of the level before.
+  /// - Returns: C channels, not yet through the ReLU.
+  func features(atLevel level: Int, of x: Tensor) -> Tensor {
+    levels[level](level == 0 ? embeddingNorm(embedding(x)) : x.averagePooled(kernel: [2]))
   }
 }

@@ -44,10 +44,8 @@ final class StrokeFusions: Module {
 
   var members: [Member] { blocks.enumerated().map { .module("fuse\($0)", $1) } }
 
-  /// Joins the features of two encoders level by level.
-  func callAsFunction(_ first: [Tensor], _ second: [Tensor]) -> [Tensor] {
-    zip(first, second).enumerated().map { level, pair in
-      blocks[areSeparate ? level : 0](pair.0, pair.1)
-    }
+  /// Joins the features of two encoders at a level.
+  func callAsFunction(level: Int, _ first: Tensor, _ second: Tensor) -> Tensor {
+    blocks[areSeparate ? level : 0](first, second)
   }
 }

@@ -80,7 +80,12 @@ public final class StrokePathNetwork: RestorationModel {
 
   /// Maps `[N, H, W, 2]`, H and W multiples of 16, to logits `[N, H, W, classes]`.
   public func forward(_ x: Tensor) -> Tensor {
-    let modalities = x.split(axis: -1, sizes: [1, 1])
-    return decoder(fusion(anatomy(modalities[0]), flair(modalities[1])))
+    var maps = x.split(axis: -1, sizes: [1, 1])
+    // Both encoders level by level: so the fusion reads what was just written.
+    return decoder(
+      StrokeEncoder.depths.indices.map { level in
+        maps = zip([anatomy, flair], maps).map { $0.features(atLevel: level, of: $1) }
+        return fusion(level: level, maps[0], maps[1])
+      })
   }
 }

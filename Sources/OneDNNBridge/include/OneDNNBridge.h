@@ -79,6 +79,11 @@ size_t onednn_conv_scratch_count(const onednn_conv *conv);
 /// Name of the implementation that oneDNN chose, for example `brgconv:avx512_core`.
 const char *onednn_conv_implementation(const onednn_conv *conv);
 
+/// Whether a forward pass runs on a kernel that is faster than those that add a bias or an activation.
+///
+/// Only shapes without either can have it: who adds them somewhere else, at no cost, gains by that.
+bool onednn_conv_is_faster_bare(const onednn_conv *conv);
+
 /// Writes `weights: [O, I/groups, k...]` into `prepared` in the order of the primitive.
 ///
 /// Not for `ONEDNN_BACKWARD_WEIGHTS`. Like all functions below, returns false with the reason in

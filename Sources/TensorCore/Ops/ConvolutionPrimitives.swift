@@ -26,6 +26,9 @@ final class ConvolutionPrimitive {
   /// Floats of temporary memory of one execution.
   var scratchCount: Int { onednn_conv_scratch_count(handle) }
 
+  /// Whether a forward pass without bias is faster than the same with it.
+  var isFasterBare: Bool { onednn_conv_is_faster_bare(handle) }
+
   /// Writes weights in the order that the primitive reads.
   func prepare(_ weights: UnsafePointer<Float>, into prepared: UnsafeMutablePointer<Float>) {
     check(onednn_conv_prepare(handle, prepared, weights))

@@ -109,11 +109,15 @@ struct MaxPool: Operation {
 }
 
 /// The mean of each window; in inference plans, if wanted, its ReLU.
+///
+/// Inputs: x and, if there is one, a shift `[C]` of the means before their ReLU.
 struct AveragePool: Operation {
   let windows: PoolingWindows
   let countsPadding: Bool
   /// Whether means are rectified; such an operation has no gradient.
   var isRectified = false
+  /// Whether rectified means are shifted before.
+  var hasShift = false
 
   var kind: OperationKind { .averagePool }
   var backwardReads: BackwardReads { .nothing }
@@ -132,7 +136,12 @@ struct AveragePool: Operation {
           range.upperBound, to.channels)
         guard isRectified else { return }
         let first = means + range.lowerBound * to.channels
-        k_unary_forward(first, first, K_UNARY_RELU, 0, range.count * to.channels)
+        if hasShift {
+          k_shifted_relu_rows(
+            first, to.channels, first, pass.inputs[1].pointer, range.count, to.channels)
+        } else {
+          k_unary_forward(first, first, K_UNARY_RELU, 0, range.count * to.channels)
+        }
       }
     }
   }

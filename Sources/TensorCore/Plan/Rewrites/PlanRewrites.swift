@@ -5,7 +5,7 @@
 enum PlanRewrites {
   static let all: [any PlanRewrite] = [
     FoldChannelAffine(), FoldLayerScale(), FoldNormWeight(), FuseNormShift(), FuseActivation(),
-    FuseJoinedReLU(), FuseEnlargedSum(), FuseElementwise(), FuseShiftProducts(),
+    FuseJoinedReLU(), FuseEnlargedSum(), DeferBias(), FuseElementwise(), FuseShiftProducts(),
     FusePixelShuffle(),
   ]
 }
