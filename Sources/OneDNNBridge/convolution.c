@@ -17,14 +17,15 @@ struct onednn_conv {
   const char *implementation;
   dnnl_primitive_desc_t description;  // kept: owns the name of the implementation
   dnnl_primitive_t primitive;
-  // Or their gradients, according to the kind.
+  // Images or gradients, according to the kind.
   activation src, dst;
   // `weights` has the order of the primitive.
   bridge_memory weights, bias, scratch;
   // From plain to primitive order; for ONEDNN_BACKWARD_WEIGHTS the other way round.
   dnnl_primitive_t reorder;
   bridge_memory plain, reorder_scratch;
-  size_t plain_weight_bytes, weight_floats, activation_floats, scratch_floats, reorder_scratch_floats;
+  size_t plain_weight_bytes, weight_floats;
+  size_t activation_floats, scratch_floats, reorder_scratch_floats;
 };
 
 // MARK: - Creation
@@ -285,7 +286,6 @@ bool onednn_conv_prepare(onednn_conv *conv, float *prepared, const float *weight
       {DNNL_ARG_FROM, conv->plain.memory}, {DNNL_ARG_TO, conv->weights.memory}};
   const bool ok = bridge_bind(&conv->plain, copy == NULL ? weights : copy)
       && bridge_bind(&conv->weights, prepared) && bridge_run(conv->reorder, 2, arguments);
-  // The next copy may lie elsewhere, or in the same place with other weights: either is bound anew.
   free(copy);
   return ok;
 }

@@ -55,8 +55,8 @@ api_window shape_window(const onednn_conv_shape *s) {
 // 32 2.0, 40 and more 1.0 to 2.5.
 bool shape_gains_from_packing(const onednn_conv_shape *s, onednn_conv_kind kind) {
   const int64_t least = kind == ONEDNN_BACKWARD_WEIGHTS ? 32 : 40;
-  return s->groups == 1 && s->in_channels % 8 == 0 && s->out_channels % 8 == 0 && s->in_channels >= least
-      && s->out_channels >= least;
+  return s->groups == 1 && s->in_channels % 8 == 0 && s->out_channels % 8 == 0
+      && s->in_channels >= least && s->out_channels >= least;
 }
 
 // The forward kernel has three sums for each block of eight outputs, too few for the latency of its

@@ -8,8 +8,9 @@ struct DeferBias: PlanRewrite {
       let step = graph.steps[index]
       guard let convolution = step.operation as? Convolution, convolution.hasBias,
         case .constant(let bias) = step.operands[2], !graph.outputs.contains(step.output),
-        Self.isFasterBare(convolution, graph.shapes(of: step)),
-        let readers = Self.readers(of: step.output, in: graph, bias)
+        let readers = Self.readers(of: step.output, in: graph, bias),
+        // Last, since it makes code for the shape.
+        Self.isFasterBare(convolution, graph.shapes(of: step))
       else { continue }
       graph.steps[index].operation = Convolution(geometry: convolution.geometry, hasBias: false)
       graph.steps[index].operands.removeLast()
@@ -49,8 +50,8 @@ struct DeferBias: PlanRewrite {
     case let linear as Linear:
       guard place == 0, case .constant(let weight) = step.operands[1] else { return nil }
       // W·(x + b) + c = W·x + (W·b + c).
-      var product = bias.reshaped(to: [1, bias.count]).linear(weight).reshaped(to: [weight.shape[0]]
-      )
+      var product = bias.reshaped(to: [1, bias.count]).linear(weight)
+        .reshaped(to: [weight.shape[0]])
       if linear.hasBias {
         guard case .constant(let own) = step.operands[2] else { return nil }
         product = product + own.reshaped(to: product.shape)
