@@ -72,6 +72,10 @@ public struct ModelCard: Codable, Sendable {
   public var normalization: IntensityNormalization
   /// The plane of the slices; nil for the plane of acquisition.
   public var plane: AnatomicalPlane?
+  /// Whether the results of all three planes are averaged where ``VolumeRestorer/averagesPlanes(of:_:)`` allows.
+  ///
+  /// For degradations that are alike in all planes, as independent noise is.
+  public var averagesPlanes: Bool?
   /// Super-resolution: by how much k-space was truncated.
   ///
   /// The frequencies that were measured are put back into what the network makes; nil to leave it as it
@@ -107,6 +111,7 @@ public struct ModelCard: Codable, Sendable {
     case intendedUse = "intended_use"
     case weightsSHA256 = "weights_sha256"
     case convertedFrom = "converted_from"
+    case averagesPlanes = "averages_planes"
     case kSpaceFactor = "k_space_factor"
   }
 
@@ -162,6 +167,7 @@ public struct ModelCard: Codable, Sendable {
     outputs = try values.decode([String: DataFormat].self, forKey: .outputs)
     normalization = try values.decode(IntensityNormalization.self, forKey: .normalization)
     plane = try values.decodeIfPresent(AnatomicalPlane.self, forKey: .plane)
+    averagesPlanes = try values.decodeIfPresent(Bool.self, forKey: .averagesPlanes)
     kSpaceFactor = try values.decodeIfPresent(Double.self, forKey: .kSpaceFactor)
     if let kSpaceFactor, !(1...64).contains(kSpaceFactor) {
       throw DecodingError.dataCorruptedError(
@@ -191,6 +197,7 @@ public struct ModelCard: Codable, Sendable {
     try values.encode(outputs, forKey: .outputs)
     try values.encode(normalization, forKey: .normalization)
     try values.encodeIfPresent(plane, forKey: .plane)
+    try values.encodeIfPresent(averagesPlanes, forKey: .averagesPlanes)
     try values.encodeIfPresent(kSpaceFactor, forKey: .kSpaceFactor)
     try values.encodeIfPresent(plan, forKey: .plan)
     try values.encode(sizeMultiple, forKey: .sizeMultiple)

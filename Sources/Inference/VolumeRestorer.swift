@@ -14,8 +14,9 @@ public struct RestorationOptions: Sendable {
   public var averagesFlips = false
   /// Whether the results of the slices of all three planes are averaged, instead of one plane's.
   ///
-  /// For voxels of about equal sides; each plane sees other neighbours, so their errors differ.
-  public var averagesPlanes = false
+  /// For voxels of about equal sides; each plane sees other neighbours, so their errors differ. Nil for what
+  /// the bundle says, where the volume allows it (``VolumeRestorer/averagesPlanes(of:_:)``).
+  public var averagesPlanes: Bool?
   /// By how much the inputs' resolution fell in the plane of their slices, where k-space was cut off.
   ///
   /// If it was filled with zeros, without noise, the frequencies that were measured are kept. Nil for what
@@ -40,6 +41,9 @@ public final class VolumeRestorer {
   private let normalization: IntensityNormalization
   private let defaultPlane: AnatomicalPlane?
   private let kSpaceFactor: Double?
+  private let averagesPlanes: Bool
+  /// Voxels along each side from which a volume is worth seeing from three sides.
+  private static let leastSide = 32
 
   /// What happened to one volume.
   public struct Result: Sendable {
@@ -68,6 +72,7 @@ public final class VolumeRestorer {
     }
     runner = ModelRunner(model, precision: precision)
     kSpaceFactor = bundle.card.kSpaceFactor
+    averagesPlanes = bundle.card.averagesPlanes ?? false
     normalization = bundle.card.normalization
     defaultPlane = bundle.card.plane
   }
@@ -77,15 +82,17 @@ public final class VolumeRestorer {
   /// - Parameters:
   ///   - model: A network that records no gradients, of one channel from an odd number of slices.
   ///   - normalization: How intensities are brought to its range.
+  ///   - averagesPlanes: As in ``ModelCard/averagesPlanes``.
   ///   - precision: Of the operations that have a choice.
   public init(
     _ model: any RestorationModel, normalization: IntensityNormalization,
-    precision: Precision = .float32
+    averagesPlanes: Bool = false, precision: Precision = .float32
   ) {
     runner = ModelRunner(model, precision: precision)
     self.normalization = normalization
     defaultPlane = nil
     kSpaceFactor = nil
+    self.averagesPlanes = averagesPlanes
   }
 
   /// The slices of a volume, one for each call of the network without tiles and flips.
@@ -112,7 +119,7 @@ public final class VolumeRestorer {
   /// - Returns: Bytes.
   public func memoryEstimate(for volume: Volume, _ options: RestorationOptions) -> Int {
     let weights = MemoryLayout<Float>.size * model.parameterCount(.stored)
-    let volumes = options.averagesPlanes ? 4 : 3
+    let volumes = averagesPlanes(of: volume, options) ? 4 : 3
     // Plans of all planes stay.
     let network = Set(networkShapes(volume, options)).reduce(0) { sum, shape in
       sum
@@ -261,9 +268,32 @@ public final class VolumeRestorer {
     }
   }
 
+  /// Whether a volume is restored from the slices of all three planes.
+  ///
+  /// As the options say, or else if the bundle wants it and the voxels' sides are about equal
+  /// (``Geometry/isIsotropic``), with at least 32 voxels along each, no plane is asked for, and no
+  /// frequencies of one plane are kept.
+  ///
+  /// - Parameters:
+  ///   - volume: What is to be restored.
+  ///   - options: How.
+  /// - Returns: Whether three planes are averaged.
+  public func averagesPlanes(of volume: Volume, _ options: RestorationOptions) -> Bool {
+    if let wanted = options.averagesPlanes { return wanted }
+    let size = volume.size
+    return averagesPlanes && options.plane == nil && volume.geometry.isIsotropic
+      && min(size.x, size.y, size.z) >= Self.leastSide
+      && (options.kSpaceFactor ?? kSpaceFactor ?? 1) == 1
+  }
+
   /// The planes whose slices the network sees.
-  private func planes(_ volume: Volume, _ options: RestorationOptions) -> [AnatomicalPlane] {
-    options.averagesPlanes
+  ///
+  /// - Parameters:
+  ///   - volume: What is to be restored.
+  ///   - options: How.
+  /// - Returns: One plane or all.
+  public func planes(_ volume: Volume, _ options: RestorationOptions) -> [AnatomicalPlane] {
+    averagesPlanes(of: volume, options)
       ? AnatomicalPlane.allCases
       : [options.plane ?? defaultPlane ?? volume.geometry.acquisitionPlane]
   }

@@ -66,6 +66,11 @@ extension TrainingConfiguration {
     ///
     /// Many scanners write images so. 1 and 1 leave them as they are.
     public var magnification = [1.0, 1.0]
+    /// `mri-sr`: the part of k-space that the scanner filled, drawn between these two along each axis for half
+    /// of the samples, with a roll-off (``KSpaceFilling``); the others keep all that they have.
+    ///
+    /// 1 and 1 leave every sample as it is.
+    public var acquiredPart = [1.0, 1.0]
     /// `rician`: noise at which validation measures, percent.
     public var validationNoisePercent = 10.0
     /// `ct-lowdose`: photons at which validation measures.
@@ -133,6 +138,10 @@ extension TrainingConfiguration {
       try pair(magnification, "magnification", 1...4)
       try require(
         magnification[1] == 1 || kind == .rician, "magnification", "goes with `rician` only")
+      try pair(acquiredPart, "acquired_part", 0.1...1)
+      try require(
+        acquiredPart[0] == 1 || kind == .superResolution, "acquired_part", "goes with `mri-sr` only"
+      )
       try require((1...1000).contains(realisations), "realisations", "is not in 1...1000")
       try require((0...8).contains(neighbours), "neighbours", "\(neighbours) is not in 0...8")
       try require(slicesPerVolume >= 0, "slices_per_volume", "is negative")

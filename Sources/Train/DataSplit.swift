@@ -85,8 +85,11 @@ public struct DataSplit: Sendable, Equatable {
     }
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
     func resolved(_ path: String) -> String {
-      path.hasPrefix(ScanSource.phantomPrefix)
-        ? path : URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path
+      if path.hasPrefix(ScanSource.phantomPrefix) { return path }
+      if let named = ScanSource.CTLikeName(path) {
+        return ScanSource.CTLikeName(seed: named.seed, path: resolved(named.path)).text
+      }
+      return URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path
     }
     func resolved(_ subjects: [Subject]) -> [Subject] {
       subjects.map { subject in

@@ -4,18 +4,27 @@ import Layers
 import Synchronization
 import TensorCore
 
-/// Finds the clean volumes that a split names: files, or phantoms made when asked for.
+/// Finds the clean volumes that a split names: files, phantoms made when asked for, or MR scans in the contrast
+/// of CT.
 ///
 /// Besides images, `.bin` files are read: slices that Python pickled as tensors (``PickledTensor``).
 ///
 /// A phantom's name is `phantom:CONTRAST:SEED` with the contrast `t1`, `t2`, `fdg` (``BrainPhantom``
 /// at about 2 mm) or `ct` (``BodyPhantom``). Brains come from the tissue maps of the data section,
-/// which are averaged to about 2 mm, or from formulas if it names none.
+/// which are averaged to about 2 mm, or from formulas if it names none. `ct-like:SEED:PATH` is the image at a
+/// path in the contrast of a seed (``CTLikeContrast``).
 public struct ScanSource: Sendable {
   /// How names of pickled tensors end.
   public static let pickleEnding = ".bin"
   /// How names of phantoms begin.
   public static let phantomPrefix = "phantom:"
+
+  /// An MR scan in the contrast of CT, `ct-like:SEED:PATH`.
+  struct CTLikeName {
+    let seed: UInt64
+    let path: String
+    var text: String { "ct-like:\(seed):\(path)" }
+  }
 
   private let section: TrainingConfiguration.DataSection
   private let tissue: BrainTissue?
@@ -56,6 +65,9 @@ public struct ScanSource: Sendable {
   ///   name of a phantom that does not exist.
   public func volume(_ name: String) throws -> Volume {
     guard !name.hasPrefix(Self.phantomPrefix) else { return try phantom(name) }
+    if let named = CTLikeName(name) {
+      return CTLikeContrast(seed: named.seed).applied(to: try ScanFile.read(named.path).volume)
+    }
     if name.hasSuffix(Self.pickleEnding) { return try pickle(name) }
     let spacing = SIMD3(repeating: section.pictureSpacing)
     let options =
@@ -98,5 +110,14 @@ public struct ScanSource: Sendable {
         file: name, reason: "there is no phantom of the contrast \(parts[1]): t1, t2, fdg or ct")
     }
     return BrainPhantom(tissue).image(contrast, subject: seed)
+  }
+}
+
+extension ScanSource.CTLikeName {
+  /// Takes a name apart; nil if it is another one.
+  init?(_ name: String) {
+    let parts = name.split(separator: ":", maxSplits: 2).map(String.init)
+    guard parts.count == 3, parts[0] == "ct-like", let seed = UInt64(parts[1]) else { return nil }
+    self.init(seed: seed, path: parts[2])
   }
 }

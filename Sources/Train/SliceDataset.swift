@@ -125,9 +125,7 @@ public struct SliceDataset: Sendable {
   ) throws -> [TaskSimulator.Pair] {
     guard let map = simulator.map(of: volume) else { return [] }
     let section = simulator.section
-    let spacing = volume.spacing
-    let isIsotropic = spacing.max() < 1.3 * spacing.min() && volume.size.z > 1
-    let takesAll = section.allPlanes && isIsotropic && !simulator.isPrepared
+    let takesAll = section.allPlanes && volume.geometry.isIsotropic && !simulator.isPrepared
     let planes = takesAll ? AnatomicalPlane.allCases : [volume.geometry.acquisitionPlane]
     let activity = section.kind == .lowCount ? LowCountPET.meanActivity(of: volume) : 0
     var result: [TaskSimulator.Pair] = []
@@ -238,8 +236,11 @@ public struct SliceDataset: Sendable {
       let gamma = Float(simulator.logUniform(section.gamma, &generator))
       if [.superResolution, .fieldStrength].contains(section.kind) {
         // k-space belongs to the slice as a whole.
-        let stack =
+        var stack =
           gamma == 1 ? slice.clean : slice.clean.map { $0.map { pow($0, gamma) } }
+        if let filling = simulator.filling(&generator) {
+          stack = stack.map { filling.applied(to: $0, height: slice.height, width: slice.width) }
+        }
         window.copy(simulator.target(of: stack[slice.order[slice.middle]]), into: clean)
         fill(simulator.degraded(stack, slice.height, slice.width, .drawn, &generator))
       } else {

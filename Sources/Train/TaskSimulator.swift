@@ -46,6 +46,11 @@ struct TaskSimulator: Sendable {
     }
   }
 
+  /// How many samples have slices that do not fill k-space, where some do.
+  private static let shareFilled = 0.5
+  /// The exponent at the edge of k-space is drawn up to it.
+  private static let largestRollOff = 1.0
+
   let section: TrainingConfiguration.DataSection
 
   /// Whether degraded versions are made once, when training starts, because they are expensive.
@@ -153,6 +158,18 @@ struct TaskSimulator: Sendable {
     guard section.kind == .fieldStrength else { return clean }
     let exponent = Float(FieldStrengthPair().targetGamma)
     return clean.map { pow($0, exponent) }
+  }
+
+  /// How much of k-space a sample's clean slices have, drawn; nil if they keep all.
+  func filling(_ generator: inout SeededGenerator) -> KSpaceFilling? {
+    // Drawn only where it is wanted: the samples of other configurations stay what they were.
+    guard section.acquiredPart[0] < 1, generator.nextUniformDouble() < Self.shareFilled else {
+      return nil
+    }
+    let parts = SIMD2(
+      uniform(section.acquiredPart, &generator), uniform(section.acquiredPart, &generator))
+    return KSpaceFilling(
+      parts: parts, rollOff: Self.largestRollOff * generator.nextUniformDouble())
   }
 
   /// Degrades whole normalised slices alike, for the tasks that do this for each sample.

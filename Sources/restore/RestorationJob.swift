@@ -76,6 +76,11 @@ struct RestorationJob {
     if case .eager(let reason) = restorer.execution(of: scan.volume, options) {
       warn("\(bundle.card.name) runs without a plan: \(reason)")
     }
+    if options.averagesPlanes == nil, restorer.averagesPlanes(of: scan.volume, options) {
+      Console.shared.info(
+        "\(item.input): the mean over the slices of all three planes, as \(bundle.card.name) is meant for "
+          + "such voxels; --tta none takes one plane and a third of the time")
+    }
     let reference = try reference(for: scan)
     var progress = ProgressLine(total: sliceCount)
     let result = try restorer.restore(scan.volume, file: item.input, options: options) { done in
@@ -179,9 +184,7 @@ struct RestorationJob {
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
       inputSHA256: isFolder ? nil : try SHA256.hexadecimal(ofFile: item.input),
       seed: command.seed, threads: Engine.shared.threads,
-      plane: options.averagesPlanes
-        ? AnatomicalPlane.allCases.map(\.rawValue).joined(separator: ", ")
-        : (options.plane ?? bundle.card.plane ?? scan.volume.geometry.acquisitionPlane).rawValue,
+      plane: restorer.planes(scan.volume, options).map(\.rawValue).joined(separator: ", "),
       tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,
       backEnd: Engine.shared.backEnd, inputRange: range(scan.volume.voxels),
       outputRange: range(restored.voxels), nonFiniteVoxels: scan.nonFinite?.count ?? 0,

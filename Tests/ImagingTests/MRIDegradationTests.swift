@@ -41,6 +41,27 @@ struct MRIDegradationTests {
     #expect(abs(variance.squareRoot() - 2) < 0.2)
   }
 
+  @Test("a scan that fills part of k-space keeps what lies inside, rolled off, along each axis")
+  func filling() {
+    let filling = KSpaceFilling(parts: SIMD2(1, 0.5), rollOff: 0.8)
+    for cycles in [3.0, 8, 9, 16] {
+      let image = wave(cycles, 24, 32, 4)
+      let result = filling.applied(to: image, height: 24, width: 32)
+      // Columns end at 16 cycles, of which half are kept.
+      let gain = cycles > 8 ? 0 : Float(exp(-0.8 * cycles * cycles / 256))
+      for index in image.indices {
+        #expect(abs(result[index] - 4 - gain * (image[index] - 4)) < 1e-5, "\(cycles) cycles")
+      }
+      // Along rows nothing is cut.
+      let turned = KSpaceFilling(parts: SIMD2(0.5, 1)).applied(to: image, height: 24, width: 32)
+      for index in image.indices { #expect(abs(turned[index] - image[index]) < 1e-5) }
+    }
+    var generator = SeededGenerator(seed: 4)
+    let image = (0..<20 * 24).map { _ in 50 + generator.nextUniform() }
+    let same = KSpaceFilling(parts: SIMD2(1, 1)).applied(to: image, height: 20, width: 24)
+    #expect(zip(image, same).allSatisfy { abs($0 - $1) < 1e-4 })
+  }
+
   @Test("energy falls by that of the frequencies taken away (Parseval)")
   func parseval() {
     var generator = SeededGenerator(seed: 3)
@@ -158,6 +179,30 @@ struct MRIDegradationTests {
     #expect(a.voxels[0] == -1000 && a.spacing.x == 360.0 / 64)
     #expect(a.voxels.contains { $0 > 200 } && a.voxels.contains { $0 > 0 && $0 < 80 })
     #expect(a.voxels.allSatisfy { (-1024...3071).contains($0) })
+  }
+
+  @Test("scans in the contrast of CT: ascending, air where there is nothing, soft tissue or lungs")
+  func ctLike() {
+    let size = GridSize(x: 12, y: 1, z: 1)
+    let volume = Volume(
+      voxels: (0..<12).map { 30 * Float($0) }, geometry: Geometry(size: size))
+    var median: [Float] = []
+    for seed in 0..<20 as Range<UInt64> {
+      let contrast = CTLikeContrast(seed: seed)
+      let like = contrast.applied(to: volume).voxels
+      #expect(like[0] == -1000)
+      #expect(zip(like, like.dropFirst()).allSatisfy { $0 < $1 }, "seed \(seed): \(like)")
+      #expect((-50...700).contains(like[11]))
+      // Knots are met, and between two of them the map is straight.
+      for (low, high) in zip(contrast.knots, contrast.knots.dropFirst()) {
+        #expect(low.intensity < high.intensity && low.hounsfield < high.hounsfield)
+      }
+      median.append(like[4])
+      #expect(contrast == CTLikeContrast(seed: seed) && contrast != CTLikeContrast(seed: seed + 2))
+    }
+    for seed in 0..<10 { #expect(median[2 * seed] > -50 && median[2 * seed + 1] < -200) }
+    let dark = Volume(voxels: [-3, 0, 0], geometry: Geometry(size: GridSize(x: 3, y: 1, z: 1)))
+    #expect(CTLikeContrast(seed: 1).applied(to: dark).voxels == [-1000, -1000, -1000])
   }
 
   @Test("frequencies that were measured are put back, others are left to the restored image")

@@ -201,6 +201,35 @@ struct VolumeRestorerTests {
     #expect(whole > restorer.memoryEstimate(for: input, options))
   }
 
+  @Test("a model that is meant for it sees large volumes of isotropic voxels from three sides")
+  func planesByDefault() throws {
+    let restorer = VolumeRestorer(
+      try model(), normalization: .window(low: 0, high: 100), averagesPlanes: true)
+    func planes(
+      _ size: GridSize, _ spacing: SIMD3<Double>,
+      _ change: (inout RestorationOptions) -> Void = { _ in }
+    ) -> Int {
+      let volume = Volume(
+        voxels: [Float](repeating: 1, count: size.count),
+        geometry: Geometry(size: size, spacing: spacing))
+      var options = RestorationOptions()
+      change(&options)
+      return restorer.planes(volume, options).count
+    }
+    let cube = GridSize(x: 33, y: 32, z: 34)
+    #expect(planes(cube, SIMD3(1, 1.2, 1)) == 3)
+    #expect(planes(cube, SIMD3(1, 1.4, 1)) == 1)
+    #expect(planes(GridSize(x: 33, y: 32, z: 31), SIMD3(1, 1, 1)) == 1)
+    #expect(planes(cube, SIMD3(1, 1, 1)) { $0.averagesPlanes = false } == 1)
+    #expect(planes(cube, SIMD3(1, 1, 1)) { $0.plane = .axial } == 1)
+    #expect(planes(cube, SIMD3(1, 1, 1)) { $0.kSpaceFactor = 2 } == 1)
+    #expect(planes(cube, SIMD3(1, 1, 9)) { $0.averagesPlanes = true } == 3)
+    let plain = VolumeRestorer(try model(), normalization: .window(low: 0, high: 100))
+    let volume = Volume(
+      voxels: [Float](repeating: 1, count: cube.count), geometry: Geometry(size: cube))
+    #expect(plain.planes(volume, RestorationOptions()).count == 1)
+  }
+
   @Test("tiles of the shipped model have no seams: a real scan comes out as without them")
   func tiles() throws {
     let data = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -303,6 +303,42 @@ struct DatasetTests {
     #expect(throws: TrainingError.self) { try configuration.validate() }
   }
 
+  @Test("half of the samples fill part of k-space; with no more than is left nothing is lost")
+  func acquiredPart() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    try write("\(root)/sub-1/sub-1_T1w.nii")
+    try write("\(root)/sub-2/sub-2_T1w.nii")
+    var configuration = TrainingConfiguration()
+    configuration.data = section {
+      $0.split = root
+      $0.simulator = "mri-sr"
+      $0.noisePercent = [0, 0]
+      $0.gamma = [1, 1]
+      $0.intensityScale = [1, 1]
+      $0.validationShare = 0.5
+    }
+    let batch = 32
+    let plain = try SliceDataset(configuration).batch(step: 0, batch: batch)
+    #expect(plain.clean.values != plain.noisy.values)
+    configuration.data.acquiredPart = [0.45, 0.45]
+    let filled = try SliceDataset(configuration).batch(step: 0, batch: batch)
+    func distances(_ samples: (noisy: Tensor, clean: Tensor)) -> [Float] {
+      let area = samples.clean.count / batch
+      return (0..<batch).map { sample in
+        (sample * area..<(sample + 1) * area).reduce(0) {
+          $0 + abs(samples.clean.values[$1] - samples.noisy.values[$1]) / Float(area)
+        }
+      }
+    }
+    let far = try #require(distances(plain).min())
+    let unchanged = distances(filled).count { $0 < 1e-3 * far }
+    #expect((8...24).contains(unchanged), "\(unchanged) of \(batch)")
+    try configuration.validate()
+    configuration.data.simulator = "rician"
+    #expect(throws: TrainingError.self) { try configuration.validate() }
+  }
+
   @Test("a split file in YAML with pairs; a lone input is refused")
   func pairs() throws {
     let root = try folder()
@@ -413,6 +449,19 @@ struct DatasetTests {
       #expect(noisy.values != clean.values && noisy.values.allSatisfy(\.isFinite))
       #expect(try SliceDataset(configuration).batch(step: 0, batch: 2).noisy.values == noisy.values)
     }
+    // An MR scan in the contrast of CT, by a path that is relative to the split.
+    try write("\(root)/mr.nii")
+    let split = """
+      {"train": [{"subject": "m", "files": ["ct-like:3:mr.nii"]}], "validation": []}
+      """
+    try Data(split.utf8).write(to: URL(fileURLWithPath: "\(root)/like.json"))
+    let subjects = try DataSplit(contentsOf: root + "/like.json").train
+    #expect(subjects[0].files == ["ct-like:3:\(root)/mr.nii"])
+    let source = try ScanSource(section(), for: subjects)
+    let (scan, like) = (
+      try source.volume(root + "/mr.nii"), try source.volume(subjects[0].files[0])
+    )
+    #expect(like == CTLikeContrast(seed: 3).applied(to: scan) && like != scan)
     var unknown = section { $0.split = root + "/x.json" }
     try Data("{\"train\":[{\"subject\":\"p\",\"files\":[\"phantom:x:1\"]}],\"validation\":[]}".utf8)
       .write(to: URL(fileURLWithPath: unknown.split))

@@ -260,6 +260,7 @@ struct TrainerTests {
     let second = try Trainer(configuration, folder: folder + "/stack", resume: false)
     #expect(try second.run(shouldStop: { false }, report: { _ in }) == .finished)
     let stack = try ModelBundle(path: second.exportBundle())
+    #expect(stack.card.averagesPlanes == true)
     #expect(stack.card.inputs["image"]?.numChannels == 3)
     #expect(stack.card.outputs["pred"]?.numChannels == 1)
     let size = GridSize(x: 16, y: 24, z: 3)

@@ -53,6 +53,12 @@ public struct Geometry: Sendable, Equatable {
     AnatomicalPlane(normalTo: orientation.directions[throughPlaneAxis].worldAxis)
   }
 
+  /// Whether slices of all three planes look alike: several of them, voxels of about equal sides (the longest
+  /// below 1.3 times the shortest).
+  public var isIsotropic: Bool {
+    spacing.max() < 1.3 * spacing.min() && (0..<3).allSatisfy { size[$0] > 1 }
+  }
+
   /// The centres of the eight corner voxels in mm, x fastest.
   public var corners: [SIMD3<Double>] { Self.corners(of: affine, size: size) }
 

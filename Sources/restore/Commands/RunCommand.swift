@@ -52,7 +52,7 @@ struct RunCommand: ParsableCommand {
     }
     try checkOutputs(items)
     let bundle = try ModelBundle.find(model)
-    if slices.tta.planes, (slices.kSpaceFactor ?? bundle.card.kSpaceFactor ?? 1) > 1 {
+    if slices.tta.planes == true, (slices.kSpaceFactor ?? bundle.card.kSpaceFactor ?? 1) > 1 {
       throw CommandFailure(
         code: ExitStatus.usage, kind: "usage",
         what: "--tta \(slices.tta.rawValue) does not fit the model (\(model))",
@@ -145,9 +145,10 @@ struct SliceOptions: ParsableArguments {
     name: .long,
     help: """
       Test-time augmentation: none, flip (mean over four flips, four times the time), planes (mean over \
-      the slices of all three planes, for voxels of about equal sides; three times) or all (both).
+      the slices of all three planes, for voxels of about equal sides; three times), all (both), or auto: \
+      planes for such voxels if the model's card says so.
       """)
-  var tta: TestTimeAugmentation = .none
+  var tta: TestTimeAugmentation = .auto
 
   @Option(
     name: .long,
@@ -164,7 +165,7 @@ struct SliceOptions: ParsableArguments {
   var mask: String?
 
   func validate() throws {
-    if tta.planes, plane != nil {
+    if tta.planes == true, plane != nil {
       throw ValidationError("--tta \(tta.rawValue) uses all planes: leave --plane out")
     }
     if let kSpaceFactor, !(1...64).contains(kSpaceFactor) {
@@ -189,10 +190,11 @@ struct SliceOptions: ParsableArguments {
 
 /// What test-time augmentation does.
 enum TestTimeAugmentation: String, ExpressibleByArgument, CaseIterable {
-  case none, flip, planes, all
+  case auto, none, flip, planes, all
 
   var flips: Bool { self == .flip || self == .all }
-  var planes: Bool { self == .planes || self == .all }
+  /// Nil for what the model's card says.
+  var planes: Bool? { self == .auto ? nil : self == .planes || self == .all }
 }
 
 extension AnatomicalPlane: ExpressibleByArgument {}

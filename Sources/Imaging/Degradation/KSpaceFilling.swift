@@ -1,0 +1,71 @@
+import Foundation
+internal import Fourier
+
+/// A slice as a scanner writes it that measures less of k-space than its pixels could show.
+///
+/// Of n spatial frequencies along an axis, those with `|k| ≤ p n/2` were measured, p being the part of the
+/// axis; the rest is filled with zeros, so that the image is smooth on its own grid. A Gaussian roll-off
+/// `exp(−t (2k/n)²)`, as filters against ringing have, lowers the measured ones by `exp(−t)` at the edge of
+/// k-space. Most clinical images were interpolated or filtered in this or a similar way.
+///
+/// Source: Bernstein et al., *Handbook of MRI Pulse Sequences*, Academic Press 2004, section 13.1 (zero
+/// filling, k-space filters).
+public struct KSpaceFilling: Sendable, Equatable {
+  /// Measured part of the frequencies along rows' and columns' axes, (0, 1].
+  public let parts: SIMD2<Double>
+  /// Exponent t of the roll-off, ≥ 0.
+  public let rollOff: Double
+
+  /// A filling.
+  ///
+  /// - Parameters:
+  ///   - parts: Measured part along the vertical and the horizontal axis, each in (0, 1].
+  ///   - rollOff: Exponent of the roll-off at the edge of k-space, finite and ≥ 0; 0 is none.
+  public init(parts: SIMD2<Double>, rollOff: Double = 0) {
+    precondition(
+      parts.min() > 0 && parts.max() <= 1 && rollOff >= 0 && rollOff.isFinite,
+      "KSpaceFilling: parts \(parts), roll-off \(rollOff)")
+    self.parts = parts
+    self.rollOff = rollOff
+  }
+
+  /// Makes a slice smooth on its grid.
+  ///
+  /// - Parameters:
+  ///   - image: `[height, width]`.
+  ///   - height: Rows.
+  ///   - width: Columns.
+  /// - Returns: Magnitudes, `[height, width]`.
+  public func applied(to image: [Float], height: Int, width: Int) -> [Float] {
+    precondition(
+      image.count == height * width, "KSpaceFilling: \(image.count) pixels for \([height, width])")
+    let transform = FourierTransform<Float>(axes: [height, width])
+    let (rows, columns) = (weights(height, parts.x), weights(width, parts.y))
+    var values = [Float](repeating: 0, count: 2 * image.count)
+    for index in image.indices { values[2 * index] = image[index] }
+    values.withUnsafeMutableBufferPointer { buffer in
+      guard let values = buffer.baseAddress else { return }
+      transform.fft(values, into: values)
+      for y in 0..<height {
+        for x in 0..<width {
+          let index = 2 * (y * width + x)
+          let weight = rows[y] * columns[x]
+          values[index] *= weight
+          values[index + 1] *= weight
+        }
+      }
+      transform.ifft(values, into: values)
+    }
+    // The weights are even, so that a real image stays real.
+    return image.indices.map { abs(values[2 * $0]) }
+  }
+
+  /// The weight of each frequency of an axis, in the transform's order.
+  private func weights(_ count: Int, _ part: Double) -> [Float] {
+    let edge = Double(count) / 2
+    return (0..<count).map { index in
+      let frequency = Double(min(index, count - index)) / edge
+      return frequency > part + 1e-9 ? 0 : Float(exp(-rollOff * frequency * frequency))
+    }
+  }
+}
