@@ -164,6 +164,11 @@ extension ImagingError {
         "label-fraction", .badData, file, "label map is not integer",
         cause: "it holds the value \(value)",
         try: "give the label map itself; resample label maps by nearest neighbour only")
+    case .constantReference(let file):
+      Explanation(
+        "constant-reference", .badData, file, "constant reference",
+        cause: "all of its voxels are equal, and PSNR and SSIM refer to their range",
+        try: "give the right reference, or leave this image out")
     case .noForeground(let file):
       Explanation(
         "no-foreground", .badData, file, "no foreground", cause: "no voxel is greater than 0",

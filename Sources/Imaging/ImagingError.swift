@@ -60,6 +60,8 @@ public enum ImagingError: Error, Equatable, Sendable {
   case labelMapNotInteger(file: String, value: Float)
   /// No voxel of the image is greater than 0, so it has neither a scale nor a foreground.
   case noForeground(file: String)
+  /// All voxels of a reference are equal, so that PSNR and SSIM have no range to refer to.
+  case constantReference(file: String)
   /// The image is smaller than the window of the metric.
   case smallerThanWindow(file: String, shape: [Int], window: Int)
   /// A parameter of an operation on images is out of its range.

@@ -58,8 +58,9 @@ extension Trainer {
       card.outputs["pred"] = ModelCard.DataFormat(
         modality: Self.modality(of: sections), channel: "intensity")
     }
-    // Independent noise is alike in all planes, and such a network was trained on all of them.
-    card.averagesPlanes = sections.allSatisfy { $0.kind == .rician && $0.allPlanes } ? true : nil
+    // Independent noise is alike in all planes; the network must have seen them.
+    card.averagesPlanes =
+      sections.allSatisfy { $0.kind == .rician } && dataset.seesAllPlanes ? true : nil
     card.kSpaceFactor = sections.count == 1 ? sections[0].exactKSpaceFactor : nil
     try runFolder.write(card.json(), to: folder + "/model.json")
     return folder

@@ -41,14 +41,16 @@ extension TrainingConfiguration {
     }
     if let tasks { merged["tasks"] = try Self.tasks(tasks, onto: merged["data"]) }
     do {
-      let decoder = JSONDecoder()
-      decoder.keyDecodingStrategy = .convertFromSnakeCase
-      self = try decoder.decode(
-        Self.self, from: JSONSerialization.data(withJSONObject: merged))
+      self = try Self.decoded(merged)
     } catch let error as DecodingError {
       var reason = "the value has the wrong type"
+      var key = Self.path(of: error)
       if case .dataCorrupted(let context) = error { reason = context.debugDescription }
-      throw .invalidValue(key: Self.path(of: error), reason: reason)
+      // The decoder does not say which number it could not hold.
+      if key.isEmpty, let found = Self.culprit(in: merged, given: sections) {
+        (key, reason) = (found, "a whole number, not below 0, is expected")
+      }
+      throw .invalidValue(key: key, reason: reason)
     } catch {
       throw .unreadableConfiguration(file: file, reason: "\(error)")
     }
@@ -89,6 +91,34 @@ extension TrainingConfiguration {
       preconditionFailure("configuration: defaults that are not an object")
     }
     return dictionary
+  }
+
+  private static func decoded(_ dictionary: [String: Any]) throws -> TrainingConfiguration {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(Self.self, from: JSONSerialization.data(withJSONObject: dictionary))
+  }
+
+  /// The key whose default instead of the given value makes a dictionary readable.
+  private static func culprit(in merged: [String: Any], given: [String: Any]) -> String? {
+    let defaults = dictionary(TrainingConfiguration())
+    for (name, value) in given.sorted(by: { $0.key < $1.key }) {
+      guard let values = value as? [String: Any], let section = merged[name] as? [String: Any],
+        let usual = defaults[name] as? [String: Any]
+      else {
+        if (try? decoded(merged.merging([name: defaults[name] as Any]) { $1 })) != nil {
+          return name
+        }
+        continue
+      }
+      for key in values.keys.sorted() {
+        let repaired = section.merging([key: usual[key] as Any]) { $1 }
+        if (try? decoded(merged.merging([name: repaired]) { $1 })) != nil {
+          return name + "." + key
+        }
+      }
+    }
+    return nil
   }
 
   private static func removeHyperparameters(_ sections: inout [String: Any]) -> Any? {
@@ -140,7 +170,13 @@ extension TrainingConfiguration {
       context = found
     @unknown default: return "configuration"
     }
-    return context.codingPath.map(\.stringValue).joined(separator: ".")
+    // The decoder's own keys are in camel case.
+    return context.codingPath.map { key in
+      key.intValue.map(String.init)
+        ?? key.stringValue.reduce(into: "") { text, letter in
+          text += letter.isUppercase ? "_" + letter.lowercased() : String(letter)
+        }
+    }.joined(separator: ".")
   }
 
   /// The candidate with the smallest edit distance, if it is at most half of the key's length.

@@ -66,6 +66,11 @@ extension TrainingConfiguration {
     ///
     /// Many scanners write images so. 1 and 1 leave them as they are.
     public var magnification = [1.0, 1.0]
+    /// `mri-sr`: slices of half of the samples are reduced to a coarser grid with this part of their pixels along
+    /// both axes, drawn between these two (``GridReduction``).
+    ///
+    /// Detail is then as fine as the grid allows. 1 and 1 leave every sample as it is.
+    public var gridPart = [1.0, 1.0]
     /// `mri-sr`: the part of k-space that the scanner filled, drawn between these two along each axis for half
     /// of the samples, with a roll-off (``KSpaceFilling``); the others keep all that they have.
     ///
@@ -138,6 +143,9 @@ extension TrainingConfiguration {
       try pair(magnification, "magnification", 1...4)
       try require(
         magnification[1] == 1 || kind == .rician, "magnification", "goes with `rician` only")
+      try pair(gridPart, "grid_part", 0.25...1)
+      try require(
+        gridPart[0] == 1 || kind == .superResolution, "grid_part", "goes with `mri-sr` only")
       try pair(acquiredPart, "acquired_part", 0.1...1)
       try require(
         acquiredPart[0] == 1 || kind == .superResolution, "acquired_part", "goes with `mri-sr` only"

@@ -73,6 +73,9 @@ public struct DataSplit: Sendable, Equatable {
   ///   file stands in two places.
   public init(contentsOf path: String) throws(TrainingError) {
     let document: Document
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw .noSuchSplit(file: path)
+    }
     do {
       let data = try Data(contentsOf: URL(fileURLWithPath: path))
       let isYAML = [".yaml", ".yml"].contains(where: path.lowercased().hasSuffix)
@@ -81,27 +84,50 @@ public struct DataSplit: Sendable, Equatable {
         ? try YAMLDecoder().decode(Document.self, from: data)
         : try JSONDecoder().decode(Document.self, from: data)
     } catch {
-      throw .invalidSplit(file: path, reason: "it is not a readable split: \(error)")
+      throw .invalidSplit(file: path, reason: "it is not a readable split: \(Self.reason(error))")
     }
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
-    func resolved(_ path: String) -> String {
+    func resolved(_ path: String) throws(TrainingError) -> String {
       if path.hasPrefix(ScanSource.phantomPrefix) { return path }
-      if let named = ScanSource.CTLikeName(path) {
-        return ScanSource.CTLikeName(seed: named.seed, path: resolved(named.path)).text
+      if let named = try ScanSource.CTLikeName(path) {
+        return ScanSource.CTLikeName(seed: named.seed, path: try resolved(named.path)).text
       }
       return URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path
     }
-    func resolved(_ subjects: [Subject]) -> [Subject] {
-      subjects.map { subject in
-        var subject = subject
-        subject.files = subject.files.map(resolved)
-        subject.inputs = subject.inputs?.map(resolved)
-        return subject
+    func resolved(_ subjects: [Subject]) throws(TrainingError) -> [Subject] {
+      var result = subjects
+      for (index, subject) in subjects.enumerated() {
+        result[index].files = []
+        for file in subject.files { result[index].files.append(try resolved(file)) }
+        guard let inputs = subject.inputs else { continue }
+        var paths: [String] = []
+        for input in inputs { paths.append(try resolved(input)) }
+        result[index].inputs = paths
       }
+      return result
     }
     try self.init(
       train: resolved(document.train), validation: resolved(document.validation),
       test: resolved(document.test ?? []), path)
+  }
+
+  /// What decoding found wrong, without the names of this program's types.
+  private static func reason(_ error: any Error) -> String {
+    switch error as? DecodingError {
+    case .keyNotFound(let key, let context):
+      "\(place(context))`\(key.stringValue)` is missing"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      "\(place(context))the value has the wrong type"
+    case .dataCorrupted(let context):
+      place(context) + context.debugDescription
+    case nil: error.localizedDescription
+    @unknown default: error.localizedDescription
+    }
+  }
+
+  private static func place(_ context: DecodingError.Context) -> String {
+    let keys = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }
+    return keys.isEmpty ? "" : "in \(keys.joined(separator: ".")): "
   }
 
   /// Checks that nobody and nothing stands in two places.
@@ -118,7 +144,20 @@ public struct DataSplit: Sendable, Equatable {
         throw .invalidSplit(file: path, reason: "the \(what) \(value) stands in it twice")
       }
     }
+    // A scan in another contrast is the same scan: several contrasts may train, but no other part sees one.
+    var parts: [String: Int] = [:]
+    for (part, subjects) in [train, validation, test].enumerated() {
+      for file in subjects.flatMap({ $0.files + ($0.inputs ?? []) }) {
+        let source = try ScanSource.CTLikeName(file)?.path ?? file
+        guard parts.updateValue(part, forKey: source) ?? part == part else {
+          throw .invalidSplit(file: path, reason: "the file \(source) stands in two parts of it")
+        }
+      }
+    }
     if train.isEmpty { throw .invalidSplit(file: path, reason: "nobody is in `train`") }
+    if let empty = all.first(where: \.files.isEmpty) {
+      throw .invalidSplit(file: path, reason: "\(empty.subject) has no files")
+    }
   }
 
   /// The split as JSON, for the folder of a run.

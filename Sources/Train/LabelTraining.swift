@@ -78,11 +78,11 @@ final class LabelTraining {
       ? WeightAverage(network.parameters, decay: configuration.optim.ema) : nil
     schedule = LearningRateSchedule(configuration)
     events = try EventFile(inFolder: runFolder.path)
-    if resume, FileManager.default.fileExists(atPath: runFolder.state) { try restore() }
+    if resume, runFolder.hasBegun { try restore() }
   }
 
   private func restore() throws {
-    let file = try Safetensors(contentsOf: runFolder.state)
+    let file = try runFolder.readState()
     guard file.metadata["format"] == format,
       let step = file.metadata["step"].flatMap(Int.init),
       let seconds = file.metadata["seconds"].flatMap(Double.init)
@@ -101,6 +101,7 @@ final class LabelTraining {
       best = try JSONDecoder().decode(DiceScores.self, from: Data(text.utf8))
     }
     (self.step, secondsBefore) = (step, seconds)
+    try runFolder.cutLog(after: step)
   }
 
   /// Runs until all steps are done or a stop is asked for.

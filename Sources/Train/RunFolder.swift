@@ -25,15 +25,18 @@ struct RunFolder {
   /// Where the list of a task's subjects goes.
   func split(of task: String) -> String { "\(path)/split-\(Self.fileName(task)).json" }
 
-  private static func fileName(_ name: String) -> String {
+  /// A name as it stands in file names.
+  static func fileName(_ name: String) -> String {
     String(name.map { $0.isLetter || $0.isNumber || "-_.".contains($0) ? $0 : "_" })
   }
+
+  /// Whether there is a run; one that was stopped early has a state before it has a log.
+  var hasBegun: Bool { [log, state].contains(where: FileManager.default.fileExists(atPath:)) }
 
   /// Prepares the folder of a new run, or checks the one that is to be continued.
   init(_ path: String, configuration: TrainingConfiguration, resume: Bool) throws {
     self.path = path
-    // A run that was stopped early has a state before it has a log.
-    let exists = [log, state].contains(where: FileManager.default.fileExists(atPath:))
+    let exists = hasBegun
     if exists && !resume { throw TrainingError.runExists(folder: path) }
     do {
       for part in ["checkpoints", "pictures"] {
@@ -52,6 +55,27 @@ struct RunFolder {
     } else {
       try write(Data(configuration.json().utf8), to: self.configuration)
     }
+  }
+
+  /// The state of the run that is to be continued.
+  func readState() throws -> Safetensors {
+    guard FileManager.default.fileExists(atPath: state) else {
+      throw TrainingError.cannotResume(folder: path, reason: "it has a log, but no \(state)")
+    }
+    return try Safetensors(contentsOf: state)
+  }
+
+  /// Takes out of the log what lies beyond a step: it will be done again.
+  func cutLog(after step: Int) throws {
+    struct Record: Decodable { let step: Int }
+    guard let text = try? String(contentsOfFile: log, encoding: .utf8) else { return }
+    let lines = text.split(separator: "\n")
+    let kept = lines.filter { line in
+      let record = try? JSONDecoder().decode(Record.self, from: Data(line.utf8))
+      return record.map { $0.step <= step } ?? false
+    }
+    guard kept.count < lines.count else { return }
+    try write(Data(kept.map { $0 + "\n" }.joined().utf8), to: log)
   }
 
   /// Draws the curves of the log so far.

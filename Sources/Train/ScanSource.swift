@@ -41,7 +41,7 @@ public struct ScanSource: Sendable {
     self.section = section
     let brains = BrainPhantom.Contrast.allCases.map { Self.phantomPrefix + $0.rawValue + ":" }
     let needsTissue = subjects.contains { subject in
-      subject.files.contains { file in brains.contains(where: file.hasPrefix) }
+      (subject.files + (subject.inputs ?? [])).contains { brains.contains(where: $0.hasPrefix) }
     }
     guard needsTissue else {
       tissue = nil
@@ -65,7 +65,7 @@ public struct ScanSource: Sendable {
   ///   name of a phantom that does not exist.
   public func volume(_ name: String) throws -> Volume {
     guard !name.hasPrefix(Self.phantomPrefix) else { return try phantom(name) }
-    if let named = CTLikeName(name) {
+    if let named = try CTLikeName(name) {
       return CTLikeContrast(seed: named.seed).applied(to: try ScanFile.read(named.path).volume)
     }
     if name.hasSuffix(Self.pickleEnding) { return try pickle(name) }
@@ -115,9 +115,16 @@ public struct ScanSource: Sendable {
 
 extension ScanSource.CTLikeName {
   /// Takes a name apart; nil if it is another one.
-  init?(_ name: String) {
+  init?(_ name: String) throws(TrainingError) {
+    guard name.hasPrefix("ct-like:") else { return nil }
     let parts = name.split(separator: ":", maxSplits: 2).map(String.init)
-    guard parts.count == 3, parts[0] == "ct-like", let seed = UInt64(parts[1]) else { return nil }
+    guard parts.count == 3, let seed = UInt64(parts[1]),
+      !parts[2].hasPrefix(ScanSource.phantomPrefix)
+    else {
+      throw .invalidSplit(
+        file: name, reason: "a scan in the contrast of CT is named ct-like:SEED:PATH, a file's path"
+      )
+    }
     self.init(seed: seed, path: parts[2])
   }
 }

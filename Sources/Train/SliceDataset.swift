@@ -30,10 +30,14 @@ public struct SliceDataset: Sendable {
     var count: Int { scans.reduce(0) { $0 + $1.count } }
 
     /// All usable slices of a scan.
-    func slices(of file: String, _ input: String?, number: UInt64) throws -> [TaskSimulator.Pair] {
+    func slices(
+      of file: String, _ input: String?, number: UInt64,
+      shouldStop: @Sendable () -> Bool = { false }
+    ) throws -> [TaskSimulator.Pair] {
       let volume = try source.volume(file)
       guard let input else {
-        return try SliceDataset.slices(of: volume, simulator, seed: seed, image: number)
+        return try SliceDataset.slices(
+          of: volume, simulator, seed: seed, image: number, shouldStop: shouldStop)
       }
       let degraded = try source.volume(input)
       try degraded.requireGrid(of: volume, file: input, referenceFile: file)
@@ -52,22 +56,34 @@ public struct SliceDataset: Sendable {
   private let mixing: String
   private let seed: UInt64
 
+  /// Whether some volume's slices of all three planes are used.
+  let seesAllPlanes: Bool
   /// The number of usable slices.
   public var count: Int { tasks.reduce(0) { $0 + $1.count } }
 
   /// Reads all scans of the subjects who train, for all tasks.
   ///
-  /// - Parameter configuration: Its tasks, mixing and seed are used.
-  /// - Throws: What reading splits and images throws, or ``TrainingError/noUsableSlices(part:)``.
-  public init(_ configuration: TrainingConfiguration) throws {
+  /// - Parameters:
+  ///   - configuration: Its tasks, mixing and seed are used.
+  ///   - shouldStop: Asked before each slice that is simulated.
+  ///   - report: Told after each scan how many of how many are read.
+  /// - Throws: What reading splits and images throws, ``TrainingError/noUsableSlices(part:)``, or
+  ///   ``TrainingError/stopped``.
+  public init(
+    _ configuration: TrainingConfiguration, shouldStop: @Sendable () -> Bool = { false },
+    report: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws {
     seed = configuration.seed
     mixing = configuration.train.mixing
     let sections = configuration.allTasks
     cache = SliceCache(
       limit: sections.reduce(0) { max($0, $1.cacheMegabytes) } << 20)
     var tasks: [TaskScans] = []
-    for (number, section) in sections.enumerated() {
-      let subjects = try DataSplit(contentsOf: section.split, section).train
+    let people = try sections.map { try DataSplit(contentsOf: $0.split, $0).train }
+    let total = people.reduce(0) { $0 + $1.reduce(0) { $0 + $1.files.count } }
+    var done = 0
+    var seesAll = false
+    for (number, (section, subjects)) in zip(sections, people).enumerated() {
       var task = TaskScans(
         simulator: TaskSimulator(section: section),
         source: try ScanSource(section, for: subjects),
@@ -77,7 +93,11 @@ public struct SliceDataset: Sendable {
       }
       for (index, (file, input)) in files.enumerated() {
         let isPaired = section.kind == .paired
-        let slices = try task.slices(of: file, isPaired ? input : nil, number: UInt64(index))
+        let slices = try task.slices(
+          of: file, isPaired ? input : nil, number: UInt64(index), shouldStop: shouldStop)
+        done += 1
+        report(done, total)
+        seesAll = seesAll || Set(slices.compactMap(\.plane)).count == AnatomicalPlane.allCases.count
         guard !slices.isEmpty else { continue }
         cache.offer(slices, SliceCache.Key(task: number, scan: task.scans.count))
         task.scans.append(
@@ -96,6 +116,7 @@ public struct SliceDataset: Sendable {
       tasks.append(task)
     }
     self.tasks = tasks
+    seesAllPlanes = seesAll
   }
 
   /// The usable pairs of slices of two volumes on one grid, in the plane of acquisition.
@@ -121,7 +142,8 @@ public struct SliceDataset: Sendable {
 
   /// The usable slices of a volume: as acquired, or in all three planes if it is isotropic.
   private static func slices(
-    of volume: Volume, _ simulator: TaskSimulator, seed: UInt64, image: UInt64
+    of volume: Volume, _ simulator: TaskSimulator, seed: UInt64, image: UInt64,
+    shouldStop: @Sendable () -> Bool
   ) throws -> [TaskSimulator.Pair] {
     guard let map = simulator.map(of: volume) else { return [] }
     let section = simulator.section
@@ -143,11 +165,14 @@ public struct SliceDataset: Sendable {
         let first = result.count
         result += try Array(chosen.enumerated()).concurrentMap(threads: Engine.shared.threads) {
           position, place in
+          guard !shouldStop() else { throw TrainingError.stopped }
           var generator = SeededGenerator(
             seed: seed, stream: versionStream, image, UInt64(first + position))
-          return try simulator.pair(
+          var pair = try simulator.pair(
             of: .init(all, around: place, reach: section.neighbours), map, meanActivity: activity,
             versions: simulator.isPrepared ? section.realisations : 0, .drawn, &generator)
+          pair.plane = plane
+          return pair
         }
       }
     }
@@ -215,9 +240,14 @@ public struct SliceDataset: Sendable {
       section.magnification[1] > 1
       ? MagnifiedCrop(
         side: crop, factor: simulator.logUniform(section.magnification, &generator)) : nil
+    let reduction = simulator.reduction(&generator)
+    let (height, width) = (
+      reduction?.reduced(slice.height) ?? slice.height,
+      reduction?.reduced(slice.width) ?? slice.width
+    )
     let window = CropWindow(
-      crop: magnified?.sourceSide ?? crop, height: slice.height, width: slice.width,
-      flips: section.flips, &generator)
+      crop: magnified?.sourceSide ?? crop, height: height, width: width, flips: section.flips,
+      &generator)
     // Pictures have no neighbours: now and then a volume's slice stands alone too.
     let isAlone =
       section.neighbours > 0 && generator.nextUniformDouble() < Self.shareOfSlicesAlone
@@ -238,11 +268,14 @@ public struct SliceDataset: Sendable {
         // k-space belongs to the slice as a whole.
         var stack =
           gamma == 1 ? slice.clean : slice.clean.map { $0.map { pow($0, gamma) } }
+        if let reduction {
+          stack = stack.map { reduction.applied(to: $0, height: slice.height, width: slice.width) }
+        }
         if let filling = simulator.filling(&generator) {
-          stack = stack.map { filling.applied(to: $0, height: slice.height, width: slice.width) }
+          stack = stack.map { filling.applied(to: $0, height: height, width: width) }
         }
         window.copy(simulator.target(of: stack[slice.order[slice.middle]]), into: clean)
-        fill(simulator.degraded(stack, slice.height, slice.width, .drawn, &generator))
+        fill(simulator.degraded(stack, height, width, .drawn, &generator))
       } else {
         let noise = RicianNoise(sigma: simulator.uniform(section.noisePercent, &generator) / 100)
         /// A clean crop, before the noise.

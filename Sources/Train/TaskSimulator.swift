@@ -24,6 +24,8 @@ struct TaskSimulator: Sendable {
     var inputs: [[[Float]]] = []
     /// Which of the slices above each channel shows; at the first and last slice one shows twice.
     var order = [0]
+    /// The plane of the slices, where more than one may be used.
+    var plane: AnatomicalPlane?
     /// The channel of the slice that is restored.
     var middle: Int { order.count / 2 }
   }
@@ -46,6 +48,8 @@ struct TaskSimulator: Sendable {
     }
   }
 
+  /// How many samples have slices on coarser grids, where some do.
+  private static let shareReduced = 0.5
   /// How many samples have slices that do not fill k-space, where some do.
   private static let shareFilled = 0.5
   /// The exponent at the edge of k-space is drawn up to it.
@@ -158,6 +162,14 @@ struct TaskSimulator: Sendable {
     guard section.kind == .fieldStrength else { return clean }
     let exponent = Float(FieldStrengthPair().targetGamma)
     return clean.map { pow($0, exponent) }
+  }
+
+  /// The coarser grid of a sample's slices, drawn; nil if they stay on theirs.
+  func reduction(_ generator: inout SeededGenerator) -> GridReduction? {
+    guard section.gridPart[0] < 1, generator.nextUniformDouble() < Self.shareReduced else {
+      return nil
+    }
+    return GridReduction(part: uniform(section.gridPart, &generator))
   }
 
   /// How much of k-space a sample's clean slices have, drawn; nil if they keep all.

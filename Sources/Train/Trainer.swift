@@ -40,7 +40,7 @@ public final class Trainer {
   private let average: WeightAverage?
   private let schedule: LearningRateSchedule
   private let loss: RestorationLoss
-  private let dataset: SliceDataset
+  let dataset: SliceDataset
   private let validation: Validation
   private var state: TrainingState
   private let start = Date()
@@ -75,9 +75,13 @@ public final class Trainer {
   ///   - configuration: Validated; the split's path must be usable from the working directory.
   ///   - folder: The run folder; made if absent.
   ///   - resume: Whether to continue a run that is there.
+  ///   - shouldStop: Asked while the data are prepared.
+  ///   - preparing: Told how many of how many scans are read.
   /// - Throws: ``TrainingError``, or what reading images, weights and configurations throws.
   public init(
-    _ configuration: TrainingConfiguration, folder: String, resume: Bool
+    _ configuration: TrainingConfiguration, folder: String, resume: Bool,
+    shouldStop: @Sendable () -> Bool = { false },
+    preparing: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws {
     try configuration.validate()
     self.configuration = configuration
@@ -98,11 +102,13 @@ public final class Trainer {
       ? WeightAverage(model.parameters, decay: configuration.optim.ema) : nil
     schedule = LearningRateSchedule(configuration)
     loss = RestorationLoss(configuration.loss)
-    dataset = try SliceDataset(configuration)
+    dataset = try SliceDataset(configuration, shouldStop: shouldStop, report: preparing)
+    guard !shouldStop() else { throw TrainingError.stopped }
     validation = try Validation(configuration)
+    guard !shouldStop() else { throw TrainingError.stopped }
     try Self.check(model, configuration, validation)
     state = TrainingState()
-    if resume, FileManager.default.fileExists(atPath: self.runFolder.state) {
+    if resume, self.runFolder.hasBegun {
       state = try Self.restore(from: self.runFolder, model, optimizer, average)
     }
     secondsBefore = state.seconds
@@ -124,7 +130,7 @@ public final class Trainer {
     from folder: RunFolder, _ model: any RestorationModel, _ optimizer: any Optimizer,
     _ average: WeightAverage?
   ) throws -> TrainingState {
-    let file = try Safetensors(contentsOf: folder.state)
+    let file = try folder.readState()
     guard let state = TrainingState(metadata: file.metadata) else {
       throw TrainingError.cannotResume(
         folder: folder.path, reason: "its state file is not one of this program")
@@ -136,6 +142,8 @@ public final class Trainer {
       throw TrainingError.cannotResume(
         folder: folder.path, reason: "its state lacks \(unfit.joined(separator: ", "))")
     }
+    // Steps after the last checkpoint are done again, and must not stand in the log twice.
+    try folder.cutLog(after: state.step)
     return state
   }
 

@@ -151,9 +151,17 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     for (index, task) in allTasks.enumerated() {
       try task.validate(prefix: tasks.isEmpty ? "data" : "tasks.\(index)")
     }
-    for (index, task) in tasks.enumerated() where task.neighbours != tasks[0].neighbours {
-      throw .invalidValue(
-        key: "tasks.\(index).neighbours", reason: "differs from that of the first task")
+    var names = Set<String>()
+    for (index, task) in tasks.enumerated() {
+      let key = "tasks.\(index)"
+      try require(
+        task.neighbours == tasks[0].neighbours, "\(key).neighbours",
+        "differs from that of the first task")
+      try require(
+        task.crop == tasks[0].crop, "\(key).crop", "differs from that of the first task")
+      try require(
+        names.insert(RunFolder.fileName(task.name)).inserted, "\(key).name",
+        "`\(task.name)` names another task, or a file of the same name")
     }
     try require(
       ["equal", "pooled"].contains(train.mixing), "train.mixing",

@@ -8,6 +8,8 @@ public enum TrainingError: Error, Equatable, Sendable {
   case invalidValue(key: String, reason: String)
   /// A split file that cannot be used.
   case invalidSplit(file: String, reason: String)
+  /// A split that is not there.
+  case noSuchSplit(file: String)
   /// No slice has enough foreground to train on.
   case noUsableSlices(part: String)
   /// The loss, or a gradient, is not finite.
@@ -16,6 +18,8 @@ public enum TrainingError: Error, Equatable, Sendable {
   case runExists(folder: String)
   /// Nothing to resume from, or a state that does not fit the configuration.
   case cannotResume(folder: String, reason: String)
+  /// A stop was asked for before the first step.
+  case stopped
 }
 
 extension TrainingError: CustomStringConvertible {
@@ -26,10 +30,12 @@ extension TrainingError: CustomStringConvertible {
     case .unknownKey(let key, _): "unknown option (\(key))"
     case .invalidValue(let key, _): "invalid configuration value (\(key))"
     case .invalidSplit(let file, _): "invalid split (\(file))"
+    case .noSuchSplit(let file): "no such file (\(file))"
     case .noUsableSlices(let part): "no usable slices (\(part))"
     case .notFinite(let step, let what): "\(what) is not finite (step \(step))"
     case .runExists(let folder): "output exists (\(folder))"
     case .cannotResume(let folder, _): "cannot resume (\(folder))"
+    case .stopped: "stopped before the first step"
     }
   }
 
@@ -40,9 +46,11 @@ extension TrainingError: CustomStringConvertible {
       .invalidSplit(_, let reason), .cannotResume(_, let reason):
       reason
     case .unknownKey: "the configuration has a key that no section knows"
+    case .noSuchSplit: "the split should be there"
     case .noUsableSlices: "no slice has at least the configured share of foreground"
     case .notFinite: "the training diverged, or an input holds values beyond float32"
     case .runExists: "the folder holds the log of an earlier run"
+    case .stopped: "the data were still being prepared, and nothing is lost"
     }
   }
 
@@ -55,10 +63,12 @@ extension TrainingError: CustomStringConvertible {
         ?? "`restore train --print-config` lists all keys"
     case .invalidValue: "`restore train --print-config` shows the values in force"
     case .invalidSplit: "data/README.md describes the format"
+    case .noSuchSplit: "check data.split; relative paths begin at the configuration's folder"
     case .noUsableSlices: "lower data.minimum_foreground or check the files of the split"
     case .notFinite: "lower optim.learning_rate, or resume from the last checkpoint"
     case .runExists: "add --resume to continue it, or choose another folder"
     case .cannotResume: "start a new run in another folder"
+    case .stopped: "run the same command again"
     }
   }
 
@@ -69,10 +79,12 @@ extension TrainingError: CustomStringConvertible {
     case .unknownKey: "unknown-key"
     case .invalidValue: "invalid-value"
     case .invalidSplit: "invalid-split"
+    case .noSuchSplit: "no-such-file"
     case .noUsableSlices: "no-usable-slices"
     case .notFinite: "not-finite"
     case .runExists: "output-exists"
     case .cannotResume: "cannot-resume"
+    case .stopped: "stopped"
     }
   }
 
@@ -80,9 +92,11 @@ extension TrainingError: CustomStringConvertible {
   public var code: Int32 {
     switch self {
     case .unreadableConfiguration, .unknownKey, .invalidValue, .invalidSplit, .cannotResume: 78
+    case .noSuchSplit: 66
     case .noUsableSlices: 65
     case .notFinite: 70
     case .runExists: 73
+    case .stopped: 1
     }
   }
 

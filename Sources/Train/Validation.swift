@@ -37,6 +37,9 @@ struct Validation {
     var tasks: [Task] = []
     for section in configuration.allTasks {
       let subjects = try DataSplit(contentsOf: section.split, section).validation
+      guard !subjects.isEmpty else {
+        throw TrainingError.invalidSplit(file: section.split, reason: "nobody is in `validation`")
+      }
       let source = try ScanSource(section, for: subjects)
       let simulator = TaskSimulator(section: section)
       var found: [[Case]] = []

@@ -82,10 +82,17 @@ struct RestorationJob {
           + "such voxels; --tta none takes one plane and a third of the time")
     }
     let reference = try reference(for: scan)
+    if let reference, let path = command.reference {
+      report.before = try figures(scan.volume, reference, path)
+    }
     var progress = ProgressLine(total: sliceCount)
     let result = try restorer.restore(scan.volume, file: item.input, options: options) { done in
       progress.show(done)
       return Interruption.signal == nil
+    }
+    // A failed item leaves no file: whatever may fail comes before the output.
+    if let reference, let path = command.reference {
+      report.after = try figures(result.volume, reference, path)
     }
     if result.isConstant { warn("\(item.input): the image is constant; the output equals it") }
     let notes = try scan.write(
@@ -96,7 +103,7 @@ struct RestorationJob {
     notes.forEach(warn)
     report.seconds = -start.timeIntervalSinceNow
     report.warnings = warnings
-    try compare(scan, result.volume, reference, item, &report)
+    try draw(scan, result.volume, reference, item, report)
     if !command.files.noSidecar {
       try sidecar(scan, result.volume, item, report, options)
         .write(to: Sidecar.path(besides: item.output))
@@ -113,7 +120,10 @@ struct RestorationJob {
     options.kSpaceFactor = command.slices.kSpaceFactor
     options.clipsToInputRange = command.slices.clipToInputRange
     if let path = command.slices.mask {
-      let mask = try ScanFile.read(path)
+      // As the image is read, but a mask is one volume whichever of the image's is restored.
+      var reading = try command.files.readOptions()
+      reading.volume = nil
+      let mask = try ScanFile.read(path, options: reading)
       try requireSameGrid(scan.volume.volume(at: 0), item: scan.path, mask.volume, path)
       options.mask = mask.volume.voxels.map { $0 != 0 }
     }
@@ -134,15 +144,11 @@ struct RestorationJob {
     return volume
   }
 
-  /// Metrics and the picture.
-  private func compare(
+  /// The picture.
+  private func draw(
     _ scan: ScanFile, _ restored: Volume, _ reference: Volume?, _ item: ItemList.Item,
-    _ report: inout Report
+    _ report: Report
   ) throws {
-    if let reference, let path = command.reference {
-      report.before = try figures(scan.volume, reference, path)
-      report.after = try figures(restored, reference, path)
-    }
     guard let path = command.montage else { return }
     var montage = try Montage(
       input: scan.volume.volume(at: 0), output: restored.volume(at: 0),

@@ -62,6 +62,23 @@ struct MRIDegradationTests {
     #expect(zip(image, same).allSatisfy { abs($0 - $1) < 1e-4 })
   }
 
+  @Test("a coarser grid shows the same waves over the same field, those that it can show")
+  func reduction() {
+    for (part, height, width) in [(0.5, 12, 16), (0.75, 18, 24), (0.66, 16, 21), (1, 24, 32)] {
+      let reduction = GridReduction(part: part)
+      #expect((reduction.reduced(24), reduction.reduced(32)) == (height, width))
+      for cycles in [0.0, 3, 5, 14] {
+        let result = reduction.applied(to: wave(cycles, 24, 32, 4), height: 24, width: 32)
+        #expect(result.count == height * width)
+        // The first pixels of both grids lie on one another, and so do their fields of view.
+        let expected =
+          2 * cycles < Double(width) - 0.5 || part == 1
+          ? wave(cycles, height, width, 4) : result.map { _ in 4 }
+        for index in result.indices { #expect(abs(result[index] - expected[index]) < 1e-5) }
+      }
+    }
+  }
+
   @Test("energy falls by that of the frequencies taken away (Parseval)")
   func parseval() {
     var generator = SeededGenerator(seed: 3)

@@ -40,6 +40,71 @@ struct SafetyTests {
     #expect(!outcome.errors.contains("slice ") && !space.exists(output))
   }
 
+  @Test("no input of a call is replaced by another one's output")
+  func inputsOfLists() throws {
+    let space = try Workspace()
+    try space.image("a.nii")
+    try space.image("b.nii")
+    let before = try space.data("b.nii")
+    try space.write("a.nii\nb.nii\n", to: "in.txt")
+    try space.write("b.nii\nc.nii\n", to: "out.txt")
+    let outcome = try space.restore(
+      "simulate", "rician", "-i", "in.txt", "-o", "out.txt", "--overwrite")
+    #expect(outcome.status == 73, "\(outcome.errors)")
+    #expect(try space.data("b.nii") == before && !space.exists("c.nii"))
+  }
+
+  @Test("one path for two outputs is refused before the work")
+  func outputsTwice() throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    for arguments in [
+      ["simulate", "rician", "-i", "in.nii", "-o", "x.nii", "--reference-output", "./x.nii"],
+      ["run", "-i", "in.nii", "-o", "x.nii", "-m", "./tiny", "--montage", "x.nii"],
+      ["run", "-i", "in.nii", "-o", "x.nii", "-m", "./tiny", "--montage", "x.json"],
+      ["eval", "--pred", "in.nii", "--reference", "in.nii", "--csv", "x", "--json", "x"],
+    ] {
+      let outcome = try space.start(arguments + ["--overwrite"]).finish()
+      #expect(outcome.status == 64, "\(arguments): \(outcome.errors)")
+      #expect(outcome.headline?.hasPrefix("one path for two outputs") == true)
+      #expect(!["x", "x.nii", "x.json"].contains(where: space.exists))
+    }
+  }
+
+  @Test("an item whose figures cannot be computed leaves no file")
+  func figures() throws {
+    let space = try Workspace()
+    let small = space.volume(x: 9, y: 9)
+    try space.image("in.nii", small)
+    var flat = space.volume(x: 24, y: 20)
+    try space.image("wide.nii", flat)
+    flat.voxels = flat.voxels.map { _ in 5 }
+    try space.image("flat.nii", flat)
+    for (input, reference, headline) in [
+      ("in.nii", "in.nii", "image smaller than the window"),
+      ("wide.nii", "flat.nii", "constant reference (flat.nii)"),
+    ] {
+      let outcome = try space.restore(
+        "run", "-i", input, "-o", "out.nii", "-m", "./tiny", "--reference", reference)
+      #expect(outcome.status == 65, "\(outcome.errors)")
+      #expect(outcome.headline?.hasPrefix(headline) == true, "\(outcome.errors)")
+      #expect(!space.exists("out.nii") && !space.exists("out.json"))
+    }
+  }
+
+  @Test("an image that was skipped counts as done when another fails")
+  func skipped() throws {
+    let space = try Workspace()
+    try FileManager.default.createDirectory(
+      atPath: space.path("in"), withIntermediateDirectories: true)
+    try space.image("in/a.nii")
+    try space.write("no image", to: "in/b.nii")
+    let arguments = [
+      "run", "-i", "in", "-o", "out", "-m", "./tiny", "--continue-on-error", "--skip-existing",
+    ]
+    for _ in 0..<2 { #expect(try space.start(arguments).finish().status == 2) }
+  }
+
   @Test("a file whose name looks like a pattern is that file")
   func brackets() throws {
     let space = try Workspace()

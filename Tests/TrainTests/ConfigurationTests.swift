@@ -46,6 +46,50 @@ struct ConfigurationTests {
     ) { try TrainingConfiguration(text: "{\"train\": {\"batch\": \"four\"}}", file: "c") }
   }
 
+  @Test(
+    "numbers that do not fit and values in lists are named by the keys of the file",
+    arguments: [
+      ("{\"train\": {\"iterations\": 1.5}}", "train.iterations"), ("{\"seed\": -1}", "seed"),
+      ("{\"data\": {\"grid_part\": [\"a\", 1]}}", "data.grid_part.0"),
+      ("{\"data\": {\"noise_percent\": 3}}", "data.noise_percent"),
+    ])
+  func misfits(_ text: String, _ key: String) {
+    do throws(TrainingError) {
+      _ = try TrainingConfiguration(text: text, file: "c")
+      Issue.record("\(text) was read")
+    } catch {
+      guard case .invalidValue(let found, _) = error else {
+        Issue.record("\(error)")
+        return
+      }
+      #expect(found == key)
+    }
+  }
+
+  @Test("tasks of one network have crops of one size and names of their own")
+  func tasksTogether() throws {
+    func key(_ change: (inout [TrainingConfiguration.DataSection]) -> Void) throws -> String? {
+      var configuration = try TrainingConfiguration(text: minimal, file: "c")
+      var second = configuration.data
+      second.name = "second"
+      configuration.tasks = [configuration.data, second]
+      change(&configuration.tasks)
+      do throws(TrainingError) { try configuration.validate() } catch {
+        if case .invalidValue(let key, _) = error { return key }
+      }
+      return nil
+    }
+    #expect(try key { _ in } == nil)
+    #expect(try key { $0[1].crop = 32 } == "tasks.1.crop")
+    #expect(try key { $0[1].neighbours = 1 } == "tasks.1.neighbours")
+    #expect(try key { $0[1].name = $0[0].name } == "tasks.1.name")
+    #expect(
+      try key {
+        $0[0].name = "a b"
+        $0[1].name = "a/b"
+      } == "tasks.1.name")
+  }
+
   @Test("values out of range are refused, each by its key")
   func ranges() throws {
     func key(_ change: (inout TrainingConfiguration) -> Void) -> String? {

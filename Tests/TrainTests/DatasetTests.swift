@@ -339,6 +339,49 @@ struct DatasetTests {
     #expect(throws: TrainingError.self) { try configuration.validate() }
   }
 
+  @Test("half of the samples lie on a coarser grid, and are degraded there")
+  func gridPart() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    // Waves of 24 pixels, so that a coarser grid shortens them and a crop tells which it was.
+    let size = GridSize(x: 96, y: 96, z: 2)
+    let voxels = (0..<size.count).map { 300 + 100 * cos(Float($0 % 96) * 2 * .pi / 24) }
+    for subject in ["sub-1", "sub-2"] {
+      try FileManager.default.createDirectory(
+        atPath: "\(root)/\(subject)", withIntermediateDirectories: true)
+      try NIfTI.write(
+        Volume(voxels: voxels, geometry: Geometry(size: size, spacing: SIMD3(1, 1, 4))),
+        to: "\(root)/\(subject)/\(subject)_T1w.nii",
+        options: NIfTIWriteOptions(dataType: .float32))
+    }
+    var configuration = TrainingConfiguration()
+    configuration.data = section {
+      $0.split = root
+      $0.simulator = "mri-sr"
+      $0.noisePercent = [0, 0]
+      $0.gamma = [1, 1]
+      $0.intensityScale = [1, 1]
+      $0.validationShare = 0.5
+      $0.flips = false
+      $0.gridPart = [0.5, 0.5]
+    }
+    let batch = 32
+    let samples = try SliceDataset(configuration).batch(step: 0, batch: batch)
+    let (clean, noisy) = (samples.clean.values, samples.noisy.values)
+    // The degradation leaves such slow waves alone, on either grid.
+    #expect(zip(clean, noisy).allSatisfy { abs($0 - $1) < 1e-3 })
+    let coarse = (0..<batch).count { sample in
+      // Half a wave on: a trough where there was a crest.
+      let row = clean[sample * 256..<sample * 256 + 16].map { $0 }
+      let middle = (clean.max() ?? 0) / 2 + (clean.min() ?? 0) / 2
+      return (0..<10).allSatisfy { abs(row[$0] + row[$0 + 6] - 2 * middle) < 1e-3 }
+    }
+    #expect((8...24).contains(coarse), "\(coarse) of \(batch)")
+    try configuration.validate()
+    configuration.data.simulator = "rician"
+    #expect(throws: TrainingError.self) { try configuration.validate() }
+  }
+
   @Test("a split file in YAML with pairs; a lone input is refused")
   func pairs() throws {
     let root = try folder()
@@ -462,6 +505,22 @@ struct DatasetTests {
       try source.volume(root + "/mr.nii"), try source.volume(subjects[0].files[0])
     )
     #expect(like == CTLikeContrast(seed: 3).applied(to: scan) && like != scan)
+    // Another contrast is the same scan, which no second part may see.
+    for (train, validation, fits) in [
+      ("ct-like:3:mr.nii\", \"ct-like:4:mr.nii", "phantom:ct:1", true),
+      ("ct-like:3:mr.nii", "ct-like:4:mr.nii", false), ("mr.nii", "ct-like:4:mr.nii", false),
+      ("ct-like:x:mr.nii", "phantom:ct:1", false), ("ct-like:3:phantom:ct:2", "mr.nii", false),
+    ] {
+      let text = """
+        {"train": [{"subject": "m", "files": ["\(train)"]}],
+         "validation": [{"subject": "n", "files": ["\(validation)"]}]}
+        """
+      try Data(text.utf8).write(to: URL(fileURLWithPath: "\(root)/leak.json"))
+      #expect(((try? DataSplit(contentsOf: root + "/leak.json")) != nil) == fits, "\(text)")
+    }
+    #expect(throws: TrainingError.noSuchSplit(file: root + "/absent.json")) {
+      try DataSplit(contentsOf: root + "/absent.json")
+    }
     var unknown = section { $0.split = root + "/x.json" }
     try Data("{\"train\":[{\"subject\":\"p\",\"files\":[\"phantom:x:1\"]}],\"validation\":[]}".utf8)
       .write(to: URL(fileURLWithPath: unknown.split))

@@ -10,7 +10,7 @@ import Train
 @Suite("Training runs", .serialized)
 struct TrainerTests {
   /// A folder with a split of two small volumes; removed by the caller.
-  private func folder() throws -> String {
+  private func folder(isIsotropic: Bool = false) throws -> String {
     let folder = NSTemporaryDirectory() + "restore-train-\(UInt64.random(in: 0..<1 << 60))"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     for (name, seed) in [("a", UInt64(1)), ("b", 2)] {
@@ -19,7 +19,7 @@ struct TrainerTests {
       let voxels = (0..<size.count).map { index in
         300 + 200 * sin(Float(index % 24) / 3) + 20 * generator.nextUniform()
       }
-      let geometry = Geometry(size: size, spacing: SIMD3(1, 1, 4))
+      let geometry = Geometry(size: size, spacing: SIMD3(1, 1, isIsotropic ? 1 : 4))
       try NIfTI.write(
         Volume(voxels: voxels, geometry: geometry), to: "\(folder)/\(name).nii",
         options: NIfTIWriteOptions(dataType: .float32))
@@ -67,7 +67,13 @@ struct TrainerTests {
         return steps == 2
       }, report: { _ in })
     #expect(outcome == .stopped)
+    // What was logged after the checkpoint will be done again.
+    let log = URL(fileURLWithPath: folder + "/cut/log.jsonl")
+    var text = try String(contentsOf: log, encoding: .utf8)
+    text += "{\"loss\":77,\"step\":3}\n"
+    try Data(text.utf8).write(to: log)
     let second = try Trainer(configuration, folder: folder + "/cut", resume: true)
+    #expect(try String(contentsOf: log, encoding: .utf8).contains("\"loss\":77,") == false)
     #expect(try second.run(shouldStop: { false }, report: { _ in }) == .finished)
     for name in ["latest", "best"] {
       let paths = ["whole", "cut"].map { "\(folder)/\($0)/checkpoints/\(name).safetensors" }
@@ -166,6 +172,16 @@ struct TrainerTests {
       throws: TrainingError.cannotResume(
         folder: run, reason: "its config.json differs from the given configuration")
     ) { try Trainer(configuration(folder, steps: 9), folder: run, resume: true) }
+    let state = run + "/checkpoints/state-latest.safetensors"
+    try FileManager.default.removeItem(atPath: state)
+    #expect(
+      throws: TrainingError.cannotResume(folder: run, reason: "it has a log, but no \(state)")
+    ) { try Trainer(configuration(folder, steps: 1), folder: run, resume: true) }
+    #expect(throws: TrainingError.stopped) {
+      try Trainer(
+        configuration(folder, steps: 1), folder: folder + "/new", resume: false,
+        shouldStop: { true })
+    }
   }
 
   @Test("a split that names a subject twice is refused")
@@ -260,7 +276,8 @@ struct TrainerTests {
     let second = try Trainer(configuration, folder: folder + "/stack", resume: false)
     #expect(try second.run(shouldStop: { false }, report: { _ in }) == .finished)
     let stack = try ModelBundle(path: second.exportBundle())
-    #expect(stack.card.averagesPlanes == true)
+    // Slices of one plane were all that there was to see.
+    #expect(stack.card.averagesPlanes == nil)
     #expect(stack.card.inputs["image"]?.numChannels == 3)
     #expect(stack.card.outputs["pred"]?.numChannels == 1)
     let size = GridSize(x: 16, y: 24, z: 3)
@@ -269,6 +286,26 @@ struct TrainerTests {
     let a = try VolumeRestorer(single).restore(volume).volume.voxels
     let b = try VolumeRestorer(stack).restore(volume).volume.voxels
     #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-3 })
+  }
+
+  @Test("a card asks for all planes if the network saw all, and if noise was all that it removed")
+  func planes() throws {
+    let folder = try folder(isIsotropic: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    func card(_ name: String, _ change: (inout TrainingConfiguration.DataSection) -> Void) throws
+      -> ModelCard
+    {
+      var configuration = try configuration(folder, steps: 1)
+      configuration.data.noisePercent = [0, 0]
+      configuration.data.minimumForeground = 0
+      change(&configuration.data)
+      let trainer = try Trainer(configuration, folder: "\(folder)/\(name)", resume: false)
+      _ = try trainer.run(shouldStop: { false }, report: { _ in })
+      return try ModelBundle(path: trainer.exportBundle()).card
+    }
+    #expect(try card("all") { _ in }.averagesPlanes == true)
+    #expect(try card("one") { $0.allPlanes = false }.averagesPlanes == nil)
+    #expect(try card("finer") { $0.simulator = "mri-sr" }.averagesPlanes == nil)
   }
 
   @Test("a training starts from the mean of several files of weights")

@@ -104,7 +104,8 @@ public struct StructuralSimilarity: Sendable, Equatable {
   /// - Returns: The mean index, at most 1.
   /// - Throws: ``ImagingError/smallerThanWindow(file:shape:window:)`` if ``border`` is
   ///   ``Border/interior`` and an axis is shorter than the window;
-  ///   ``ImagingError/invalidParameter(name:value:reason:)`` for a data range that is not > 0.
+  ///   ``ImagingError/constantReference(file:)`` for a data range of 0, and
+  ///   ``ImagingError/invalidParameter(name:value:reason:)`` for one that is not > 0.
   public func score(
     of prediction: [Float], against reference: [Float], shape: [Int], dataRange: Double,
     name: String = "image"
@@ -113,10 +114,11 @@ public struct StructuralSimilarity: Sendable, Equatable {
       (shape.count == 2 || shape.count == 3) && prediction.count == shape.reduce(1, *)
         && reference.count == prediction.count,
       "StructuralSimilarity: \(prediction.count) and \(reference.count) samples for shape \(shape)")
+    // What is usually the reference's own span.
+    guard dataRange != 0 else { throw .constantReference(file: name) }
     guard dataRange > 0, dataRange.isFinite else {
       throw .invalidParameter(
-        name: "data range", value: "\(dataRange)",
-        reason: "SSIM needs a finite range > 0; a constant reference has none of its own")
+        name: "data range", value: "\(dataRange)", reason: "SSIM needs a finite range > 0")
     }
     if border == .interior, shape.contains(where: { $0 < window.taps }) {
       throw .smallerThanWindow(file: name, shape: shape, window: window.taps)

@@ -176,6 +176,7 @@ struct EvalCommand: ParsableCommand {
     var report = report
     let files = [json, csv, slicesCSV, segmentation.html].compactMap(\.self).filter { $0 != "-" }
     let inputs = pairs.flatMap { [$0.prediction, $0.reference].compactMap(\.self) }
+    try OutputPaths.requireDistinct(files)
     for file in files {
       try AtomicFile.checkOutput(path: file, overwrite: overwrite, inputs: inputs)
     }

@@ -36,6 +36,7 @@ struct ReportCommand: ParsableCommand {
     var evaluations: [EvaluationFile] = []
     var runs: [(label: String, log: RunLog)] = []
     var files: [String] = []
+    var runFiles: [String] = []
     for source in sources {
       var isFolder: ObjCBool = false
       guard FileManager.default.fileExists(atPath: source, isDirectory: &isFolder) else {
@@ -46,6 +47,9 @@ struct ReportCommand: ParsableCommand {
       } else if FileManager.default.fileExists(atPath: source + "/log.jsonl") {
         let label = source.split(separator: "/").last.map(String.init) ?? source
         runs.append((label, try RunLog.read(source)))
+        // All that a run wrote must survive the page.
+        let names = try? FileManager.default.contentsOfDirectory(atPath: source)
+        runFiles += (names ?? []).filter { $0 != "report.html" }.map { source + "/" + $0 }
       } else {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: source)) ?? []
         let found = names.filter { $0.hasSuffix(".json") }.sorted().map { source + "/" + $0 }
@@ -56,7 +60,7 @@ struct ReportCommand: ParsableCommand {
         files += found
       }
     }
-    try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: files)
+    try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: files + runFiles)
     var segmentations: [SegmentationFile] = []
     for path in files {
       if let data = FileManager.default.contents(atPath: path), var file = SegmentationFile(data) {
@@ -70,7 +74,7 @@ struct ReportCommand: ParsableCommand {
     }
     let html = self.html(evaluations, segmentations, runs)
     try AtomicFile.write(
-      Array(html.utf8), to: output, overwrite: overwrite, inputs: files)
+      Array(html.utf8), to: output, overwrite: overwrite, inputs: files + runFiles)
     SimulationOptions.show([output], isJSON: common.json)
   }
 

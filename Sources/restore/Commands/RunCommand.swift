@@ -69,10 +69,12 @@ struct RunCommand: ParsableCommand {
     let job = RestorationJob(command: self, bundle: bundle, restorer: restorer)
     var reports: [RestorationJob.Report] = []
     var failures: [CommandFailure] = []
+    var skipped = 0
     for item in items {
       if Interruption.signal != nil { throw Interruption.failure("add --skip-existing to go on") }
       if many.skipExisting, FileManager.default.fileExists(atPath: item.output) {
         Console.shared.info("skipped, exists: \(item.output)")
+        skipped += 1
         continue
       }
       do { reports.append(try job.run(item)) } catch {
@@ -89,13 +91,15 @@ struct RunCommand: ParsableCommand {
       Console.shared.result(reports.flatMap(\.lines))
     }
     if !failures.isEmpty {
-      throw ExitCode(reports.isEmpty ? failures[0].code : ExitStatus.partial)
+      throw ExitCode(
+        reports.isEmpty && skipped == 0 ? failures[0].code : ExitStatus.partial)
     }
   }
 
   /// Refuses outputs at once, before minutes of work.
   private func checkOutputs(_ items: [ItemList.Item]) throws {
     let inputs = items.map(\.input) + [reference, slices.mask].compactMap(\.self)
+    var written: [String] = []
     for item in items {
       try ScanFile.checkFormat(ofOutput: item.output, for: item.input)
       let exists = FileManager.default.fileExists(atPath: item.output)
@@ -103,6 +107,7 @@ struct RunCommand: ParsableCommand {
       try ScanFile.checkOutput(
         item.output, for: item.input, overwrite: many.overwrite, inputs: inputs)
       let sidecar = Sidecar.path(besides: item.output)
+      written += files.noSidecar ? [item.output] : [item.output, sidecar]
       if !files.noSidecar, !many.overwrite, Sidecar.isForeign(sidecar) {
         throw CommandFailure(
           code: ExitStatus.cannotCreate, kind: "output-exists", what: "output exists (\(sidecar))",
@@ -111,6 +116,7 @@ struct RunCommand: ParsableCommand {
       }
     }
     if let montage, !many.dryRun {
+      try OutputPaths.requireDistinct(written + [montage])
       try AtomicFile.checkOutput(path: montage, overwrite: many.overwrite, inputs: inputs)
     }
   }

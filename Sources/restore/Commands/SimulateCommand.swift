@@ -62,13 +62,15 @@ struct SimulationOptions: ParsableArguments {
     common.apply()
     let items = try ItemList.items(input: input, output: output)
     let references = try referenceOutput.map { try ItemList.items(input: input, output: $0) }
+    let (inputs, outputs) = (items.map(\.input), (items + (references ?? [])).map(\.output))
+    try OutputPaths.requireDistinct(outputs)
+    for path in outputs {
+      try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: inputs)
+    }
     var written: [String] = []
     for (index, item) in items.enumerated() {
       if Interruption.signal != nil { throw Interruption.failure("run the same command again") }
       let reference = references?[index].output
-      for path in [item.output, reference].compactMap(\.self) {
-        try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: [item.input])
-      }
       let isPicture = ImageFormat(path: item.input) == .png
       let scan = try ScanFile.read(
         item.input,

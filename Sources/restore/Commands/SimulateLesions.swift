@@ -49,6 +49,7 @@ struct SimulateLesions: ParsableCommand {
   func run() throws {
     common.apply()
     let outputs = output + [maskOutput]
+    try OutputPaths.requireDistinct(outputs)
     for path in outputs {
       try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: input)
     }

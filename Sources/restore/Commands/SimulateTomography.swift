@@ -143,11 +143,18 @@ struct SimulatePhantom: ParsableCommand {
     guard (1...16).contains(average) else {
       throw ValidationError("--average \(average): from 1 to 16")
     }
+    guard average == 1 || greyMatter != nil else {
+      throw ValidationError("--average \(average): goes with --grey-matter and --white-matter")
+    }
   }
 
   func run() throws {
     common.apply()
     let inputs = [greyMatter, whiteMatter].compactMap(\.self)
+    guard ImageFormat(path: output) == .nifti else {
+      throw ImagingError.unsupportedFormat(
+        file: output, reason: "a phantom is a volume, written as .nii or .nii.gz")
+    }
     try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: inputs)
     let volume: Volume
     if let kind = BrainPhantom.Contrast(rawValue: contrast.rawValue) {

@@ -18,7 +18,7 @@ struct TrainCommand: ParsableCommand {
     help: "nnU-Net raw folder: train a U-Net that configures itself, without a configuration.")
   var dataset: String?
 
-  @Option(name: .long, help: "Steps, with --dataset.")
+  @Option(name: .long, help: "Steps, whatever the configuration says.")
   var iterations: Int?
 
   @Option(name: .shortAndLong, help: "Run folder.")
@@ -64,14 +64,17 @@ struct TrainCommand: ParsableCommand {
     if configuration.model.arch == TVConvNet.architecture {
       return try trainFundus(configuration, output)
     }
-    let trainer = try Trainer(configuration, folder: output, resume: resume)
+    let deadline = maxMinutes.map { Date(timeIntervalSinceNow: $0 * 60) }
+    let trainer: Trainer
+    do {
+      trainer = try prepare(configuration, in: output)
+    } catch TrainingError.stopped where Interruption.signal != nil {
+      throw Interruption.failure("run the same command again: nothing had begun")
+    }
     trainer.warnings.forEach(Console.shared.warning)
-    let start = Date()
     let outcome = try trainer.run(
-      shouldStop: {
-        Interruption.signal != nil
-          || maxMinutes.map { -start.timeIntervalSinceNow >= $0 * 60 } ?? false
-      }, report: show)
+      shouldStop: { Interruption.signal != nil || deadline.map { $0 <= Date() } ?? false },
+      report: show)
     if Interruption.signal != nil, outcome == .stopped {
       throw Interruption.failure("add --resume to continue from the checkpoint just written")
     }
@@ -90,6 +93,21 @@ struct TrainCommand: ParsableCommand {
     }
   }
 
+  /// Reads the data, which may take minutes where they are simulated.
+  private func prepare(
+    _ configuration: TrainingConfiguration, in folder: String
+  ) throws -> Trainer {
+    var shown = Date()
+    return try Trainer(
+      configuration, folder: folder, resume: resume,
+      shouldStop: { Interruption.signal != nil }
+    ) { done, total in
+      guard -shown.timeIntervalSinceNow > 2 else { return }
+      shown = Date()
+      Console.shared.progress("scan \(done) of \(total) prepared", done: done, total: total)
+    }
+  }
+
   /// The file's configuration, or that of a dataset.
   private func readConfiguration() throws -> TrainingConfiguration {
     switch (config, dataset) {
@@ -98,7 +116,9 @@ struct TrainCommand: ParsableCommand {
       guard FileManager.default.fileExists(atPath: config) else {
         throw ImagingError.noSuchFile(file: config, reason: "the configuration should be there")
       }
-      return try TrainingConfiguration(contentsOf: config)
+      var configuration = try TrainingConfiguration(contentsOf: config)
+      if let iterations { configuration.train.iterations = iterations }
+      return configuration
     default:
       throw CommandFailure(
         code: ExitStatus.usage, kind: "usage", what: "no configuration",
