@@ -78,11 +78,10 @@ final class LabelTraining {
       ? WeightAverage(network.parameters, decay: configuration.optim.ema) : nil
     schedule = LearningRateSchedule(configuration)
     events = try EventFile(inFolder: runFolder.path)
-    if resume, runFolder.hasBegun { try restore() }
+    if resume, let state = try runFolder.readState() { try restore(from: state) }
   }
 
-  private func restore() throws {
-    let file = try runFolder.readState()
+  private func restore(from file: Safetensors) throws {
     guard file.metadata["format"] == format,
       let step = file.metadata["step"].flatMap(Int.init),
       let seconds = file.metadata["seconds"].flatMap(Double.init)

@@ -57,12 +57,15 @@ struct RunFolder {
     }
   }
 
-  /// The state of the run that is to be continued.
-  func readState() throws -> Safetensors {
-    guard FileManager.default.fileExists(atPath: state) else {
-      throw TrainingError.cannotResume(folder: path, reason: "it has a log, but no \(state)")
+  /// The state of the run that is to be continued; nil if it never came to a checkpoint and begins again.
+  func readState() throws -> Safetensors? {
+    guard hasBegun else { return nil }
+    if FileManager.default.fileExists(atPath: state) { return try Safetensors(contentsOf: state) }
+    guard !FileManager.default.fileExists(atPath: latest) else {
+      throw TrainingError.cannotResume(folder: path, reason: "it has weights, but no \(state)")
     }
-    return try Safetensors(contentsOf: state)
+    try cutLog(after: 0)
+    return nil
   }
 
   /// Takes out of the log what lies beyond a step: it will be done again.

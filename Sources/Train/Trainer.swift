@@ -108,8 +108,8 @@ public final class Trainer {
     guard !shouldStop() else { throw TrainingError.stopped }
     try Self.check(model, configuration, validation)
     state = TrainingState()
-    if resume, self.runFolder.hasBegun {
-      state = try Self.restore(from: self.runFolder, model, optimizer, average)
+    if resume, let file = try self.runFolder.readState() {
+      state = try Self.restore(from: file, of: self.runFolder, model, optimizer, average)
     }
     secondsBefore = state.seconds
     let backEnd = "\(Engine.shared.backEnd), \(Engine.shared.threads) threads"
@@ -127,10 +127,10 @@ public final class Trainer {
   }
 
   private static func restore(
-    from folder: RunFolder, _ model: any RestorationModel, _ optimizer: any Optimizer,
+    from file: Safetensors, of folder: RunFolder, _ model: any RestorationModel,
+    _ optimizer: any Optimizer,
     _ average: WeightAverage?
   ) throws -> TrainingState {
-    let file = try folder.readState()
     guard let state = TrainingState(metadata: file.metadata) else {
       throw TrainingError.cannotResume(
         folder: folder.path, reason: "its state file is not one of this program")

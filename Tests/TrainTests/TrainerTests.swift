@@ -175,8 +175,12 @@ struct TrainerTests {
     let state = run + "/checkpoints/state-latest.safetensors"
     try FileManager.default.removeItem(atPath: state)
     #expect(
-      throws: TrainingError.cannotResume(folder: run, reason: "it has a log, but no \(state)")
+      throws: TrainingError.cannotResume(folder: run, reason: "it has weights, but no \(state)")
     ) { try Trainer(configuration(folder, steps: 1), folder: run, resume: true) }
+    // A run that was ended before its first checkpoint begins again, its log too.
+    try FileManager.default.removeItem(atPath: run + "/checkpoints/latest.safetensors")
+    _ = try Trainer(configuration(folder, steps: 1), folder: run, resume: true)
+    #expect(try String(contentsOfFile: run + "/log.jsonl", encoding: .utf8).isEmpty)
     #expect(throws: TrainingError.stopped) {
       try Trainer(
         configuration(folder, steps: 1), folder: folder + "/new", resume: false,

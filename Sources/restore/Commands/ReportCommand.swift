@@ -47,9 +47,9 @@ struct ReportCommand: ParsableCommand {
       } else if FileManager.default.fileExists(atPath: source + "/log.jsonl") {
         let label = source.split(separator: "/").last.map(String.init) ?? source
         runs.append((label, try RunLog.read(source)))
-        // All that a run wrote must survive the page.
+        // All that a run wrote must survive the page; it writes no pages itself.
         let names = try? FileManager.default.contentsOfDirectory(atPath: source)
-        runFiles += (names ?? []).filter { $0 != "report.html" }.map { source + "/" + $0 }
+        runFiles += (names ?? []).filter { !$0.hasSuffix(".html") }.map { source + "/" + $0 }
       } else {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: source)) ?? []
         let found = names.filter { $0.hasSuffix(".json") }.sorted().map { source + "/" + $0 }
