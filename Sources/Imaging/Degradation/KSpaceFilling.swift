@@ -6,7 +6,7 @@ internal import Fourier
 /// Of n spatial frequencies along an axis, those with `|k| ≤ p n/2` were measured, p being the part of the
 /// axis; the rest is filled with zeros, so that the image is smooth on its own grid. A Gaussian roll-off
 /// `exp(−t (2k/n)²)`, as filters against ringing have, lowers the measured ones by `exp(−t)` at the edge of
-/// k-space. Most clinical images were interpolated or filtered in this or a similar way.
+/// k-space. Many clinical images were interpolated or filtered in this or a similar way.
 ///
 /// Source: Bernstein et al., *Handbook of MRI Pulse Sequences*, Academic Press 2004, section 13.1 (zero
 /// filling, k-space filters).
