@@ -42,9 +42,6 @@ package final class BatchQueue<Batch: Sendable> {
   private let make: @Sendable (_ step: Int) -> Batch
   private var step: Int
 
-  /// Seconds that steps have waited for their batches so far.
-  package private(set) var secondsWaited = 0.0
-
   /// Starts making batches; stops when the queue is let go of.
   ///
   /// - Parameters:
@@ -70,12 +67,7 @@ package final class BatchQueue<Batch: Sendable> {
 
   /// The batch of the next step, of which there must be one; waits until it is ready.
   package func next() -> Batch {
-    let start = ContinuousClock.now
-    defer {
-      step += 1
-      let time = start.duration(to: .now).components
-      secondsWaited += Double(time.seconds) + Double(time.attoseconds) * 1e-18
-    }
+    defer { step += 1 }
     return capacity == 0 ? make(step) : shared.take()
   }
 }

@@ -13,12 +13,10 @@ extension Trainer {
   /// - Returns: The bundle's folder, `RUN/bundle`.
   /// - Throws: What reading the checkpoint and writing the files throws.
   public func exportBundle() throws -> String {
+    let runFolder = loop.runFolder
     let folder = runFolder.path + "/bundle"
-    let source =
-      FileManager.default.fileExists(atPath: runFolder.best)
-      ? runFolder.best : runFolder.latest
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    let stored = try Safetensors(contentsOf: source)
+    let stored = try Safetensors(contentsOf: runFolder.exported)
     var writer = SafetensorsWriter()
     // Derived entries follow from the others; leaving them out halves a small file.
     for entry in model.state {
@@ -28,7 +26,7 @@ extension Trainer {
     try runFolder.write(writer.encoded(), to: folder + "/weights.safetensors")
     let digest = try SHA256.hexadecimal(ofFile: folder + "/weights.safetensors")
     var metrics: [String: Double] = [:]
-    if let best = bestPSNR { metrics["validation_foreground_psnr_db"] = best }
+    if let best = loop.best { metrics["validation_foreground_psnr_db"] = best.validationPSNR }
     let sections = configuration.allTasks
     let summaries = sections.map(\.summary)
     var format = ModelCard.DataFormat(modality: Self.modality(of: sections), channel: "intensity")

@@ -29,6 +29,13 @@ public struct InitialWeights: Codable, Sendable, Equatable {
     if files.count > 1 { try value.encode(files) } else { try value.encode(files.first ?? "") }
   }
 
+  /// Gives a network these weights, if there are any.
+  ///
+  /// - Throws: As ``read()``, or if they are not those of such a network.
+  func load(into network: some Module) throws {
+    if let weights = try read() { try network.load(weights) }
+  }
+
   /// The weights.
   ///
   /// - Returns: Nil for random ones.

@@ -1,3 +1,4 @@
+import Foundation
 public import Layers
 public import TensorCore
 
@@ -110,5 +111,29 @@ public final class MomentumDescent: Optimizer {
     }
     self.steps = steps
     return []
+  }
+}
+
+/// Several optimisers as one, each for parameters of its own, which it clips by the norm of their gradients.
+package final class OptimizerGroups: Optimizer {
+  private let groups: [any Optimizer]
+
+  /// Optimisers at the same step, of different parameters.
+  package init(_ groups: [any Optimizer]) { self.groups = groups }
+
+  package var steps: Int { groups.first?.steps ?? 0 }
+
+  /// Moves the parameters of all groups; see ``Optimizer/step(_:learningRate:)``.
+  package func step(_ gradients: Gradients, learningRate: Double) -> Double {
+    groups.reduce(0) { norm, group in
+      hypot(norm, group.step(gradients, learningRate: learningRate))
+    }
+  }
+
+  package var state: [(name: String, tensor: Tensor)] { groups.flatMap(\.state) }
+
+  /// Restores all groups; see ``Optimizer/restore(steps:from:)``.
+  package func restore(steps: Int, from tensor: (String) -> Tensor?) -> [String] {
+    groups.flatMap { $0.restore(steps: steps, from: tensor) }
   }
 }

@@ -3,6 +3,16 @@ import Imaging
 import Layers
 import TensorCore
 
+/// What a run depends on, kept in its folder, so that it is continued with the same alone.
+protocol RunConfiguration: Equatable {
+  /// Reads the file that ``json()`` was written to.
+  init(contentsOf path: String) throws
+  /// The full configuration.
+  func json() -> String
+}
+
+extension TrainingConfiguration: RunConfiguration {}
+
 /// The files of a run: configuration, log, checkpoints and state.
 ///
 /// Everything is written whole or not at all.
@@ -34,7 +44,9 @@ struct RunFolder {
   var hasBegun: Bool { [log, state].contains(where: FileManager.default.fileExists(atPath:)) }
 
   /// Prepares the folder of a new run, or checks the one that is to be continued.
-  init(_ path: String, configuration: TrainingConfiguration, resume: Bool) throws {
+  init<Configuration: RunConfiguration>(
+    _ path: String, configuration: Configuration, resume: Bool
+  ) throws {
     self.path = path
     let exists = hasBegun
     if exists && !resume { throw TrainingError.runExists(folder: path) }
@@ -47,7 +59,7 @@ struct RunFolder {
       throw ImagingError.cannotCreate(file: path, reason: error.localizedDescription)
     }
     if exists {
-      let stored = try TrainingConfiguration(contentsOf: self.configuration)
+      let stored = try Configuration(contentsOf: self.configuration)
       guard stored == configuration else {
         throw TrainingError.cannotResume(
           folder: path, reason: "its config.json differs from the given configuration")
@@ -106,6 +118,9 @@ struct RunFolder {
     try write(plot.image().encoded(), to: path + "/progress.png")
   }
 
+  /// The checkpoint that a bundle is made of: the best one, or the latest before the first validation.
+  var exported: String { FileManager.default.fileExists(atPath: best) ? best : latest }
+
   /// Adds one line to the log.
   func append(_ record: some Encodable) throws {
     let encoder = JSONEncoder()
@@ -125,37 +140,5 @@ struct RunFolder {
     let file = try AtomicFile(path: path, overwrite: true)
     try data.withUnsafeBytes { try file.write($0) }
     try file.commit()
-  }
-}
-
-/// What a resumed run needs beside the weights; stored as strings in the state file's metadata.
-struct TrainingState: Equatable {
-  var step: Int
-  var bestPSNR: Double?
-  var seconds: Double
-  /// Instruction set, libraries and threads; equal ones continue to the bit.
-  var backEnd = ""
-
-  var metadata: [String: String] {
-    var values = ["format": "restore-training-1", "step": "\(step)", "seconds": "\(seconds)"]
-    values["back_end"] = backEnd
-    if let bestPSNR { values["best_psnr"] = "\(bestPSNR)" }
-    return values
-  }
-
-  init(step: Int = 0, bestPSNR: Double? = nil, seconds: Double = 0) {
-    self.step = step
-    self.bestPSNR = bestPSNR
-    self.seconds = seconds
-  }
-
-  /// Nil if the metadata are not those of a training state.
-  init?(metadata: [String: String]) {
-    guard metadata["format"] == "restore-training-1",
-      let step = metadata["step"].flatMap(Int.init),
-      let seconds = metadata["seconds"].flatMap(Double.init)
-    else { return nil }
-    self.init(step: step, bestPSNR: metadata["best_psnr"].flatMap(Double.init), seconds: seconds)
-    backEnd = metadata["back_end"] ?? ""
   }
 }

@@ -13,6 +13,11 @@ public struct LearningRateSchedule: Sendable {
     iterations = configuration.train.iterations
   }
 
+  /// A schedule that rises to a peak and ends after so many steps.
+  init(_ section: TrainingConfiguration.ScheduleSection, peak: Double, iterations: Int) {
+    (self.section, self.peak, self.iterations) = (section, peak, iterations)
+  }
+
   /// The rate of a step, counted from 0.
   ///
   /// Linear warm-up to the peak, then half a cosine to the minimum at the last step (the authors'

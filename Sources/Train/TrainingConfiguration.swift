@@ -217,6 +217,17 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// The tasks, of which there is at least one.
   public var allTasks: [DataSection] { tasks.isEmpty ? [data] : tasks }
 
+  /// The course of a run.
+  ///
+  /// - Parameter samples: Samples of a step.
+  /// - Returns: What the loop needs to know.
+  func plan(samples: Int) -> TrainingPlan {
+    TrainingPlan(
+      steps: train.iterations, samples: samples, logEvery: train.logEvery,
+      validateEvery: train.validateEvery, checkpoint: checkpoint,
+      schedule: LearningRateSchedule(self), ema: optim.ema, seed: seed)
+  }
+
   /// The network that is trained, with a channel for each slice that it is shown.
   ///
   /// - Throws: `ModelError` if a name is unknown or a value does not fit.

@@ -60,8 +60,8 @@ extension TrainingError: CustomStringConvertible {
     case .unreadableConfiguration: "check the file with a JSON or YAML validator"
     case .unknownKey(_, let suggestion):
       suggestion.map { "did you mean `\($0)`?" }
-        ?? "`restore train --print-config` lists all keys"
-    case .invalidValue: "`restore train --print-config` shows the values in force"
+        ?? "`--print-config` lists all keys"
+    case .invalidValue: "`--print-config` shows the values in force"
     case .invalidSplit: "data/README.md describes the format"
     case .noSuchSplit: "check data.split; relative paths begin at the configuration's folder"
     case .noUsableSlices: "lower data.minimum_foreground or check the files of the split"

@@ -18,6 +18,24 @@ struct Validation {
     let foreground: [Bool]
   }
 
+  /// How near a network came to the targets, foreground PSNR in dB.
+  struct Findings: ValidationFindings {
+    /// The mean over slices, then over subjects, then over tasks.
+    let validationPSNR: Double
+    /// That of the degraded slices themselves.
+    let degradedPSNR: Double
+    /// Each task's own.
+    let tasks: [String: Double]
+
+    var score: Double { validationPSNR }
+
+    var record: Self { self }
+
+    var scalars: [String: Double] {
+      tasks.reduce(into: ["psnr": validationPSNR]) { $0["psnr/" + $1.key] = $1.value }
+    }
+  }
+
   /// The slices of a task, by subject.
   private struct Task {
     let name: String
@@ -110,10 +128,12 @@ struct Validation {
     return cases
   }
 
-  /// The mean over slices, then over subjects, then over tasks, and each task's own, in dB.
-  func psnr(_ restore: (Tensor) -> Tensor) -> (mean: Double, tasks: [String: Double]) {
+  /// How near a network comes to the targets.
+  func findings(_ restore: (Tensor) -> Tensor) -> Findings {
     let figures = Self.figures(tasks) { restore($0.degraded) }
-    return (Self.mean(figures), Dictionary(figures, uniquingKeysWith: { first, _ in first }))
+    return Findings(
+      validationPSNR: Self.mean(figures), degradedPSNR: degradedPSNR,
+      tasks: Dictionary(figures, uniquingKeysWith: { first, _ in first }))
   }
 
   /// One picture a task: the middle slice of its first subject, degraded, restored, target and four

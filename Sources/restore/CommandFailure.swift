@@ -54,14 +54,6 @@ struct CommandFailure: Error {
       self.init(
         code: error.code, kind: error.kind, what: error.what, cause: error.cause,
         advice: error.advice)
-    case EchoTrainingError.runExists(let folder):
-      self.init(
-        code: ExitStatus.cannotCreate, kind: "run_exists", what: "run folder in use (\(folder))",
-        cause: "it has a run already", advice: "continue it with --resume, or name another folder")
-    case let error as EchoTrainingError:
-      self.init(
-        code: ExitStatus.configuration, kind: "training", what: "cannot train on clips",
-        cause: "\(error)", advice: "correct the configuration or choose another run folder")
     case let error as LayerError:
       self.init(
         code: ExitStatus.configuration, kind: "weights", what: "weights file invalid",

@@ -18,7 +18,6 @@ struct BatchQueueTests {
   func order(capacity: Int) {
     let queue = BatchQueue(from: 5, to: 40, capacity: capacity) { $0 * $0 }
     for step in 5..<40 { #expect(queue.next() == step * step) }
-    #expect(queue.secondsWaited >= 0)
   }
 
   @Test("no more of them are made than fit")
@@ -45,15 +44,5 @@ struct BatchQueueTests {
     do { _ = BatchQueue(from: 0, to: 1000, capacity: 1) { other.make($0) } }
     Thread.sleep(forTimeInterval: 0.05)
     #expect(other.steps.withLock { $0.count } <= 3)
-  }
-
-  @Test("waiting is measured")
-  func waiting() {
-    let queue = BatchQueue(from: 0, to: 1, capacity: 1) { step in
-      Thread.sleep(forTimeInterval: 0.03)
-      return step
-    }
-    _ = queue.next()
-    #expect(queue.secondsWaited >= 0.02)
   }
 }

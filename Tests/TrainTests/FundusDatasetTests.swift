@@ -108,8 +108,9 @@ struct FundusDatasetTests {
     configuration.train.validateEvery = 3
     let trainer = try FundusTrainer(configuration, folder: run)
     var losses: [Double] = []
-    let isFinished = try trainer.run(shouldStop: { false }, report: { losses.append($1) })
-    #expect(isFinished && losses.count == 3)
+    let outcome = try trainer.run(
+      shouldStop: { false }, report: { losses.append($0.loss) })
+    #expect(outcome == .finished && losses.count == 3)
     #expect((losses.last ?? 9) < (losses.first ?? 0))
     #expect(trainer.best != nil && trainer.validationNames.count == 1)
     #expect(FileManager.default.fileExists(atPath: trainer.bestWeights))

@@ -48,19 +48,19 @@ struct FundusTrainerTests {
     try Self.phantoms(path, view: .disc, count: 4)
     let configuration = Self.configuration(path)
     let whole = try FundusTrainer(configuration, folder: path + "-a")
-    #expect(try whole.run(shouldStop: { false }, report: { _, _ in }))
+    #expect(try whole.run(shouldStop: { false }, report: { _ in }) == .finished)
     var asked = 0
     let cut = try FundusTrainer(configuration, folder: path + "-b")
-    let isFinished = try cut.run(
+    let outcome = try cut.run(
       shouldStop: {
         asked += 1
         return asked == 3
-      }, report: { _, _ in })
-    #expect(!isFinished && cut.step == 3)
+      }, report: { _ in })
+    #expect(outcome == .stopped && cut.step == 3)
     #expect(throws: TrainingError.self) { try FundusTrainer(configuration, folder: path + "-b") }
     let rest = try FundusTrainer(configuration, folder: path + "-b", resume: true)
     #expect(rest.step == 3 && rest.best == cut.best)
-    #expect(try rest.run(shouldStop: { false }, report: { _, _ in }))
+    #expect(try rest.run(shouldStop: { false }, report: { _ in }) == .finished)
     func weights(_ run: String, _ name: String) throws -> Data {
       try Data(contentsOf: URL(fileURLWithPath: "\(path)-\(run)/\(name)"))
     }

@@ -32,6 +32,41 @@ struct OptimizerTests {
     #expect(other.state[0].tensor.values == optimizer.state[0].tensor.values)
   }
 
+  @Test("groups step as each of them would alone, and store their states together")
+  func groups() {
+    var section = TrainingConfiguration.OptimizerSection()
+    section.name = "adamw"
+    section.weightDecay = 0.1
+    section.clip = 1
+    var undecayed = section
+    undecayed.weightDecay = 0
+    let starts: [Float] = [0.5, -2]
+    func optimizers(of parameters: [Parameter]) -> [any Optimizer] {
+      [
+        section.makeOptimizer(for: [("a", parameters[0])]),
+        undecayed.makeOptimizer(for: [("b", parameters[1])]),
+      ]
+    }
+    func parameters() -> [Parameter] { starts.map { start in Parameter([1]) { $0[0] = start } } }
+    let (own, joint) = (parameters(), parameters())
+    let single = optimizers(of: own)
+    let groups = OptimizerGroups(optimizers(of: joint))
+    for slope in [3.0, -1] as [Float] {
+      func gradients(_ parameters: [Parameter]) -> Gradients {
+        (parameters[0].tensor * slope + parameters[1].tensor * (2 * slope)).sum().gradients()
+      }
+      let norms = single.map { $0.step(gradients(own), learningRate: 0.1) }
+      let norm = groups.step(gradients(joint), learningRate: 0.1)
+      #expect(abs(norm - hypot(norms[0], norms[1])) < 1e-12)
+    }
+    #expect(own.map(\.tensor.scalar) == joint.map(\.tensor.scalar))
+    #expect(own[0].tensor.scalar != starts[0] && groups.steps == 2)
+    let state = Dictionary(uniqueKeysWithValues: groups.state.map { ($0.name, $0.tensor) })
+    let other = OptimizerGroups(optimizers(of: joint))
+    #expect(other.restore(steps: 2) { $0.hasSuffix(".b") ? nil : state[$0] }.count == 2)
+    #expect(other.restore(steps: 2) { state[$0] }.isEmpty && other.steps == 2)
+  }
+
   @Test("the step schedule falls by its factor after the warm-up")
   func steps() throws {
     var configuration = TrainingConfiguration()

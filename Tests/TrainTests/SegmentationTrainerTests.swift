@@ -81,7 +81,8 @@ struct SegmentationTrainerTests {
     #expect(trainer.plan.axes == (preset == "2d" ? 2 : 3))
     #expect(trainer.validationNames.count == 1)
     var losses: [Double] = []
-    #expect(try trainer.run(shouldStop: { false }, report: { losses.append($1) }))
+    #expect(
+      try trainer.run(shouldStop: { false }, report: { losses.append($0.loss) }) == .finished)
     #expect((losses.last ?? 9) < 0.7 * (losses.first ?? 0))
     let best = try #require(trainer.best)
     #expect(best.dice.allSatisfy { $0 > 0.7 }, "\(best)")
@@ -123,20 +124,20 @@ struct SegmentationTrainerTests {
     var configuration = Self.configuration(folder, steps: 5)
     configuration.optim.ema = 0.9
     let whole = try SegmentationTrainer(configuration, folder: folder + "-a")
-    #expect(try whole.run(shouldStop: { false }, report: { _, _ in }))
+    #expect(try whole.run(shouldStop: { false }, report: { _ in }) == .finished)
     var asked = 0
     let cut = try SegmentationTrainer(configuration, folder: folder + "-b")
-    let isFinished = try cut.run(
+    let outcome = try cut.run(
       shouldStop: {
         asked += 1
         return asked == 2
-      }, report: { _, _ in })
-    #expect(!isFinished && cut.step == 2)
+      }, report: { _ in })
+    #expect(outcome == .stopped && cut.step == 2)
     #expect(throws: TrainingError.self) {
       try SegmentationTrainer(configuration, folder: folder + "-b")
     }
     let rest = try SegmentationTrainer(configuration, folder: folder + "-b", resume: true)
-    #expect(try rest.run(shouldStop: { false }, report: { _, _ in }))
+    #expect(try rest.run(shouldStop: { false }, report: { _ in }) == .finished)
     let files = try ["a", "b"].map { run in
       try Data(
         contentsOf: URL(fileURLWithPath: "\(folder)-\(run)/checkpoints/latest.safetensors"))
@@ -156,7 +157,7 @@ struct SegmentationTrainerTests {
     configuration.model.convolution = .choice(ConvolutionChoice(.weighted))
     let weighted = try SegmentationTrainer(configuration, folder: folder + "-w")
     #expect((weighted.convolutions[.weighted] ?? 0) > 4)
-    #expect(try weighted.run(shouldStop: { false }, report: { _, _ in }))
+    #expect(try weighted.run(shouldStop: { false }, report: { _ in }) == .finished)
     var choice = ConvolutionChoice(.tvconv)
     choice.imageSize = [32, 32]
     choice.fallback = .plain

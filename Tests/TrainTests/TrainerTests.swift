@@ -158,6 +158,38 @@ struct TrainerTests {
     #expect(files == ["model.json", "weights.safetensors"])
   }
 
+  @Test("a run of another machine continues with a warning; one of another program does not")
+  func otherMachine() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let configuration = try configuration(folder, steps: 2)
+    let run = folder + "/run"
+    _ = try Trainer(configuration, folder: run, resume: false)
+      .run(shouldStop: { true }, report: { _ in })
+    let path = run + "/checkpoints/state-latest.safetensors"
+    let state = try Safetensors(contentsOf: path)
+    func rewrite(_ changes: [String: String]) throws {
+      var writer = SafetensorsWriter(metadata: state.metadata.merging(changes) { $1 })
+      for entry in state.entries {
+        writer.add(try #require(state.tensor(named: entry.name)), named: entry.name)
+      }
+      try writer.encoded().write(to: URL(fileURLWithPath: path))
+    }
+    try rewrite(["back_end": "an abacus, 10 threads"])
+    let trainer = try Trainer(configuration, folder: run, resume: true)
+    #expect(trainer.warnings.count == 1)
+    #expect(trainer.warnings.first?.contains("an abacus, 10 threads") == true)
+    #expect(try trainer.run(shouldStop: { false }, report: { _ in }) == .finished)
+    try rewrite(["format": "something-else-1"])
+    let error = try #require(throws: TrainingError.self) {
+      try Trainer(configuration, folder: run, resume: true)
+    }
+    guard case .cannotResume = error else {
+      Issue.record("\(error)")
+      return
+    }
+  }
+
   @Test("a folder with a run is not used for another one")
   func exists() throws {
     let folder = try folder()

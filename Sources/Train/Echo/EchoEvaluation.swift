@@ -1,6 +1,6 @@
 public import Imaging
 public import Models
-public import Randomness
+import Randomness
 import TensorCore
 
 /// How well a network segments clips whose truth is known, frame by frame as a stream.

@@ -1,24 +1,10 @@
 import Foundation
 import Imaging
-public import Inference
+import Inference
 import Layers
 public import Models
 import Randomness
 import TensorCore
-
-/// How far a training on clips is.
-public struct EchoTrainingProgress: Codable, Sendable {
-  /// Steps done.
-  public let step: Int
-  /// Steps in all.
-  public let steps: Int
-  /// The mean loss since the last report.
-  public let loss: Double
-  /// Mean Dice of each structure on the validation hearts, if this step validated.
-  public let dice: [Double]?
-  /// Seconds of training so far.
-  public let seconds: Double
-}
 
 /// Trains a ``GDKVM`` on simulated clips.
 ///
@@ -31,45 +17,34 @@ public final class EchoTrainer {
   /// What the run depends on.
   public let configuration: EchoTrainingConfiguration
 
-  private let folder: String
-  private let weights: Adam
-  /// A_log and dt_bias, which are not decayed.
-  private let gates: Adam
+  private let loop: TrainingLoop<DiceScores>
   private let data: EchoDataset
   private let validation: EchoDataset
-  private var step = 0
-  private var secondsBefore = 0.0
 
-  private var latest: String { folder + "/latest.safetensors" }
-  private var logPath: String { folder + "/log.jsonl" }
+  /// What is worth telling about the start, one sentence each.
+  public var warnings: [String] { loop.warnings }
+
+  private static let weightStream: UInt64 = 1
+  private static let sampleStream: UInt64 = 2
+  private static let format = "restore-echo-training-2"
 
   /// A run in a folder, new or continued.
   ///
   /// - Parameters:
   ///   - configuration: What the run depends on.
-  ///   - folder: Gets `config.json`, `log.jsonl`, `latest.safetensors` and the bundle.
-  ///   - resume: Whether to continue the run that is there.
-  /// - Throws: ``EchoTrainingError``, or what reading and writing files throws.
+  ///   - folder: The run folder.
+  ///   - resume: Whether to continue the run that is there; without it there must be none.
+  /// - Throws: ``TrainingError``, or what reading and writing files throws.
   public init(
     _ configuration: EchoTrainingConfiguration, folder: String, resume: Bool
   ) throws {
     self.configuration = configuration
-    self.folder = folder
-    var generator = SeededGenerator(seed: configuration.seed, stream: 1)
+    let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
+    var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
     model = try GDKVM(configuration.network, using: &generator)
     if !configuration.initialWeights.isEmpty {
       try model.load(startingFrom: Safetensors(contentsOf: configuration.initialWeights))
     }
-    let exists = FileManager.default.fileExists(atPath: folder + "/latest.safetensors")
-    if exists && !resume { throw EchoTrainingError.runExists(folder: folder) }
-    let isGate = { (name: String) in name == "A_log" || name == "dt_bias" }
-    var optimizer = TrainingConfiguration.OptimizerSection()
-    optimizer.name = "adamw"
-    optimizer.weightDecay = configuration.weightDecay
-    optimizer.clip = configuration.clip
-    weights = Adam(model.parameters.filter { !isGate($0.name) }, optimizer)
-    optimizer.weightDecay = 0
-    gates = Adam(model.parameters.filter { isGate($0.name) }, optimizer)
     let size = (height: configuration.size[0], width: configuration.size[1])
     let seed = configuration.seed &* 100_000
     func hearts(_ first: UInt64, _ count: Int) -> EchoDataset {
@@ -79,82 +54,68 @@ public final class EchoTrainer {
     }
     data = hearts(1000, configuration.hearts)
     validation = hearts(0, min(900, configuration.validationHearts))
-    try FileManager.default.createDirectory(
-      atPath: folder, withIntermediateDirectories: true)
-    if exists {
-      try restore()
-    } else {
-      try write(try configuration.json(), to: folder + "/config.json")
-    }
+    loop = try TrainingLoop(
+      model, Self.optimizer(of: model, configuration), configuration.plan, format: Self.format,
+      in: runFolder, resume: resume)
+  }
+
+  /// AdamW in which the gates' `A_log` and `dt_bias` do not decay.
+  private static func optimizer(
+    of model: GDKVM, _ configuration: EchoTrainingConfiguration
+  ) -> OptimizerGroups {
+    let isGate = { (name: String) in name == "A_log" || name == "dt_bias" }
+    var section = TrainingConfiguration.OptimizerSection()
+    section.name = "adamw"
+    section.weightDecay = configuration.weightDecay
+    section.clip = configuration.clip
+    let weights = section.makeOptimizer(for: model.parameters.filter { !isGate($0.name) })
+    section.weightDecay = 0
+    let gates = section.makeOptimizer(for: model.parameters.filter { isGate($0.name) })
+    return OptimizerGroups([weights, gates])
   }
 
   // MARK: - The loop
 
+  /// What a step learns from, and the generator of what it still draws.
+  private struct StepBatch {
+    let clips: EchoBatch
+    let hasMask: Bool
+    let generator: SeededGenerator
+  }
+
   /// Trains until the last step or until told to stop.
   ///
   /// - Parameters:
-  ///   - shouldStop: Asked after each step.
-  ///   - report: Told about progress every 10 steps and at each validation.
-  /// - Returns: Whether all steps are done.
-  /// - Throws: ``EchoTrainingError/diverged(step:)``, or what writing files throws.
+  ///   - shouldStop: Asked after each step; the state is then written.
+  ///   - report: Told from time to time.
+  /// - Returns: Whether the run is finished or can be resumed.
+  /// - Throws: ``TrainingError/notFinite(step:what:)``, or what writing files throws.
   public func run(
-    shouldStop: () -> Bool, report: (EchoTrainingProgress) -> Void
-  ) throws -> Bool {
-    let start = Date()
-    var (sum, count) = (0.0, 0)
-    while step < configuration.iterations && !shouldStop() {
-      let loss = try trainOnce()
-      (sum, count) = (sum + loss, count + 1)
-      let isLast = step == configuration.iterations
-      let validates = step % configuration.validateEvery == 0 || isLast
-      guard step % 10 == 0 || validates else { continue }
-      let seconds = secondsBefore - start.timeIntervalSinceNow
-      let progress = EchoTrainingProgress(
-        step: step, steps: configuration.iterations, loss: sum / Double(count),
-        dice: validates ? validate() : nil, seconds: seconds)
-      (sum, count) = (0, 0)
-      report(progress)
-      if validates {
-        try append(progress)
-        try save(seconds: seconds)
-      }
-    }
-    secondsBefore -= start.timeIntervalSinceNow
-    try save(seconds: secondsBefore)
-    return step >= configuration.iterations
+    shouldStop: () -> Bool, report: (TrainingProgress) -> Void
+  ) throws -> TrainingOutcome {
+    try loop.run(
+      batch: batch,
+      gradients: { batch, sum in
+        var generator = batch.generator
+        let loss = loss(of: batch.clips, hasMask: batch.hasMask, using: &generator)
+        loss.addGradients(to: &sum)
+        return Double(loss.scalar)
+      },
+      validation: { step in
+        let names = HeartLabel.structures.prefix(configuration.network.objects).map(\.name)
+        return DiceScores(step: step, structures: names, dice: validate())
+      }, shouldStop: shouldStop, report: report)
   }
 
-  /// One step; the draws depend on the seed and the step alone.
-  private func trainOnce() throws -> Double {
+  /// The draws of a step depend on the seed and the step alone.
+  private func batch(of step: Int) -> StepBatch {
     var generator = SeededGenerator(
-      seed: configuration.seed, stream: 2, UInt64(step))
-    let batch = data.batch(
+      seed: configuration.seed, stream: Self.sampleStream, UInt64(step))
+    let clips = data.batch(
       configuration.batch, frames: configuration.frames,
       shadows: configuration.shadows, using: &generator)
     let hasMask = generator.nextUniformDouble() < configuration.firstMaskPart
-    model.setTraining(true)
-    model.setRequiresGradient(true)
-    let rate = self.rate(at: step)
-    let loss = Engine.shared.perform { () -> Double in
-      let total = self.loss(of: batch, hasMask: hasMask, using: &generator)
-      let value = Double(total.scalar)
-      guard value.isFinite else { return value }
-      let gradients = total.gradients()
-      _ = weights.step(gradients, learningRate: rate)
-      _ = gates.step(gradients, learningRate: rate)
-      return value
-    }
-    step += 1
-    guard loss.isFinite else { throw EchoTrainingError.diverged(step: step) }
-    return loss
-  }
-
-  private func rate(at step: Int) -> Double {
-    let peak = configuration.learningRate
-    if step < configuration.warmup { return peak * Double(step + 1) / Double(configuration.warmup) }
-    let length = max(1, configuration.iterations - configuration.warmup)
-    let progress = Double(step - configuration.warmup) / Double(length)
-    return peak * (0.01 + 0.99 * (1 + cos(.pi * min(1, progress))) / 2)
+    return StepBatch(clips: clips, hasMask: hasMask, generator: generator)
   }
 
   private func loss(
@@ -216,64 +177,14 @@ public final class EchoTrainer {
 
   // MARK: - Files
 
-  private func save(seconds: Double) throws {
-    var writer = SafetensorsWriter(metadata: [
-      "format": "restore-echo-training-1", "step": "\(step)", "seconds": "\(seconds)",
-    ])
-    for entry in model.state {
-      if case .derived = entry.content { continue }
-      writer.add(entry.tensor, named: entry.name)
-    }
-    for (name, tensor) in weights.state + gates.state { writer.add(tensor, named: name) }
-    try write(writer.encoded(), to: latest)
-  }
-
-  private func restore() throws {
-    func fail(_ reason: String) -> EchoTrainingError {
-      .cannotResume(folder: folder, reason: reason)
-    }
-    let stored = try? EchoTrainingConfiguration(contentsOf: folder + "/config.json")
-    guard stored == configuration else {
-      throw fail("its config.json differs from the given configuration")
-    }
-    let file = try Safetensors(contentsOf: latest)
-    guard file.metadata["format"] == "restore-echo-training-1",
-      let step = file.metadata["step"].flatMap(Int.init),
-      let seconds = file.metadata["seconds"].flatMap(Double.init)
-    else { throw fail("latest.safetensors is not the state of such a run") }
-    var tensors: [String: Tensor] = [:]
-    for entry in file.entries where !entry.name.hasPrefix("adam.") {
-      tensors[entry.name] = file.tensor(named: entry.name)
-    }
-    try model.load(tensors)
-    let missing =
-      weights.restore(steps: step, from: file.tensor(named:))
-      + gates.restore(steps: step, from: file.tensor(named:))
-    guard missing.isEmpty else { throw fail("it lacks \(missing.joined(separator: ", "))") }
-    self.step = step
-    secondsBefore = seconds
-  }
-
-  private func append(_ progress: EchoTrainingProgress) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys]
-    let old = FileManager.default.contents(atPath: logPath) ?? Data()
-    try write(old + encoder.encode(progress) + Data("\n".utf8), to: logPath)
-  }
-
-  private func write(_ data: Data, to path: String) throws {
-    let file = try AtomicFile(path: path, overwrite: true)
-    try data.withUnsafeBytes { try file.write($0) }
-    try file.commit()
-  }
-
   /// Writes the present weights in half precision as a bundle, `FOLDER/bundle`.
   ///
   /// - Parameter metrics: Measured figures for the card.
   /// - Returns: The bundle's folder.
   /// - Throws: What writing files throws.
   public func exportBundle(metrics: [String: Double]) throws -> String {
-    let bundle = folder + "/bundle"
+    let runFolder = loop.runFolder
+    let bundle = runFolder.path + "/bundle"
     try FileManager.default.createDirectory(atPath: bundle, withIntermediateDirectories: true)
     var writer = SafetensorsWriter()
     for entry in model.state {
@@ -281,7 +192,7 @@ public final class EchoTrainer {
       if entry.name.hasSuffix("num_batches_tracked") { continue }
       writer.add(half: entry.tensor, named: entry.name)
     }
-    try write(writer.encoded(), to: bundle + "/weights.safetensors")
+    try runFolder.write(writer.encoded(), to: bundle + "/weights.safetensors")
     var card = ModelCard(
       name: configuration.name, version: "1.0.0", task: .segment,
       network: ModelDescription(model),
@@ -302,7 +213,7 @@ public final class EchoTrainer {
       output.channelDef["\(label.rawValue)"] = label.name
     }
     card.outputs = ["pred": output]
-    try write(card.json(), to: bundle + "/model.json")
+    try runFolder.write(card.json(), to: bundle + "/model.json")
     return bundle
   }
 }

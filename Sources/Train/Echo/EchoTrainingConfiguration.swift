@@ -5,8 +5,8 @@ public import Models
 /// Everything that a training run of ``GDKVM`` on clips depends on.
 ///
 /// Keys in files are the property names in snake case; absent keys take the defaults given here. The
-/// optimiser is AdamW with a cosine schedule.
-public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
+/// optimiser is AdamW with a cosine schedule that ends at a hundredth of the peak.
+public struct EchoTrainingConfiguration: Codable, Sendable, Equatable, RunConfiguration {
   /// The bundle's name.
   public var name = "echo-gdkvm"
   /// The network's hyperparameters.
@@ -68,17 +68,24 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
 
   /// Reads a JSON file.
   ///
-  /// - Throws: ``EchoTrainingError``.
+  /// - Throws: ``TrainingError`` naming the file or the key.
   public init(contentsOf path: String) throws {
     guard let data = FileManager.default.contents(atPath: path) else {
-      throw EchoTrainingError.unreadable(file: path)
+      throw TrainingError.unreadableConfiguration(file: path, reason: "the file cannot be read")
     }
     do {
       self = try JSONDecoder().decode(EchoTrainingConfiguration.self, from: data)
-    } catch {
-      throw EchoTrainingError.invalid(file: path, reason: "\(error)")
+    } catch let error as TrainingError {
+      throw error
+    } catch let error as DecodingError {
+      var reason = "the value has the wrong type"
+      if case .dataCorrupted(let context) = error { reason = context.debugDescription }
+      let key = TrainingConfiguration.path(of: error)
+      throw key.isEmpty
+        ? TrainingError.unreadableConfiguration(file: path, reason: reason)
+        : TrainingError.invalidValue(key: key, reason: reason)
     }
-    try validate(file: path)
+    try validate()
     if !initialWeights.isEmpty {
       let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
       initialWeights =
@@ -86,39 +93,64 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     }
   }
 
-  /// Checks sizes and counts.
-  func validate(file: String) throws {
-    func check(_ holds: Bool, _ reason: String) throws {
-      if !holds { throw EchoTrainingError.invalid(file: file, reason: reason) }
+  /// Checks all values.
+  ///
+  /// - Throws: ``TrainingError/invalidValue(key:reason:)`` for the first that does not fit.
+  public func validate() throws {
+    func require(_ condition: Bool, _ key: String, _ reason: String) throws(TrainingError) {
+      if !condition { throw .invalidValue(key: key, reason: reason) }
     }
     do { try network.validate() } catch {
-      throw EchoTrainingError.invalid(file: file, reason: "\(error)")
+      throw TrainingError.invalidValue(key: "network", reason: "\(error)")
     }
-    try check(network.objects <= 3, "network.objects: at most 3 structures are simulated")
+    try require(network.objects <= 3, "network.objects", "at most 3 structures are simulated")
     let names = HeartLabel.structures.prefix(network.objects).map(\.name)
-    try check(
-      network.structures.isEmpty || network.structures == names,
-      "network.structures: expected none or \(names.joined(separator: ", "))")
-    try check(
-      size.count == 2 && size.allSatisfy { $0 > 0 && $0 % GDKVM.sizeStep == 0 },
-      "size: two multiples of \(GDKVM.sizeStep) expected")
-    try check(
-      frames >= 2 && frames <= cycleFrames, "frames: expected 2 to cycle_frames (\(cycleFrames))")
-    try check(
-      [batch, hearts, validationHearts, points, iterations, validateEvery].allSatisfy { $0 >= 1 },
-      "batch, hearts, validation_hearts, points, iterations and validate_every are at least 1")
-    try check((0...1).contains(firstMaskPart), "first_mask_part: expected 0 to 1")
-    try check((0...1).contains(shadowedPart), "shadowed_part: expected 0 to 1")
-    try check(
+    try require(
+      network.structures.isEmpty || network.structures == names, "network.structures",
+      "are neither none nor \(names.joined(separator: ", "))")
+    try require(
+      size.count == 2 && size.allSatisfy { $0 > 0 && $0 % GDKVM.sizeStep == 0 }, "size",
+      "is not two multiples of \(GDKVM.sizeStep)")
+    try require(
+      frames >= 2 && frames <= cycleFrames, "frames", "is not in 2...cycle_frames (\(cycleFrames))")
+    for (key, value) in [
+      ("batch", batch), ("hearts", hearts), ("validation_hearts", validationHearts),
+      ("points", points), ("iterations", iterations), ("validate_every", validateEvery),
+    ] {
+      try require(value >= 1, key, "is not positive")
+    }
+    try require(
+      learningRate > 0 && learningRate.isFinite, "learning_rate", "is not positive")
+    try require(weightDecay >= 0, "weight_decay", "is negative")
+    try require(clip >= 0, "clip", "is negative")
+    try require(warmup >= 0, "warmup", "is negative")
+    try require((0...1).contains(firstMaskPart), "first_mask_part", "is not in 0...1")
+    try require((0...1).contains(shadowedPart), "shadowed_part", "is not in 0...1")
+    try require(
       shadowWidth.count == 2 && 0 < shadowWidth[0] && shadowWidth[0] <= shadowWidth[1]
-        && shadowWidth[1] <= 2, "shadow_width: expected two ascending numbers above 0, up to 2")
+        && shadowWidth[1] <= 2, "shadow_width", "is not two ascending numbers above 0, up to 2")
   }
 
-  /// The configuration as JSON.
-  func json() throws -> Data {
+  /// The course of a run.
+  var plan: TrainingPlan {
+    var schedule = TrainingConfiguration.ScheduleSection()
+    schedule.warmup = warmup
+    schedule.minimum = 0.01 * learningRate
+    return TrainingPlan(
+      steps: iterations, samples: batch, logEvery: 10, validateEvery: validateEvery,
+      checkpoint: TrainingConfiguration.CheckpointSection(),
+      schedule: LearningRateSchedule(schedule, peak: learningRate, iterations: iterations), ema: 0,
+      seed: seed)
+  }
+
+  /// The full configuration as JSON, keys sorted, with a trailing newline.
+  public func json() -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    return try encoder.encode(self) + Data("\n".utf8)
+    guard let data = try? encoder.encode(self) else {
+      preconditionFailure("configuration: plain values that do not encode")
+    }
+    return String(decoding: data, as: UTF8.self) + "\n"
   }
 
   private enum CodingKeys: String, CodingKey, CaseIterable {
@@ -148,8 +180,8 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     let known = CodingKeys.allCases.map(\.stringValue)
     for key in try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue).sorted()
     where !known.contains(key) {
-      throw DecodingError.dataCorrupted(
-        .init(codingPath: [], debugDescription: "unknown key \"\(key)\""))
+      throw TrainingError.unknownKey(
+        key: key, suggestion: TrainingConfiguration.nearest(to: key, among: known.sorted()))
     }
     let container = try decoder.container(keyedBy: CodingKeys.self)
     func read<Value: Decodable>(_ key: CodingKeys, _ value: inout Value) throws {
@@ -177,30 +209,5 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     try read(.clip, &clip)
     try read(.warmup, &warmup)
     try read(.seed, &seed)
-  }
-}
-
-/// Why clips cannot be trained on.
-public enum EchoTrainingError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// The configuration cannot be read.
-  case unreadable(file: String)
-  /// The configuration is not right.
-  case invalid(file: String, reason: String)
-  /// The run cannot be continued.
-  case cannotResume(folder: String, reason: String)
-  /// The run folder has a run already.
-  case runExists(folder: String)
-  /// The loss is no number.
-  case diverged(step: Int)
-
-  /// One sentence.
-  public var description: String {
-    switch self {
-    case .unreadable(let file): "cannot read the configuration \(file)"
-    case .invalid(let file, let reason): "invalid configuration \(file): \(reason)"
-    case .cannotResume(let folder, let reason): "cannot continue the run in \(folder): \(reason)"
-    case .runExists(let folder): "\(folder) has a run already; continue it with --resume"
-    case .diverged(let step): "the loss is no number at step \(step); lower learning_rate"
-    }
   }
 }

@@ -13,11 +13,11 @@ extension FundusTrainer {
   /// - Returns: The bundle's folder, `RUN/bundle`.
   /// - Throws: What reading the checkpoint and writing the files throws.
   public func exportBundle() throws -> String {
-    let runFolder = training.runFolder
+    let runFolder = loop.runFolder
     let folder = runFolder.path + "/bundle"
     model.setTraining(false)
     model.setRequiresGradient(false)
-    try model.load(Safetensors(contentsOf: training.exported))
+    try model.load(Safetensors(contentsOf: runFolder.exported))
     let network = try model.frozen()
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     var writer = SafetensorsWriter()

@@ -15,14 +15,17 @@ import TensorCore
 public final class FundusTrainer {
   let configuration: TrainingConfiguration
   let model: TVConvNet
-  let training: LabelTraining
+  let loop: TrainingLoop<DiceScores>
   private let dataset: FundusDataset
 
   /// Steps done.
-  public var step: Int { training.step }
+  public var step: Int { loop.step }
 
   /// The best validation so far: the Dice of cup and disc, means over images.
-  public var best: DiceScores? { training.best }
+  public var best: DiceScores? { loop.best }
+
+  /// What is worth telling about the start, one sentence each.
+  public var warnings: [String] { loop.warnings }
 
   /// Names of the images held back.
   public var validationNames: [String] { dataset.validation.map(\.name) }
@@ -31,10 +34,10 @@ public final class FundusTrainer {
   public var trainingCount: Int { dataset.train.count }
 
   /// Where the best weights go.
-  public var bestWeights: String { training.runFolder.best }
+  public var bestWeights: String { loop.runFolder.best }
 
   private static let weightStream: UInt64 = 0
-  private static let format = "restore-fundus-training-2"
+  private static let format = "restore-fundus-training-3"
 
   /// Reads the images and makes the run folder, or continues the run in it.
   ///
@@ -63,31 +66,36 @@ public final class FundusTrainer {
     dataset = try FundusDataset(
       folder: configuration.data.split, side: model.configuration.imageSize,
       validationShare: configuration.data.validationShare, seed: configuration.data.splitSeed)
-    training = try LabelTraining(
-      model, structures: ["cup", "disc"], format: Self.format,
-      in: RunFolder(folder, configuration: configuration, resume: resume), configuration,
-      resume: resume)
+    try configuration.model.initialWeights.load(into: model)
+    loop = try TrainingLoop(
+      model, configuration.optim.makeOptimizer(for: model.parameters),
+      configuration.plan(samples: configuration.train.batch), format: Self.format,
+      in: RunFolder(folder, configuration: configuration, resume: resume), resume: resume)
   }
 
   /// Runs until all steps are done or a stop is asked for.
   ///
   /// - Parameters:
   ///   - shouldStop: Asked after each step; the state is then written.
-  ///   - report: Told the step and the mean loss since the last report.
-  /// - Returns: Whether all steps are done.
+  ///   - report: Told from time to time.
+  /// - Returns: Whether the run is finished or can be resumed.
   /// - Throws: ``TrainingError/notFinite(step:what:)``, or what writing files throws.
   public func run(
-    shouldStop: () -> Bool, report: (_ step: Int, _ loss: Double) -> Void
-  ) throws -> Bool {
-    try training.run(
-      loss: { step in
-        let (images, masks) = dataset.batch(
+    shouldStop: () -> Bool, report: (TrainingProgress) -> Void
+  ) throws -> TrainingOutcome {
+    try loop.run(
+      batch: { step in
+        dataset.batch(
           step: step, count: configuration.train.batch, seed: configuration.seed)
-        return model(images).binaryCrossEntropy(target: masks)
       },
-      validation: {
+      gradients: { batch, sum in
+        let loss = model(batch.images).binaryCrossEntropy(target: batch.masks)
+        loss.addGradients(to: &sum)
+        return Double(loss.scalar)
+      },
+      validation: { step in
         let (cup, disc) = Engine.shared.perform { dataset.validationDice { model($0) } }
-        return [cup, disc]
+        return DiceScores(step: step, structures: ["cup", "disc"], dice: [cup, disc])
       }, shouldStop: shouldStop, report: report)
   }
 }

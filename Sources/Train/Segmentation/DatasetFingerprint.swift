@@ -1,5 +1,5 @@
 import Foundation
-public import Imaging
+import Imaging
 
 /// What the images of a dataset have in common, as far as a plan depends on it.
 public struct DatasetFingerprint: Sendable, Equatable {

@@ -42,23 +42,25 @@ public final class SegmentationTrainer {
   let configuration: TrainingConfiguration
   let network: UNet
   private let dataset: SegmentationDataset
-  private let training: LabelTraining
+  private let loop: TrainingLoop<DiceScores>
 
   /// How images are seen.
   public var plan: SegmentationPlan { dataset.plan }
   /// Steps done.
-  public var step: Int { training.step }
+  public var step: Int { loop.step }
   /// The best validation so far.
-  public var best: DiceScores? { training.best }
+  public var best: DiceScores? { loop.best }
   /// Samples of a step: the configuration's, or what the plan suggests.
   public var batch: Int { configuration.train.batch > 0 ? configuration.train.batch : plan.batch }
+  /// What is worth telling about the start, one sentence each.
+  public var warnings: [String] { loop.warnings }
   /// Names of the cases held back.
   public var validationNames: [String] { dataset.validation.map(\.name) }
   /// How many convolutions of each kind the network has.
   public var convolutions: [ConvolutionKind: Int] { network.convolutionCounts }
 
   private static let weightStream: UInt64 = 0
-  private static let format = "restore-segmentation-training-1"
+  private static let format = "restore-segmentation-training-2"
 
   /// Reads the folder, plans, and makes the run folder, or continues the run in it.
   ///
@@ -104,9 +106,12 @@ public final class SegmentationTrainer {
       throw TrainingError.invalidValue(
         key: "train.batch", reason: "is 1, but the batch norm of fdconv layers needs 2")
     }
-    training = try LabelTraining(
-      self.network, structures: dataset.plan.labels.map(\.name), format: Self.format, in: runFolder,
-      configuration, resume: resume)
+    try configuration.model.initialWeights.load(into: self.network)
+    loop = try TrainingLoop(
+      self.network, configuration.optim.makeOptimizer(for: self.network.parameters),
+      configuration.plan(
+        samples: configuration.train.batch > 0 ? configuration.train.batch : dataset.plan.batch),
+      format: Self.format, in: runFolder, resume: resume)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     try runFolder.write(try encoder.encode(dataset.plan), to: folder + "/plan.json")
@@ -134,25 +139,32 @@ public final class SegmentationTrainer {
   ///
   /// - Parameters:
   ///   - shouldStop: Asked after each step; the state is then written.
-  ///   - report: Told the step and the mean loss since the last report.
-  /// - Returns: Whether all steps are done.
+  ///   - report: Told from time to time.
+  /// - Returns: Whether the run is finished or can be resumed.
   /// - Throws: ``TrainingError/notFinite(step:what:)``, or what writing files throws.
   public func run(
-    shouldStop: () -> Bool, report: (_ step: Int, _ loss: Double) -> Void
-  ) throws -> Bool {
-    try training.run(
-      loss: loss,
-      validation: {
+    shouldStop: () -> Bool, report: (TrainingProgress) -> Void
+  ) throws -> TrainingOutcome {
+    try loop.run(
+      batch: { step in
+        dataset.batch(
+          step: step, count: batch, seed: configuration.seed, flips: configuration.data.flips,
+          deforms: configuration.data.deforms)
+      },
+      gradients: { batch, sum in
+        let loss = loss(of: batch.images, labels: batch.labels)
+        loss.addGradients(to: &sum)
+        return Double(loss.scalar)
+      },
+      validation: { step in
         let segmenter = try VolumeSegmenter(network, plan: plan, overlap: 0.25)
-        return try dataset.validationDice(
+        let dice = try dataset.validationDice(
           most: configuration.train.validationSlices, segmenter)
+        return DiceScores(step: step, structures: plan.labels.map(\.name), dice: dice)
       }, shouldStop: shouldStop, report: report)
   }
 
-  private func loss(step: Int) -> Tensor {
-    let (images, labels) = dataset.batch(
-      step: step, count: batch, seed: configuration.seed, flips: configuration.data.flips,
-      deforms: configuration.data.deforms)
+  private func loss(of images: Tensor, labels: Tensor) -> Tensor {
     let outputs = network.outputs(images)
     // Half the weight on each coarser level, all weights together 1.
     let weights = outputs.indices.map { pow(0.5, Double($0)) }
@@ -175,9 +187,9 @@ public final class SegmentationTrainer {
   /// - Returns: The bundle's folder.
   /// - Throws: What reading the checkpoint and writing the files throws.
   public func exportBundle() throws -> String {
-    let runFolder = training.runFolder
+    let runFolder = loop.runFolder
     let folder = runFolder.path + "/bundle"
-    let stored = try Safetensors(contentsOf: training.exported)
+    let stored = try Safetensors(contentsOf: runFolder.exported)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     var writer = SafetensorsWriter()
     for entry in network.state {

@@ -14,20 +14,11 @@ extension TrainCommand {
     if configuration.model.initialWeights.files.isEmpty {
       Console.shared.info("no pretraining: all weights start at random")
     }
-    let start = Date()
-    let steps = configuration.train.iterations
-    let isFinished = try trainer.run(
-      shouldStop: {
-        Interruption.signal != nil
-          || maxMinutes.map { -start.timeIntervalSinceNow >= $0 * 60 } ?? false
-      },
-      report: { step, loss in
-        let text = String(format: "step %d/%d  loss %.5f", step, steps, loss)
-        Console.shared.progress(text, done: step, total: steps)
-      })
-    if Interruption.signal != nil, !isFinished {
-      throw Interruption.failure("add --resume to continue from the checkpoint just written")
-    }
+    trainer.warnings.forEach(Console.shared.warning)
+    let stop = StopCondition(maxMinutes: maxMinutes)
+    let outcome = try trainer.run(
+      shouldStop: { stop.isMet }, report: { Console.shared.showDice($0) })
+    try StopCondition.check(outcome)
     let bundle = try trainer.exportBundle()
     struct Document: Encodable {
       let ok = true
@@ -41,7 +32,7 @@ extension TrainCommand {
     if common.json {
       return Console.shared.result(
         Document(
-          finished: isFinished, step: trainer.step, cupDice: trainer.best?.dice[0],
+          finished: outcome == .finished, step: trainer.step, cupDice: trainer.best?.dice[0],
           discDice: trainer.best?.dice[1], weights: trainer.bestWeights, bundle: bundle))
     }
     let best = trainer.best.map {
@@ -50,7 +41,7 @@ extension TrainCommand {
         $0.dice[0], $0.dice[1])
     }
     Console.shared.result(
-      [isFinished ? "finished" : "stopped; --resume continues", best, "bundle: \(bundle)"]
+      [outcome.sentence, best, "bundle: \(bundle)"]
         .compactMap(\.self))
   }
 }

@@ -31,20 +31,11 @@ extension TrainCommand {
     Console.shared.info("convolutions: " + kinds.joined(separator: ", "))
     Console.shared.info(
       "held back for validation: " + trainer.validationNames.prefix(20).joined(separator: ", "))
-    let start = Date()
-    let steps = configuration.train.iterations
-    let isFinished = try trainer.run(
-      shouldStop: {
-        Interruption.signal != nil
-          || maxMinutes.map { -start.timeIntervalSinceNow >= $0 * 60 } ?? false
-      },
-      report: { step, loss in
-        Console.shared.progress(
-          String(format: "step %d/%d  loss %.5f", step, steps, loss), done: step, total: steps)
-      })
-    if Interruption.signal != nil, !isFinished {
-      throw Interruption.failure("add --resume to continue from the checkpoint just written")
-    }
+    trainer.warnings.forEach(Console.shared.warning)
+    let stop = StopCondition(maxMinutes: maxMinutes)
+    let outcome = try trainer.run(
+      shouldStop: { stop.isMet }, report: { Console.shared.showDice($0) })
+    try StopCondition.check(outcome)
     let bundle = try trainer.exportBundle()
     struct Document: Encodable {
       let ok = true
@@ -53,11 +44,10 @@ extension TrainCommand {
       let dice: [String: Double]
       let bundle: String
     }
-    let dice = Dictionary(
-      uniqueKeysWithValues: zip(plan.labels.map(\.name), trainer.best?.dice ?? []))
+    let dice = trainer.best?.byName ?? [:]
     if common.json {
       return Console.shared.result(
-        Document(finished: isFinished, step: trainer.step, dice: dice, bundle: bundle))
+        Document(finished: outcome == .finished, step: trainer.step, dice: dice, bundle: bundle))
     }
     let best = trainer.best.map { best in
       "best validation at step \(best.step): Dice "
@@ -65,7 +55,7 @@ extension TrainCommand {
         .joined(separator: ", ")
     }
     Console.shared.result(
-      [isFinished ? "finished" : "stopped; --resume continues", best, "bundle: \(bundle)"]
+      [outcome.sentence, best, "bundle: \(bundle)"]
         .compactMap(\.self))
   }
 }

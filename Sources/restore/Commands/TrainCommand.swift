@@ -64,7 +64,7 @@ struct TrainCommand: ParsableCommand {
     if configuration.model.arch == TVConvNet.architecture {
       return try trainFundus(configuration, output)
     }
-    let deadline = maxMinutes.map { Date(timeIntervalSinceNow: $0 * 60) }
+    let stop = StopCondition(maxMinutes: maxMinutes)
     let trainer: Trainer
     do {
       trainer = try prepare(configuration, in: output)
@@ -73,11 +73,9 @@ struct TrainCommand: ParsableCommand {
     }
     trainer.warnings.forEach(Console.shared.warning)
     let outcome = try trainer.run(
-      shouldStop: { Interruption.signal != nil || deadline.map { $0 <= Date() } ?? false },
-      report: show)
-    if Interruption.signal != nil, outcome == .stopped {
-      throw Interruption.failure("add --resume to continue from the checkpoint just written")
-    }
+      shouldStop: { stop.isMet },
+      report: { Console.shared.show($0) { String(format: "PSNR %.2f dB", $0) } })
+    try StopCondition.check(outcome)
     let bundle = try trainer.exportBundle()
     if common.json {
       struct Document: Encodable {
@@ -87,13 +85,13 @@ struct TrainCommand: ParsableCommand {
       }
       Console.shared.result(Document(finished: outcome == .finished, bundle: bundle))
     } else {
-      Console.shared.result([
-        outcome == .finished ? "finished" : "stopped; --resume continues", "bundle: \(bundle)",
-      ])
+      Console.shared.result([outcome.sentence, "bundle: \(bundle)"])
     }
   }
 
   /// Reads the data, which may take minutes where they are simulated.
+  ///
+  /// A run that is short of time does at least one step: else one with few minutes would never go on.
   private func prepare(
     _ configuration: TrainingConfiguration, in folder: String
   ) throws -> Trainer {
@@ -125,16 +123,5 @@ struct TrainCommand: ParsableCommand {
         cause: "one of --config and --dataset is needed, and not both",
         advice: "name a configuration with -c, or an nnU-Net raw folder with --dataset")
     }
-  }
-
-  private func show(_ progress: TrainingProgress) {
-    let psnr = progress.validationPSNR.map { String(format: "  PSNR %.2f dB", $0) } ?? ""
-    let percent = String(format: "%3d", 100 * progress.step / progress.steps)
-    let line =
-      "[\(percent)%] step \(progress.step)/\(progress.steps)  "
-      + String(format: "loss %.5f", progress.loss) + psnr
-      + String(format: "  %.1f samples/s", progress.samplesPerSecond)
-      + "  ETA \(Int(progress.secondsLeft) / 60) min"
-    Console.shared.progress(line, done: progress.step, total: progress.steps)
   }
 }

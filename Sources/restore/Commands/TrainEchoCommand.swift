@@ -12,10 +12,13 @@ struct TrainEchoCommand: ParsableCommand {
   var config: String?
 
   @Option(name: .shortAndLong, help: "Run folder.")
-  var output: String
+  var output: String?
 
   @Flag(name: .long, help: "Continue the run in the folder.")
   var resume = false
+
+  @Flag(name: .long, help: "Print the full configuration and stop.")
+  var printConfig = false
 
   @Option(name: .long, help: "Stop cleanly after this many minutes.")
   var maxMinutes: Double?
@@ -26,16 +29,20 @@ struct TrainEchoCommand: ParsableCommand {
     common.apply()
     let configuration =
       try config.map(EchoTrainingConfiguration.init(contentsOf:)) ?? EchoTrainingConfiguration()
-    let trainer = try EchoTrainer(configuration, folder: output, resume: resume)
-    let start = Date()
-    let isFinished = try trainer.run(
-      shouldStop: {
-        Interruption.signal != nil
-          || maxMinutes.map { -start.timeIntervalSinceNow >= $0 * 60 } ?? false
-      }, report: show)
-    if Interruption.signal != nil, !isFinished {
-      throw Interruption.failure("add --resume to continue from the state just written")
+    if printConfig {
+      return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
+    guard let output else {
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
+        advice: "name the run folder with -o")
+    }
+    let trainer = try EchoTrainer(configuration, folder: output, resume: resume)
+    trainer.warnings.forEach(Console.shared.warning)
+    let stop = StopCondition(maxMinutes: maxMinutes)
+    let outcome = try trainer.run(
+      shouldStop: { stop.isMet }, report: { Console.shared.showDice($0) })
+    try StopCondition.check(outcome)
     let dice = trainer.validate()
     let metrics = Dictionary(
       uniqueKeysWithValues: zip(["ventricle", "myocardium", "atrium"], dice).map {
@@ -49,10 +56,11 @@ struct TrainEchoCommand: ParsableCommand {
         let bundle: String
         let metrics: [String: Double]
       }
-      Console.shared.result(Document(finished: isFinished, bundle: bundle, metrics: metrics))
+      Console.shared.result(
+        Document(finished: outcome == .finished, bundle: bundle, metrics: metrics))
     } else {
       Console.shared.result([
-        isFinished ? "finished" : "stopped; --resume continues",
+        outcome.sentence,
         "Dice on validation hearts: " + Self.text(dice), "bundle: \(bundle)",
       ])
     }
@@ -60,13 +68,5 @@ struct TrainEchoCommand: ParsableCommand {
 
   private static func text(_ dice: [Double]) -> String {
     dice.map { String(format: "%.4f", $0) }.joined(separator: ", ")
-  }
-
-  private func show(_ progress: EchoTrainingProgress) {
-    let dice = progress.dice.map { "  Dice " + Self.text($0) } ?? ""
-    let line =
-      "step \(progress.step)/\(progress.steps)  " + String(format: "loss %.4f", progress.loss)
-      + dice + String(format: "  %.2f s/step", progress.seconds / Double(max(1, progress.step)))
-    Console.shared.progress(line, done: progress.step, total: progress.steps)
   }
 }

@@ -49,12 +49,8 @@ struct TrainStrokeCommand: ParsableCommand {
         "\(part.rawValue): \(trainer.data.count(part)) cases of "
           + trainer.data.subjects(part).joined(separator: ", "))
     }
-    let start = Date()
-    let isFinished = try trainer.run(
-      shouldStop: {
-        Interruption.signal != nil
-          || maxMinutes.map { -start.timeIntervalSinceNow >= $0 * 60 } ?? false
-      }, report: show)
+    let stop = StopCondition(maxMinutes: maxMinutes)
+    let isFinished = try trainer.run(shouldStop: { stop.isMet }, report: show)
     if Interruption.signal != nil, !isFinished {
       throw Interruption.failure("add --resume to continue from the state just written")
     }

@@ -1,0 +1,117 @@
+import Foundation
+import Inference
+import Layers
+import Models
+import TensorCore
+import Testing
+import Train
+
+@Suite("Training on clips")
+struct EchoTrainerTests {
+  private static let configuration: EchoTrainingConfiguration = {
+    var configuration = EchoTrainingConfiguration()
+    configuration.network.imageEncoderWidth = 4
+    configuration.network.maskEncoderWidth = 4
+    configuration.network.keyChannels = 8
+    configuration.network.valueChannels = 8
+    configuration.network.pixelChannels = 8
+    configuration.network.sensoryChannels = 8
+    configuration.network.embedChannels = 8
+    configuration.network.heads = 2
+    configuration.network.blocks = 1
+    configuration.network.feedForwardChannels = 16
+    configuration.network.decoderChannels = [8, 8, 8]
+    configuration.size = [32, 32]
+    configuration.frames = 2
+    configuration.cycleFrames = 4
+    configuration.batch = 1
+    configuration.hearts = 2
+    configuration.validationHearts = 1
+    configuration.points = 64
+    configuration.iterations = 4
+    configuration.validateEvery = 2
+    configuration.warmup = 1
+    return configuration
+  }()
+
+  private func folder() -> String {
+    NSTemporaryDirectory() + "echo-training-" + UUID().uuidString
+  }
+
+  @Test("a run that was cut goes on to the bit; its bundle holds the last weights")
+  func resume() throws {
+    let folder = folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let configuration = Self.configuration
+    try configuration.validate()
+    let whole = try EchoTrainer(configuration, folder: folder + "/whole", resume: false)
+    var reports: [TrainingProgress] = []
+    #expect(
+      try whole.run(shouldStop: { false }, report: { reports.append($0) }) == .finished)
+    #expect(reports.map(\.step) == [4])
+    let cut = try EchoTrainer(configuration, folder: folder + "/cut", resume: false)
+    var asked = 0
+    let outcome = try cut.run(
+      shouldStop: {
+        asked += 1
+        return asked == 3
+      }, report: { _ in })
+    #expect(outcome == .stopped)
+    #expect(throws: TrainingError.runExists(folder: folder + "/cut")) {
+      try EchoTrainer(configuration, folder: folder + "/cut", resume: false)
+    }
+    var other = configuration
+    other.batch = 2
+    #expect(
+      throws: TrainingError.cannotResume(
+        folder: folder + "/cut", reason: "its config.json differs from the given configuration")
+    ) { try EchoTrainer(other, folder: folder + "/cut", resume: true) }
+    let rest = try EchoTrainer(configuration, folder: folder + "/cut", resume: true)
+    #expect(rest.warnings.isEmpty)
+    #expect(try rest.run(shouldStop: { false }, report: { _ in }) == .finished)
+    for name in ["latest", "best"] {
+      let files = ["whole", "cut"].map {
+        FileManager.default.contents(atPath: "\(folder)/\($0)/checkpoints/\(name).safetensors")
+      }
+      #expect(files[0] != nil && files[0] == files[1], "\(name)")
+    }
+    let bundle = try ModelBundle(
+      path: rest.exportBundle(metrics: ["dice_simulated_ventricle": 0.5]))
+    #expect(bundle.card.task == .segment && bundle.card.metrics["dice_simulated_ventricle"] == 0.5)
+    #expect(try bundle.loadModel() is GDKVM)
+  }
+
+  @Test(
+    "a configuration that cannot be is refused by its key",
+    arguments: [
+      (#"{"size": [30, 32]}"#, "size"), (#"{"frames": 50}"#, "frames"),
+      (#"{"learning_rate": 0}"#, "learning_rate"), (#"{"batch": "two"}"#, "batch"),
+      (#"{"shadow_width": [0.3, 0.1]}"#, "shadow_width"),
+      (#"{"network": {"objects": 4}}"#, "network.objects"),
+    ])
+  func invalid(text: String, key: String) throws {
+    let path = folder() + ".json"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    let error = try #require(throws: TrainingError.self) {
+      try EchoTrainingConfiguration(contentsOf: path)
+    }
+    guard case .invalidValue(let found, _) = error else {
+      Issue.record("\(error)")
+      return
+    }
+    #expect(found == key)
+  }
+
+  @Test("an unknown key is refused with the nearest that there is; what is written is read again")
+  func keys() throws {
+    let path = folder() + ".json"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try Data(#"{"heart": 3}"#.utf8).write(to: URL(fileURLWithPath: path))
+    #expect(throws: TrainingError.unknownKey(key: "heart", suggestion: "hearts")) {
+      try EchoTrainingConfiguration(contentsOf: path)
+    }
+    try Data(Self.configuration.json().utf8).write(to: URL(fileURLWithPath: path))
+    #expect(try EchoTrainingConfiguration(contentsOf: path) == Self.configuration)
+  }
+}
