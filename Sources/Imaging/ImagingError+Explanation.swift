@@ -202,7 +202,7 @@ extension ImagingError {
       Explanation(
         "exists", .cannotCreate, file, "output exists",
         cause: "a file of that name is there already",
-        try: "choose another name, or --overwrite or --skip-existing")
+        try: "choose another name, or --overwrite")
     case .cannotCreate(let file, let reason):
       Explanation(
         "cannot-create", .cannotCreate, file, "cannot create", cause: reason,

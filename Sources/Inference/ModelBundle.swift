@@ -116,12 +116,6 @@ public struct ModelBundle: Sendable {
   }
 
   private static func text(_ error: any Error) -> String {
-    switch error {
-    case DecodingError.keyNotFound(let key, _): "the key `\(key.stringValue)` is missing"
-    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
-      DecodingError.dataCorrupted(let context):
-      "\(context.codingPath.map(\.stringValue).joined(separator: ".")): \(context.debugDescription)"
-    default: "\(error)"
-    }
+    (error as? DecodingError)?.reason ?? "\(error)"
   }
 }

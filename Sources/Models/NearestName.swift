@@ -1,9 +1,9 @@
 /// The known name that is most like a mistyped one, nil if none is alike.
 ///
-/// Alike means that at most a third of the letters (but always one) must be inserted, deleted or
-/// replaced.
+/// Alike means that at most a third of the letters (but always one, and of four letters or more always two, as
+/// two that changed places) must be inserted, deleted or replaced.
 package func nearestName(to name: String, among known: some Sequence<String>) -> String? {
-  let limit = max(1, name.count / 3)
+  let limit = max(name.count < 4 ? 1 : 2, name.count / 3)
   return known.map { ($0, editDistance(name, $0)) }
     .filter { $0.1 <= limit }
     .min { ($0.1, $0.0) < ($1.1, $1.0) }?.0

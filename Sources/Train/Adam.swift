@@ -71,13 +71,8 @@ public final class Adam: Optimizer {
   ///   - tensor: Finds a stored tensor by the names of ``state``.
   /// - Returns: The names that are missing or have another shape; if there are any, nothing changed.
   public func restore(steps: Int, from tensor: (String) -> Tensor?) -> [String] {
-    let found = state.map { ($0.name, $0.tensor, tensor($0.name)) }
-    let unfit = found.filter { $0.2?.shape != $0.1.shape }.map(\.0)
-    guard unfit.isEmpty else { return unfit }
-    for (_, own, stored) in found {
-      own.update { buffer in stored?.withValues { _ = buffer.initialize(from: $0) } }
-    }
-    self.steps = steps
-    return []
+    let unfit = restoreTensors(from: tensor)
+    if unfit.isEmpty { self.steps = steps }
+    return unfit
   }
 }

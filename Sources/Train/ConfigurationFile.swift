@@ -1,4 +1,5 @@
 import Foundation
+import Models
 import Yams
 
 /// Reads and writes configurations as JSON or YAML (JSON is read as the YAML that it is).
@@ -148,7 +149,7 @@ extension TrainingConfiguration {
     for (key, value) in given {
       guard let known = defaults[key] else {
         throw .unknownKey(
-          key: path + key, suggestion: nearest(to: key, among: defaults.keys.sorted()))
+          key: path + key, suggestion: nearestName(to: key, among: defaults.keys))
       }
       if let section = known as? [String: Any] {
         guard let values = value as? [String: Any] else {
@@ -177,28 +178,5 @@ extension TrainingConfiguration {
           text += letter.isUppercase ? "_" + letter.lowercased() : String(letter)
         }
     }.joined(separator: ".")
-  }
-
-  /// The candidate with the smallest edit distance, if it is at most half of the key's length.
-  static func nearest(to key: String, among candidates: [String]) -> String? {
-    let ranked = candidates.map { ($0, editDistance(Array(key), Array($0))) }
-    guard let best = ranked.min(by: { $0.1 < $1.1 }), best.1 <= max(1, key.count / 2) else {
-      return nil
-    }
-    return best.0
-  }
-
-  private static func editDistance(_ a: [Character], _ b: [Character]) -> Int {
-    var row = Array(0...b.count)
-    for i in a.indices {
-      var previous = row[0]
-      row[0] = i + 1
-      for j in b.indices {
-        let substitution = previous + (a[i] == b[j] ? 0 : 1)
-        previous = row[j + 1]
-        row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
-      }
-    }
-    return row[b.count]
   }
 }

@@ -150,10 +150,18 @@ extension TrainingConfiguration {
       try require(
         acquiredPart[0] == 1 || kind == .superResolution, "acquired_part", "goes with `mri-sr` only"
       )
+      for (key, value, range) in [
+        ("validation_noise_percent", validationNoisePercent, 0...100),
+        ("validation_photons", validationPhotons, 10...1e9),
+        ("validation_counts", validationCounts, 10...1e12),
+        ("picture_spacing", pictureSpacing, 0.001...1000),
+      ] as [(String, Double, ClosedRange<Double>)] {
+        try require(
+          range.contains(value), key, "is not in \(range.lowerBound)...\(range.upperBound)")
+      }
       try require((1...1000).contains(realisations), "realisations", "is not in 1...1000")
       try require((0...8).contains(neighbours), "neighbours", "\(neighbours) is not in 0...8")
       try require(slicesPerVolume >= 0, "slices_per_volume", "is negative")
-      try require(pictureSpacing > 0, "picture_spacing", "is not positive")
       try require(
         [0, 2].contains(tissueMaps.count), "tissue_maps", "are not two: grey and white matter")
       try require(

@@ -1,4 +1,5 @@
 public import Foundation
+import Models
 import Yams
 
 /// Which subjects train, validate and test; a subject is in one part only.
@@ -84,7 +85,10 @@ public struct DataSplit: Sendable, Equatable {
         ? try YAMLDecoder().decode(Document.self, from: data)
         : try JSONDecoder().decode(Document.self, from: data)
     } catch {
-      throw .invalidSplit(file: path, reason: "it is not a readable split: \(Self.reason(error))")
+      throw .invalidSplit(
+        file: path,
+        reason: "it is not a readable split: "
+          + ((error as? DecodingError)?.reason ?? error.localizedDescription))
     }
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
     func resolved(_ path: String) throws(TrainingError) -> String {
@@ -109,25 +113,6 @@ public struct DataSplit: Sendable, Equatable {
     try self.init(
       train: resolved(document.train), validation: resolved(document.validation),
       test: resolved(document.test ?? []), path)
-  }
-
-  /// What decoding found wrong, without the names of this program's types.
-  private static func reason(_ error: any Error) -> String {
-    switch error as? DecodingError {
-    case .keyNotFound(let key, let context):
-      "\(place(context))`\(key.stringValue)` is missing"
-    case .typeMismatch(_, let context), .valueNotFound(_, let context):
-      "\(place(context))the value has the wrong type"
-    case .dataCorrupted(let context):
-      place(context) + context.debugDescription
-    case nil: error.localizedDescription
-    @unknown default: error.localizedDescription
-    }
-  }
-
-  private static func place(_ context: DecodingError.Context) -> String {
-    let keys = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }
-    return keys.isEmpty ? "" : "in \(keys.joined(separator: ".")): "
   }
 
   /// Checks that nobody and nothing stands in two places.

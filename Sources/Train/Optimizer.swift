@@ -28,6 +28,20 @@ public protocol Optimizer: AnyObject {
   func restore(steps: Int, from tensor: (String) -> Tensor?) -> [String]
 }
 
+extension Optimizer {
+  /// Fills the tensors of the state; returns the names that are missing or have another shape, and if there
+  /// are any, nothing changed.
+  func restoreTensors(from tensor: (String) -> Tensor?) -> [String] {
+    let found = state.map { ($0.name, $0.tensor, tensor($0.name)) }
+    let unfit = found.filter { $0.2?.shape != $0.1.shape }.map(\.0)
+    guard unfit.isEmpty else { return unfit }
+    for (_, own, stored) in found {
+      own.update { buffer in stored?.withValues { _ = buffer.initialize(from: $0) } }
+    }
+    return []
+  }
+}
+
 extension TrainingConfiguration.OptimizerSection {
   /// The optimiser that the section names, at its start.
   ///
@@ -103,14 +117,9 @@ public final class MomentumDescent: Optimizer {
 
   /// Restores the velocities; see ``Optimizer/restore(steps:from:)``.
   public func restore(steps: Int, from tensor: (String) -> Tensor?) -> [String] {
-    let found = state.map { ($0.name, $0.tensor, tensor($0.name)) }
-    let unfit = found.filter { $0.2?.shape != $0.1.shape }.map(\.0)
-    guard unfit.isEmpty else { return unfit }
-    for (_, own, stored) in found {
-      own.update { buffer in stored?.withValues { _ = buffer.initialize(from: $0) } }
-    }
-    self.steps = steps
-    return []
+    let unfit = restoreTensors(from: tensor)
+    if unfit.isEmpty { self.steps = steps }
+    return unfit
   }
 }
 
@@ -124,6 +133,8 @@ package final class OptimizerGroups: Optimizer {
   package var steps: Int { groups.first?.steps ?? 0 }
 
   /// Moves the parameters of all groups; see ``Optimizer/step(_:learningRate:)``.
+  ///
+  /// A group whose norm is not finite stays; others move, and the norm that is returned is not finite.
   package func step(_ gradients: Gradients, learningRate: Double) -> Double {
     groups.reduce(0) { norm, group in
       hypot(norm, group.step(gradients, learningRate: learningRate))
@@ -134,6 +145,8 @@ package final class OptimizerGroups: Optimizer {
 
   /// Restores all groups; see ``Optimizer/restore(steps:from:)``.
   package func restore(steps: Int, from tensor: (String) -> Tensor?) -> [String] {
-    groups.flatMap { $0.restore(steps: steps, from: tensor) }
+    let unfit = state.filter { tensor($0.name)?.shape != $0.tensor.shape }.map(\.name)
+    guard unfit.isEmpty else { return unfit }
+    return groups.flatMap { $0.restore(steps: steps, from: tensor) }
   }
 }

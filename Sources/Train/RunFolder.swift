@@ -15,7 +15,7 @@ extension TrainingConfiguration: RunConfiguration {}
 
 /// The files of a run: configuration, log, checkpoints and state.
 ///
-/// Everything is written whole or not at all.
+/// Files are written whole or not at all, the log line by line.
 struct RunFolder {
   let path: String
 
@@ -95,25 +95,12 @@ struct RunFolder {
 
   /// Draws the curves of the log so far.
   func drawProgress() throws {
-    struct Record: Decodable {
-      let step: Double
-      let loss: Double?
-      let validationPSNR: Double?
-      let validationDice: Double?
-    }
-    let text = try String(contentsOfFile: log, encoding: .utf8)
-    let records = text.split(separator: "\n").compactMap {
-      try? JSONDecoder().decode(Record.self, from: Data($0.utf8))
-    }
-    func points(_ value: (Record) -> Double?) -> [SIMD2<Double>] {
-      records.compactMap { record in value(record).map { SIMD2(record.step, $0) } }
-    }
-    let dice = points(\.validationDice)
+    let log = try RunLog(contentsOf: path)
     let plot = CurvePlot(panels: [
-      CurvePlot.Panel(title: "loss", points: points(\.loss)),
-      dice.isEmpty
-        ? CurvePlot.Panel(title: "validation PSNR (dB)", points: points(\.validationPSNR))
-        : CurvePlot.Panel(title: "validation Dice", points: dice),
+      CurvePlot.Panel(title: "loss", points: log.loss),
+      CurvePlot.Panel(
+        title: log.measure == .dice ? "validation Dice" : "validation PSNR (dB)",
+        points: log.validation),
     ])
     try write(plot.image().encoded(), to: path + "/progress.png")
   }

@@ -4,12 +4,12 @@ import Layers
 import Synchronization
 import TensorCore
 
-/// Finds the clean volumes that a split names: files, phantoms made when asked for, or MR scans in the contrast
-/// of CT.
+/// Finds the clean volumes that a split names: files, phantoms made when asked for, or MR scans in the
+/// contrast of CT.
 ///
 /// Besides images, `.bin` files are read: slices that Python pickled as tensors (``PickledTensor``).
 ///
-/// A phantom's name is `phantom:CONTRAST:SEED` with the contrast `t1`, `t2`, `fdg` (``BrainPhantom``
+/// A phantom's name is `phantom:CONTRAST:SEED` with the contrast `t1`, `t2`, `flair`, `fdg` (``BrainPhantom``
 /// at about 2 mm) or `ct` (``BodyPhantom``). Brains come from the tissue maps of the data section,
 /// which are averaged to about 2 mm, or from formulas if it names none. `ct-like:SEED:PATH` is the image at a
 /// path in the contrast of a seed (``CTLikeContrast``).
@@ -23,7 +23,8 @@ public struct ScanSource: Sendable {
   struct CTLikeName {
     let seed: UInt64
     let path: String
-    var text: String { "ct-like:\(seed):\(path)" }
+    static let prefix = "ct-like:"
+    var text: String { "\(Self.prefix)\(seed):\(path)" }
   }
 
   private let section: TrainingConfiguration.DataSection
@@ -54,7 +55,7 @@ public struct ScanSource: Sendable {
     let maps = try BrainTissue(
       greyMatter: ScanFile.read(section.tissueMaps[0]).volume,
       whiteMatter: ScanFile.read(section.tissueMaps[1]).volume)
-    tissue = maps.averaged(by: max(1, Int((2 / maps.geometry.spacing.min()).rounded())))
+    tissue = try maps.averaged(by: max(1, Int((2 / maps.geometry.spacing.min()).rounded())))
   }
 
   /// A clean volume, in HU for CT.
@@ -66,18 +67,16 @@ public struct ScanSource: Sendable {
   public func volume(_ name: String) throws -> Volume {
     guard !name.hasPrefix(Self.phantomPrefix) else { return try phantom(name) }
     if let named = try CTLikeName(name) {
-      return CTLikeContrast(seed: named.seed).applied(to: try ScanFile.read(named.path).volume)
+      return CTLikeContrast(seed: named.seed).applied(to: try volume(named.path))
     }
     if name.hasSuffix(Self.pickleEnding) { return try pickle(name) }
+    // A folder is a stack of pictures.
+    let isPicture = ImageFormat(path: name) != .nifti
     let spacing = SIMD3(repeating: section.pictureSpacing)
-    let options =
-      ImageFormat(path: name) == .png
-      ? NIfTIReadOptions(assumedSpacing: spacing) : NIfTIReadOptions()
+    let options = isPicture ? NIfTIReadOptions(assumedSpacing: spacing) : NIfTIReadOptions()
     var volume = try ScanFile.read(name, options: options).volume
     let offset = Float(section.intensityOffset)
-    if offset != 0, ImageFormat(path: name) == .png {
-      volume.voxels = volume.voxels.map { $0 - offset }
-    }
+    if offset != 0, isPicture { volume.voxels = volume.voxels.map { $0 - offset } }
     return volume
   }
 
@@ -107,7 +106,8 @@ public struct ScanSource: Sendable {
     if parts[1] == "ct" { return BodyPhantom().image(subject: seed) }
     guard let contrast = BrainPhantom.Contrast(rawValue: parts[1]), let tissue else {
       throw TrainingError.invalidSplit(
-        file: name, reason: "there is no phantom of the contrast \(parts[1]): t1, t2, fdg or ct")
+        file: name,
+        reason: "there is no phantom of the contrast \(parts[1]): t1, t2, flair, fdg or ct")
     }
     return BrainPhantom(tissue).image(contrast, subject: seed)
   }
@@ -116,7 +116,7 @@ public struct ScanSource: Sendable {
 extension ScanSource.CTLikeName {
   /// Takes a name apart; nil if it is another one.
   init?(_ name: String) throws(TrainingError) {
-    guard name.hasPrefix("ct-like:") else { return nil }
+    guard name.hasPrefix(Self.prefix) else { return nil }
     let parts = name.split(separator: ":", maxSplits: 2).map(String.init)
     guard parts.count == 3, let seed = UInt64(parts[1]),
       !parts[2].hasPrefix(ScanSource.phantomPrefix)

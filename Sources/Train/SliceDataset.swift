@@ -65,12 +65,14 @@ public struct SliceDataset: Sendable {
   ///
   /// - Parameters:
   ///   - configuration: Its tasks, mixing and seed are used.
+  ///   - splits: Those of its tasks; read if they are not given.
   ///   - shouldStop: Asked before each slice that is simulated.
   ///   - report: Told after each scan how many of how many are read.
   /// - Throws: What reading splits and images throws, ``TrainingError/noUsableSlices(part:)``, or
   ///   ``TrainingError/stopped``.
   public init(
-    _ configuration: TrainingConfiguration, shouldStop: @Sendable () -> Bool = { false },
+    _ configuration: TrainingConfiguration, splits: [DataSplit]? = nil,
+    shouldStop: @Sendable () -> Bool = { false },
     report: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws {
     seed = configuration.seed
@@ -79,7 +81,7 @@ public struct SliceDataset: Sendable {
     cache = SliceCache(
       limit: sections.reduce(0) { max($0, $1.cacheMegabytes) } << 20)
     var tasks: [TaskScans] = []
-    let people = try sections.map { try DataSplit(contentsOf: $0.split, $0).train }
+    let people = try (splits ?? configuration.splits()).map(\.train)
     let total = people.reduce(0) { $0 + $1.reduce(0) { $0 + $1.files.count } }
     var done = 0
     var seesAll = false

@@ -48,18 +48,35 @@ public final class Trainer {
         reason: "`\(configuration.model.arch)` has no parts that can be computed again")
     }
     loss = RestorationLoss(configuration.loss)
-    dataset = try SliceDataset(configuration, shouldStop: shouldStop, report: preparing)
+    let splits = try configuration.splits()
+    try Self.keep(splits, of: configuration, in: runFolder)
+    dataset = try SliceDataset(
+      configuration, splits: splits, shouldStop: shouldStop, report: preparing)
     guard !shouldStop() else { throw TrainingError.stopped }
-    validation = try Validation(configuration)
+    validation = try Validation(configuration, splits)
     guard !shouldStop() else { throw TrainingError.stopped }
     try Self.check(model, configuration, validation)
     loop = try TrainingLoop(
       model, configuration.optim.makeOptimizer(for: model.parameters),
       configuration.plan(samples: configuration.train.batch), format: Self.format, in: runFolder,
       resume: resume)
-    for section in configuration.allTasks {
-      let split = try DataSplit(contentsOf: section.split, section)
-      try runFolder.write(split.json(), to: runFolder.split(of: section.name))
+  }
+
+  /// Writes who is in which part into the run folder; a run that goes on must have the same.
+  private static func keep(
+    _ splits: [DataSplit], of configuration: TrainingConfiguration, in runFolder: RunFolder
+  ) throws {
+    for (section, split) in zip(configuration.allTasks, splits) {
+      let (path, json) = (runFolder.split(of: section.name), try split.json())
+      guard runFolder.hasBegun, let stored = FileManager.default.contents(atPath: path) else {
+        try runFolder.write(json, to: path)
+        continue
+      }
+      guard stored == json else {
+        throw TrainingError.cannotResume(
+          folder: runFolder.path,
+          reason: "\(section.split) has other files or parts than when the run began")
+      }
     }
   }
 

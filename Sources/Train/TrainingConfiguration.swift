@@ -217,6 +217,29 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// The tasks, of which there is at least one.
   public var allTasks: [DataSection] { tasks.isEmpty ? [data] : tasks }
 
+  /// Refuses keys that only the training of restorations heeds, so that none is left aside in silence.
+  ///
+  /// - Throws: ``TrainingError/invalidValue(key:reason:)`` for the first that is set.
+  func requireNoRestorationKeys() throws(TrainingError) {
+    for (key, isSet) in [
+      ("tasks", !tasks.isEmpty), ("loss", loss != LossSection()),
+      ("train.accumulate", train.accumulate != 1),
+      ("train.checkpoint_activations", train.checkpointActivations),
+    ] where isSet {
+      throw .invalidValue(key: key, reason: "does not go with `\(model.arch)`")
+    }
+  }
+
+  /// Who trains, validates and tests, for each task, as files and folders say now.
+  ///
+  /// - Returns: One split a task.
+  /// - Throws: ``TrainingError/invalidSplit(file:reason:)``.
+  public func splits() throws(TrainingError) -> [DataSplit] {
+    var splits: [DataSplit] = []
+    for section in allTasks { splits.append(try DataSplit(contentsOf: section.split, section)) }
+    return splits
+  }
+
   /// The course of a run.
   ///
   /// - Parameter samples: Samples of a step.

@@ -114,8 +114,9 @@ final class TrainingLoop<Findings: ValidationFindings> {
     self.format = format
     self.runFolder = runFolder
     average = plan.ema > 0 ? WeightAverage(network.parameters, decay: plan.ema) : nil
+    let state = resume ? try runFolder.readState() : nil
     events = try EventFile(inFolder: runFolder.path)
-    if resume, let state = try runFolder.readState() { try restore(from: state) }
+    if let state { try restore(from: state) }
   }
 
   // MARK: - Steps
@@ -222,6 +223,9 @@ final class TrainingLoop<Findings: ValidationFindings> {
       setTraining(true)
     }
     let findings = try validation(step)
+    guard findings.score.isFinite else {
+      throw TrainingError.notFinite(step: step, what: "validation")
+    }
     let isBest = findings.score > best?.score ?? -.infinity
     if isBest {
       best = findings

@@ -51,10 +51,10 @@ struct Validation {
   /// The shapes of all slices, `[1, H, W, C]`.
   var shapes: [Shape] { tasks.flatMap { $0.subjects.flatMap { $0.map(\.degraded.shape) } } }
 
-  init(_ configuration: TrainingConfiguration) throws {
+  init(_ configuration: TrainingConfiguration, _ splits: [DataSplit]) throws {
     var tasks: [Task] = []
-    for section in configuration.allTasks {
-      let subjects = try DataSplit(contentsOf: section.split, section).validation
+    for (section, split) in zip(configuration.allTasks, splits) {
+      let subjects = split.validation
       guard !subjects.isEmpty else {
         throw TrainingError.invalidSplit(file: section.split, reason: "nobody is in `validation`")
       }
@@ -173,7 +173,8 @@ struct Validation {
         sum += difference * difference
         count += 1
       }
-      return -10 * log10(sum / Double(count))
+      // An image without error is as good as one with an error of 1e-6: figures stay finite.
+      return -10 * log10(max(sum / Double(count), 1e-12))
     }
   }
 }

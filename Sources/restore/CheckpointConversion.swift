@@ -86,7 +86,13 @@ struct CheckpointConversion {
       }
       let whole = try JSONSerialization.data(
         withJSONObject: ["arch": arch, "hyperparameters": values])
-      return try JSONDecoder().decode(ModelDescription.self, from: whole)
+      do { return try JSONDecoder().decode(ModelDescription.self, from: whole) } catch {
+        guard let reason = (error as? DecodingError)?.reason else { throw error }
+        throw CommandFailure(
+          code: ExitStatus.configuration, kind: "configuration",
+          what: "invalid hyperparameters (\(file))", cause: reason,
+          advice: "`restore models show` prints those of a model", file: file)
+      }
     }
     if let preset = options.preset {
       return try ModelDescription(architecture: arch, preset: preset)

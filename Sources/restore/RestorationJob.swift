@@ -103,10 +103,16 @@ struct RestorationJob {
     notes.forEach(warn)
     report.seconds = -start.timeIntervalSinceNow
     report.warnings = warnings
-    try draw(scan, result.volume, reference, item, report)
-    if !command.files.noSidecar {
-      try sidecar(scan, result.volume, item, report, options)
-        .write(to: Sidecar.path(besides: item.output))
+    do {
+      try draw(scan, result.volume, reference, item, report)
+      if !command.files.noSidecar {
+        try sidecar(scan, result.volume, item, report, options)
+          .write(to: Sidecar.path(besides: item.output))
+      }
+    } catch {
+      // Else --skip-existing would take it for done.
+      try? FileManager.default.removeItem(atPath: item.output)
+      throw error
     }
     return report
   }

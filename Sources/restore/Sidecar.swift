@@ -50,9 +50,24 @@ struct Sidecar: Encodable {
     return (folder + [Substring(ImageFormat.stem(of: output) + ".json")]).joined(separator: "/")
   }
 
+  /// Makes sure that the sidecar of an output replaces nothing that this program did not write.
+  ///
+  /// - Parameters:
+  ///   - output: The path to be written.
+  ///   - overwrite: Whether what is there may be replaced.
+  /// - Throws: A failure with code 73.
+  static func requireWritable(besides output: String, overwrite: Bool) throws(CommandFailure) {
+    let sidecar = path(besides: output)
+    guard !overwrite, isForeign(sidecar) else { return }
+    throw CommandFailure(
+      code: ExitStatus.cannotCreate, kind: "output-exists", what: "output exists (\(sidecar))",
+      cause: "the output's description would replace a file that this program did not write",
+      advice: "choose another output name, or --no-sidecar, or --overwrite", file: sidecar)
+  }
+
   /// Whether a file is there that is not a sidecar of this program, as the JSON file that describes
   /// a scan in a BIDS folder.
-  static func isForeign(_ path: String) -> Bool {
+  private static func isForeign(_ path: String) -> Bool {
     guard let data = FileManager.default.contents(atPath: path) else { return false }
     let document = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
     return document?[CodingKeys.restore.rawValue] == nil

@@ -25,6 +25,8 @@ struct StrokeSegmentation {
     try checkCount()
     for path in [output, probabilityPath] {
       try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: inputs)
+      try NIfTI.checkName(path)
+      if writesSidecar { try Sidecar.requireWritable(besides: path, overwrite: overwrite) }
     }
     let scans = try inputs.map { try ScanFile.read($0) }
     var warnings = scans.flatMap { scan in scan.warnings.map { "\(scan.path): \($0)" } }

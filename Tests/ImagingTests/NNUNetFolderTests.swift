@@ -68,6 +68,12 @@ struct NNUNetFolderTests {
     let gap = #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }
     #expect(gap?.cause.contains("without gaps") == true)
     try folder.write(
+      Self.description.replacingOccurrences(
+        of: "\"edema\": 2, \"core\": 1", with: "\"1\": \"a\", \"2\": \"a\""),
+      to: "dataset.json")
+    let twice = #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }
+    #expect(twice?.cause.contains("one name") == true)
+    try folder.write(
       Self.description.replacingOccurrences(of: "\"edema\": 2", with: "\"edema\": [1, 2]"),
       to: "dataset.json")
     let region = #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }

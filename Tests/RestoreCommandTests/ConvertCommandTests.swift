@@ -95,6 +95,17 @@ struct ConvertCommandTests {
     #expect(again.status == 73)
   }
 
+  @Test("hyperparameters of the wrong type are refused by their key")
+  func hyperparameters() throws {
+    let space = try Workspace()
+    try space.write(Self.tiny.replacingOccurrences(of: "4", with: "\"four\""), to: "wrong.json")
+    let outcome = try space.restore(
+      "convert", fixtures + "/tiny_restore_rwkv.pth", "b", "--arch", "restore-rwkv",
+      "--hyperparameters", "wrong.json")
+    #expect(outcome.status == 78 && outcome.errors.contains("dim"), "\(outcome.errors)")
+    #expect(outcome.headline == "invalid hyperparameters (wrong.json)")
+  }
+
   @Test("a checkpoint of another network is refused with counts and names")
   func mismatch() throws {
     let space = try Workspace()

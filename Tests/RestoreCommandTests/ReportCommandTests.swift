@@ -52,6 +52,19 @@ struct ReportCommandTests {
     #expect(page.components(separatedBy: "data:image/png;base64,").count == 1 + 6)
     #expect(page.contains("Wilcoxon") && page.contains("one - two"))
     #expect(page.contains("Training of run") && page.contains("<polyline"))
+    #expect(page.contains("validation PSNR") && !page.contains("validation Dice"))
+    try FileManager.default.createDirectory(
+      atPath: space.path("labels"), withIntermediateDirectories: true)
+    try space.write(
+      """
+      {"step": 1, "loss": 0.5}
+      {"step": 2, "validationDice": 0.75, "dice": {"a": 0.75}}
+      {"step": 4, "validationDice": 0.875, "dice": {"a": 0.875}}
+      """, to: "labels/log.jsonl")
+    #expect(try space.restore("report", "labels", "-o", "labels.html").status == 0)
+    let curves = String(decoding: try space.data("labels.html"), as: UTF8.self)
+    #expect(curves.contains("validation Dice") && !curves.contains("validation PSNR"))
+    #expect(curves.components(separatedBy: "<polyline").count == 1 + 2)
     #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"))
     // The worst case of the first model stands first: the one with the largest error.
     let order = ["sub-b", "sub-a_y", "sub-a_x"].map { page.range(of: ". \($0)</h3>")?.lowerBound }

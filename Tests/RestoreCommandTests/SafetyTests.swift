@@ -54,6 +54,19 @@ struct SafetyTests {
     #expect(try space.data("b.nii") == before && !space.exists("c.nii"))
   }
 
+  @Test("two images with one description are refused before the work")
+  func descriptionsTwice() throws {
+    let space = try Workspace()
+    try FileManager.default.createDirectory(
+      atPath: space.path("in"), withIntermediateDirectories: true)
+    try space.image("in/a.nii")
+    try space.image("in/a.nii.gz")
+    let run = ["run", "-i", "in", "-o", "out", "-m", "./tiny"]
+    let outcome = try space.start(run).finish()
+    #expect(outcome.status == 64 && !space.exists("out/a.nii"), "\(outcome.errors)")
+    #expect(try space.start(run + ["--no-sidecar"]).finish().status == 0)
+  }
+
   @Test("one path for two outputs is refused before the work")
   func outputsTwice() throws {
     let space = try Workspace()

@@ -63,6 +63,69 @@ struct SimulationTests {
     #expect(reference[0, 0, 0, t: 0] < 100)
   }
 
+  @Test(
+    "a stack of pictures is simulated as each of its slices; its output is not replaced unasked")
+  func stack() throws {
+    let space = try Workspace()
+    try FileManager.default.createDirectory(
+      atPath: space.path("stack"), withIntermediateDirectories: true)
+    for (slice, value) in [Float(1064), 1104].enumerated() {
+      let values = (0..<32 * 32).map { index -> Float in
+        let (x, y) = (Float(index % 32) - 15.5, Float(index / 32) - 15.5)
+        return x * x + y * y < 120 ? value : 24
+      }
+      let (image, _) = PNGImage.rounding(
+        values, height: 32, width: 32, colour: .grey, bitDepth: 16)
+      try image.write(to: space.path("stack/\(slice).png"))
+    }
+    let options = ["--picture-offset", "1024", "--picture-spacing", "4"]
+    func run(_ input: String, _ output: String, _ more: String...) throws -> Int32 {
+      try space.start(
+        ["simulate", "ct-lowdose", "-i", input, "-o", output] + options + more
+      ).finish().status
+    }
+    #expect(try run("stack", "low") == 0)
+    #expect(try run("stack/0.png", "first.png") == 0)
+    #expect(try space.data("low/0.png") == space.data("first.png"))
+    #expect(try run("stack", "low") == 73)
+    #expect(try run("stack", "low", "--overwrite") == 0)
+    #expect(try run("stack", "low.png") == 65)
+  }
+
+  @Test("images of a folder have noise of their own; the first that of a single image")
+  func folder() throws {
+    let space = try Workspace()
+    try FileManager.default.createDirectory(
+      atPath: space.path("in"), withIntermediateDirectories: true)
+    for name in ["a", "b"] { try space.image("in/\(name).nii") }
+    #expect(try space.restore("simulate", "rician", "-i", "in", "-o", "out").status == 0)
+    #expect(try space.restore("simulate", "rician", "-i", "in/b.nii", "-o", "b.nii").status == 0)
+    let single = try ScanFile.read(space.path("b.nii")).volume.voxels
+    let (a, b) = try (
+      ScanFile.read(space.path("out/a.nii")).volume.voxels,
+      ScanFile.read(space.path("out/b.nii")).volume.voxels
+    )
+    #expect(a == single && b != single)
+  }
+
+  @Test(
+    "values that no simulation can have are refused",
+    arguments: [
+      ["lesions", "--volumes", "0.3,inf", "--mask-output", "m.nii", "-i", "in.nii", "-o", "o.nii"],
+      ["lesions", "--volumes", "3,1", "--mask-output", "m.nii", "-i", "in.nii", "-o", "o.nii"],
+      [
+        "phantom", "--average", "16", "--grey-matter", "in.nii", "--white-matter", "in.nii", "-o",
+        "o.nii",
+      ],
+    ])
+  func impossible(arguments: [String]) throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    let outcome = try space.start(["simulate"] + arguments).finish()
+    #expect([64, 78].contains(outcome.status), "\(outcome.status) \(outcome.errors)")
+    #expect(!space.exists("o.nii"))
+  }
+
   @Test("phantoms of all contrasts; contrasts of one subject share the brain")
   func phantoms() throws {
     let space = try Workspace()

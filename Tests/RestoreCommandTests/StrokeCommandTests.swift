@@ -114,6 +114,15 @@ struct StrokeCommandTests {
       "--overwrite",
     ]).finish()
     #expect(same.status == 73, "\(same.errors)")
+    // What stands beside the output is not replaced either, and a wrong ending is found before the work.
+    try space.write("{}", to: "o.json")
+    let foreign = try run(["t1.nii.gz", "flair.nii.gz"])
+    #expect(foreign.status == 73 && foreign.headline == "output exists (o.json)")
+    #expect(try space.data("o.json") == Data("{}".utf8) && !space.exists("o.nii.gz"))
+    let picture = try space.start([
+      "segment", "-i", "t1.nii.gz", "flair.nii.gz", "-o", "o.png", "-m", "run/bundle",
+    ]).finish()
+    #expect(picture.status == 65 && !picture.errors.contains("path"), "\(picture.errors)")
   }
 
   @Test("a training that was cut continues to the bit; a bad configuration is refused")

@@ -145,6 +145,29 @@ struct SegmentationTrainerTests {
     #expect(files[0] == files[1])
   }
 
+  @Test("keys that this training does not heed are refused")
+  func unheeded() throws {
+    let folder = try Self.dataset(cases: 2, size: [2, 16, 16], spacing: [4, 1, 1])
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let changes: [(String, (inout TrainingConfiguration) -> Void)] = [
+      ("train.accumulate", { $0.train.accumulate = 2 }),
+      ("train.checkpoint_activations", { $0.train.checkpointActivations = true }),
+      ("loss", { $0.loss.name = "l2" }), ("tasks", { $0.tasks = [$0.data] }),
+    ]
+    for (key, change) in changes {
+      var configuration = Self.configuration(folder, steps: 1)
+      change(&configuration)
+      let error = try #require(throws: TrainingError.self) {
+        try SegmentationTrainer(configuration, folder: folder + "-x")
+      }
+      guard case .invalidValue(key, _) = error else {
+        Issue.record("\(key): \(error)")
+        continue
+      }
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder + "-x"))
+  }
+
   @Test("any convolution that two axes allow; a bound one only where all images are one patch")
   func convolutions() throws {
     let folder = try Self.dataset(cases: 3, size: [2, 32, 32], spacing: [4, 1, 1])

@@ -133,10 +133,24 @@ struct StrokeTrainerTests {
     #expect(throws: TrainingError.runExists(folder: folder + "/cut")) {
       try StrokeTrainer(configuration, folder: folder + "/cut", resume: false)
     }
+    // What was logged after the state will be done again.
+    let log = folder + "/cut/log.jsonl"
+    let beyond = #"{"stage": "combiner", "step": 4, "steps": 6, "loss": 77, "seconds": 1}"# + "\n"
+    let logged = FileManager.default.contents(atPath: log) ?? Data()
+    try (logged + Data(beyond.utf8)).write(to: URL(fileURLWithPath: log))
     let second = try StrokeTrainer(configuration, folder: folder + "/cut", resume: true)
     #expect(try Self.run(second).isFinished)
     let isSame = Self.state(second.system) == Self.state(whole.system)
     #expect(isSame)
+    func steps(_ run: String) throws -> [String] {
+      try String(contentsOfFile: "\(folder)/\(run)/log.jsonl", encoding: .utf8)
+        .split(separator: "\n").map { line in
+          let entry = try JSONDecoder().decode(
+            StrokeTrainingProgress.self, from: Data(line.utf8))
+          return "\(entry.stage) \(entry.step)"
+        }
+    }
+    #expect(try steps("cut") == steps("whole"))
     var other = configuration
     other.seed = 9
     #expect(throws: TrainingError.self) {

@@ -158,6 +158,40 @@ struct TrainerTests {
     #expect(files == ["model.json", "weights.safetensors"])
   }
 
+  @Test("a run does not go on with other subjects than it began with")
+  func otherSubjects() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let configuration = try configuration(folder, steps: 2)
+    _ = try Trainer(configuration, folder: folder + "/run", resume: false)
+      .run(shouldStop: { true }, report: { _ in })
+    let split = """
+      {"train": [{"subject": "b", "files": ["b.nii"]}],
+       "validation": [{"subject": "a", "files": ["a.nii"]}]}
+      """
+    try Data(split.utf8).write(to: URL(fileURLWithPath: folder + "/split.json"))
+    let error = try #require(throws: TrainingError.self) {
+      try Trainer(configuration, folder: folder + "/run", resume: true)
+    }
+    guard case .cannotResume = error else {
+      Issue.record("\(error)")
+      return
+    }
+    let kept = try DataSplit(contentsOf: folder + "/run/split-restoration.json")
+    #expect(kept.train.map(\.subject) == ["a"])
+  }
+
+  @Test("a validation without an error has a finite figure")
+  func perfect() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let result = try run(folder, "run") { $0.data.validationNoisePercent = 0 }
+    #expect(result.log.isEmpty == false && result.weights != nil)
+    let log = try RunLog(contentsOf: folder + "/run")
+    #expect(log.degradedPSNR == 120 && log.validation.count == 2 && log.measure == .psnr)
+    #expect(log.loss.map(\.x) == [1, 2, 3] && log.pictures.map(\.name) == ["restoration"])
+  }
+
   @Test("a run of another machine continues with a warning; one of another program does not")
   func otherMachine() throws {
     let folder = try folder()

@@ -158,6 +158,9 @@ public struct NNUNetFolder: Sendable, Equatable {
         file: file,
         reason: "labels are numbered 0 for the background, then 1, 2, 3 without gaps")
     }
+    guard Set(labels.map(\.name)).count == labels.count else {
+      throw .unsupportedFormat(file: file, reason: "two labels have one name")
+    }
     return labels
   }
 }

@@ -5,7 +5,7 @@ public import Randomness
 ///
 /// The field is `exp(s · g)`, g being a sum of cosines of at most two half periods along each axis
 /// with random weights and phases, shifted and scaled to the range `−1 … 1`: the field lies in
-/// `e^(−s) … e^s`, and twice its logarithm's range is what strength means.
+/// `e^(−s) … e^s`, and the strength s is half the range of its logarithm.
 ///
 /// Source: Sled, Zijdenbos, Evans, *A Nonparametric Method for Automatic Correction of Intensity
 /// Nonuniformity in MRI Data*, IEEE Transactions on Medical Imaging 17(1), 1998 (multiplicative,

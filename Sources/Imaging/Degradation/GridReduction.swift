@@ -1,5 +1,3 @@
-internal import Fourier
-
 /// A slice on a coarser grid, as a scanner with larger pixels would have made it.
 ///
 /// Of the spatial frequencies of n pixels those stay that m pixels can show, `|k| < m/2`: nothing is interpolated,
@@ -32,31 +30,22 @@ public struct GridReduction: Sendable, Equatable {
   ///   - width: Columns.
   /// - Returns: Magnitudes, `[reduced(height), reduced(width)]`.
   public func applied(to image: [Float], height: Int, width: Int) -> [Float] {
-    precondition(
-      image.count == height * width, "GridReduction: \(image.count) pixels for \([height, width])")
     guard part < 1 else { return image }
-    var values = [Float](repeating: 0, count: 2 * image.count)
-    for index in image.indices { values[2 * index] = image[index] }
-    let (rows, columns) = (frequencies(height), frequencies(width))
+    let large = SliceSpectrum(of: image, height: height, width: width)
     let (newHeight, newWidth) = (reduced(height), reduced(width))
-    var small = [Float](repeating: 0, count: 2 * newHeight * newWidth)
+    var small = SliceSpectrum(height: newHeight, width: newWidth)
     let scale = Float(newHeight * newWidth) / Float(height * width)
-    values.withUnsafeMutableBufferPointer { values in
-      small.withUnsafeMutableBufferPointer { small in
-        guard let large = values.baseAddress, let result = small.baseAddress else { return }
-        FourierTransform<Float>(axes: [height, width]).fft(large, into: large)
-        for (y, oldY) in rows {
-          for (x, oldX) in columns {
-            let (to, from) = (2 * (y * newWidth + x), 2 * (oldY * width + oldX))
-            result[to] = scale * large[from]
-            result[to + 1] = scale * large[from + 1]
-          }
-        }
-        FourierTransform<Float>(axes: [newHeight, newWidth]).ifft(result, into: result)
+    let (rows, columns) = (frequencies(height), frequencies(width))
+    for (y, oldY) in rows {
+      for (x, oldX) in columns {
+        let (to, from) = (2 * (y * newWidth + x), 2 * (oldY * width + oldX))
+        small.values[to] = scale * large.values[from]
+        small.values[to + 1] = scale * large.values[from + 1]
       }
     }
     // Frequencies come in pairs of opposite sign, so that a real image stays real.
-    return (0..<newHeight * newWidth).map { abs(small[2 * $0]) }
+    let values = small.image()
+    return (0..<newHeight * newWidth).map { abs(values[2 * $0]) }
   }
 
   /// Where the frequencies that stay stand, after and before, in the transform's order.

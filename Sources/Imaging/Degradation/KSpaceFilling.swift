@@ -1,5 +1,4 @@
 import Foundation
-internal import Fourier
 
 /// A slice as a scanner writes it that measures less of k-space than its pixels could show.
 ///
@@ -37,35 +36,17 @@ public struct KSpaceFilling: Sendable, Equatable {
   ///   - width: Columns.
   /// - Returns: Magnitudes, `[height, width]`.
   public func applied(to image: [Float], height: Int, width: Int) -> [Float] {
-    precondition(
-      image.count == height * width, "KSpaceFilling: \(image.count) pixels for \([height, width])")
-    let transform = FourierTransform<Float>(axes: [height, width])
-    let (rows, columns) = (weights(height, parts.x), weights(width, parts.y))
-    var values = [Float](repeating: 0, count: 2 * image.count)
-    for index in image.indices { values[2 * index] = image[index] }
-    values.withUnsafeMutableBufferPointer { buffer in
-      guard let values = buffer.baseAddress else { return }
-      transform.fft(values, into: values)
-      for y in 0..<height {
-        for x in 0..<width {
-          let index = 2 * (y * width + x)
-          let weight = rows[y] * columns[x]
-          values[index] *= weight
-          values[index + 1] *= weight
-        }
-      }
-      transform.ifft(values, into: values)
-    }
+    var spectrum = SliceSpectrum(of: image, height: height, width: width)
+    spectrum.multiply(rows: weights(height, parts.x), columns: weights(width, parts.y))
     // The weights are even, so that a real image stays real.
+    let values = spectrum.image()
     return image.indices.map { abs(values[2 * $0]) }
   }
 
-  /// The weight of each frequency of an axis, in the transform's order.
   private func weights(_ count: Int, _ part: Double) -> [Float] {
-    let edge = Double(count) / 2
-    return (0..<count).map { index in
-      let frequency = Double(min(index, count - index)) / edge
-      return frequency > part + 1e-9 ? 0 : Float(exp(-rollOff * frequency * frequency))
+    SliceSpectrum.weights(count) { frequency in
+      let place = frequency / (Double(count) / 2)
+      return place > part + 1e-9 ? 0 : Float(exp(-rollOff * place * place))
     }
   }
 }

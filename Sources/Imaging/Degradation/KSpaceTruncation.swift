@@ -1,5 +1,3 @@
-import Foundation
-internal import Fourier
 public import Randomness
 
 /// A slice as a scanner of lower resolution would show it: the centre of its k-space, zero-filled.
@@ -41,34 +39,20 @@ public struct KSpaceTruncation: Sendable, Equatable {
   public func applied(
     to image: [Float], height: Int, width: Int, using generator: inout SeededGenerator
   ) -> [Float] {
-    precondition(
-      image.count == height * width,
-      "KSpaceTruncation: \(image.count) pixels for \([height, width])")
-    let transform = FourierTransform<Float>(axes: [height, width])
-    var values = [Float](repeating: 0, count: 2 * image.count)
-    for index in image.indices { values[2 * index] = image[index] }
-    values.withUnsafeMutableBufferPointer { buffer in
-      guard let values = buffer.baseAddress else { return }
-      transform.fft(values, into: values)
-      let (rows, columns) = (Self.weights(height, factor), Self.weights(width, factor))
-      // White noise of deviation σ in a small image of m pixels has σ √m in each frequency of an
-      // unscaled transform; on the large grid of n pixels all frequencies count n/m times.
-      let kept = rows.reduce(0) { $0 + Double($1) } * columns.reduce(0) { $0 + Double($1) }
-      let deviation = noise * Double(height * width) / max(1, kept).squareRoot()
-      for y in 0..<height {
-        for x in 0..<width {
-          let index = y * width + x
-          let weight = rows[y] * columns[x]
-          values[2 * index] *= weight
-          values[2 * index + 1] *= weight
-          if deviation > 0, weight > 0 {
-            values[2 * index] += Float(deviation * generator.nextNormalDouble())
-            values[2 * index + 1] += Float(deviation * generator.nextNormalDouble())
-          }
-        }
+    var spectrum = SliceSpectrum(of: image, height: height, width: width)
+    let (rows, columns) = (weights(height), weights(width))
+    spectrum.multiply(rows: rows, columns: columns)
+    // White noise of deviation σ in a small image of m pixels has σ √m in each frequency of an
+    // unscaled transform; on the large grid of n pixels all frequencies count n/m times.
+    let kept = rows.reduce(0) { $0 + Double($1) } * columns.reduce(0) { $0 + Double($1) }
+    let deviation = noise * Double(height * width) / max(1, kept).squareRoot()
+    if deviation > 0 {
+      for index in image.indices where rows[index / width] * columns[index % width] > 0 {
+        spectrum.values[2 * index] += Float(deviation * generator.nextNormalDouble())
+        spectrum.values[2 * index + 1] += Float(deviation * generator.nextNormalDouble())
       }
-      transform.ifft(values, into: values)
     }
+    let values = spectrum.image()
     return image.indices.map { index in
       let (real, imaginary) = (values[2 * index], values[2 * index + 1])
       return (real * real + imaginary * imaginary).squareRoot()
@@ -89,32 +73,15 @@ public struct KSpaceTruncation: Sendable, Equatable {
   public func keeping(
     _ measured: [Float], in restored: [Float], height: Int, width: Int
   ) -> [Float] {
-    precondition(
-      measured.count == height * width && restored.count == height * width,
-      "KSpaceTruncation: \(measured.count) and \(restored.count) pixels for \([height, width])")
-    let transform = FourierTransform<Float>(axes: [height, width])
-    var values = [Float](repeating: 0, count: 2 * measured.count)
-    for index in measured.indices { values[2 * index] = measured[index] }
-    var own = [Float](repeating: 0, count: 2 * measured.count)
-    for index in measured.indices { own[2 * index] = restored[index] }
-    values.withUnsafeMutableBufferPointer { buffer in
-      own.withUnsafeMutableBufferPointer { own in
-        guard let values = buffer.baseAddress, let own = own.baseAddress else { return }
-        transform.fft(values, into: values)
-        transform.fft(own, into: own)
-        let (rows, columns) = (Self.weights(height, factor), Self.weights(width, factor))
-        for y in 0..<height {
-          for x in 0..<width {
-            let index = 2 * (y * width + x)
-            let weight = rows[y] * columns[x]
-            let isMeasured: Float = weight > 0 ? 1 : 0
-            values[index] = isMeasured * values[index] + (1 - weight) * own[index]
-            values[index + 1] = isMeasured * values[index + 1] + (1 - weight) * own[index + 1]
-          }
-        }
-        transform.ifft(values, into: values)
-      }
+    var spectrum = SliceSpectrum(of: measured, height: height, width: width)
+    let own = SliceSpectrum(of: restored, height: height, width: width).values
+    let (rows, columns) = (weights(height), weights(width))
+    for index in spectrum.values.indices {
+      let weight = rows[index / 2 / width] * columns[index / 2 % width]
+      let isMeasured: Float = weight > 0 ? 1 : 0
+      spectrum.values[index] = isMeasured * spectrum.values[index] + (1 - weight) * own[index]
     }
+    let values = spectrum.image()
     return measured.indices.map { values[2 * $0] }
   }
 
@@ -140,65 +107,11 @@ public struct KSpaceTruncation: Sendable, Equatable {
     }.degraded
   }
 
-  /// The weight of each frequency of an axis, in the transform's order.
-  static func weights(_ count: Int, _ factor: Double) -> [Float] {
+  private func weights(_ count: Int) -> [Float] {
+    guard factor > 1 else { return [Float](repeating: 1, count: count) }
     let limit = Double(count) / (2 * factor)
-    return (0..<count).map { index in
-      let frequency = Double(min(index, count - index))
-      if factor == 1 { return 1 }
-      return frequency < limit - 1e-9 ? 1 : frequency > limit + 1e-9 ? 0 : 0.5
+    return SliceSpectrum.weights(count) { frequency in
+      frequency < limit - 1e-9 ? 1 : frequency > limit + 1e-9 ? 0 : 0.5
     }
-  }
-}
-
-/// Slices of several times their thickness, interpolated back to the original ones.
-///
-/// Each thick slice is the mean of consecutive thin ones (a box profile); the volume on the original
-/// grid is linear between their centres and constant beyond the outer ones.
-public struct ThickSlices: Sendable, Equatable {
-  /// Thin slices to a thick one.
-  public let count: Int
-
-  /// Thick slices of some thin ones.
-  ///
-  /// - Parameter count: Thin slices to a thick one, ≥ 1.
-  public init(count: Int) {
-    precondition(count >= 1, "ThickSlices: \(count) slices")
-    self.count = count
-  }
-
-  /// Averages and interpolates along the slices of the acquisition plane.
-  ///
-  /// - Parameter volume: The clean images.
-  /// - Returns: The result on the same grid.
-  public func applied(to volume: Volume) -> Volume {
-    let plane = volume.geometry.acquisitionPlane
-    var result = volume
-    for time in 0..<volume.volumeCount {
-      let slices = volume.slices(in: plane, ofVolume: time)
-      let starts = Array(stride(from: 0, to: slices.count, by: count))
-      let thick = starts.map { start -> (centre: Double, pixels: [Float]) in
-        let range = start..<min(start + count, slices.count)
-        var sum = [Float](repeating: 0, count: slices.layout.height * slices.layout.width)
-        for index in range {
-          let pixels = slices[index].pixels
-          for pixel in sum.indices { sum[pixel] += pixels[pixel] / Float(range.count) }
-        }
-        return (Double(range.lowerBound + range.upperBound - 1) / 2, sum)
-      }
-      for index in 0..<slices.count {
-        var slice = slices[index]
-        let after = thick.firstIndex { $0.centre >= Double(index) } ?? thick.count - 1
-        let before = thick[after].centre > Double(index) ? max(0, after - 1) : after
-        let gap = thick[after].centre - thick[before].centre
-        let t = gap > 0 ? Float((Double(index) - thick[before].centre) / gap) : 0
-        for pixel in slice.pixels.indices {
-          let (a, b) = (thick[before].pixels[pixel], thick[after].pixels[pixel])
-          slice.pixels[pixel] = a + t * (b - a)
-        }
-        result.replaceSlice(at: index, in: plane, ofVolume: time, with: slice)
-      }
-    }
-    return result
   }
 }

@@ -77,12 +77,6 @@ final class GzipReader: ByteSource {
     }
     return total
   }
-
-  /// Comes to the end of the member if all its bytes have been read, so that checksum and what lies
-  /// behind it are known; otherwise nothing happens.
-  ///
-  /// - Returns: Whether the stream holds further bytes.
-  func hasMore() throws(ImagingError) -> Bool { try skip(1) > 0 }
 }
 
 // MARK: - Members

@@ -38,11 +38,22 @@ public struct NIfTIWriteOptions: Sendable {
 }
 
 extension NIfTI {
+  /// Checks the name of an output, before the work that leads to it.
+  ///
+  /// - Parameter path: The path to be written.
+  /// - Throws: ``ImagingError/unsupportedFormat(file:reason:)``.
+  public static func checkName(_ path: String) throws(ImagingError) {
+    guard NIfTIPaths(path).isKnownName else {
+      throw .unsupportedFormat(
+        file: path, reason: "the name of a NIfTI image ends in .nii, .nii.gz, .hdr or .img")
+    }
+  }
+
   /// Writes a volume; the file, or the pair of files, appears only when it is complete.
   ///
   /// If the grid is that of the source, its header is copied byte for byte, with its byte order and
   /// extensions, but for the few fields that must change (see ``OutputHeader``). Without
-  /// a source, or if a size needs it, the header is a new one. Compressed files depend on nothing
+  /// a source the header is a new one. Compressed files depend on nothing
   /// but their contents.
   ///
   /// - Parameters:
@@ -61,11 +72,8 @@ extension NIfTI {
     _ volume: Volume, to path: String, like source: NIfTISource? = nil,
     options: NIfTIWriteOptions = NIfTIWriteOptions()
   ) throws(ImagingError) -> [NIfTIWarning] {
+    try checkName(path)
     let paths = NIfTIPaths(path)
-    guard paths.isKnownName else {
-      throw .unsupportedFormat(
-        file: path, reason: "the name of a NIfTI image ends in .nii, .nii.gz, .hdr or .img")
-    }
     if let mask = options.nonFinite {
       precondition(
         mask.voxelCount == volume.voxels.count,

@@ -59,18 +59,16 @@ public struct BrainTissue: Sendable, Equatable {
     let size = GridSize(
       x: Int(extent.x / spacing), y: Int(extent.y / spacing), z: Int(extent.z / spacing))
     var (grey, white, fluid) = ([Float](), [Float](), [Float]())
-    for array in [0, 1, 2] {
-      var values = [Float](repeating: 0, count: size.count)
-      for z in 0..<size.z {
-        for y in 0..<size.y {
-          for x in 0..<size.x {
-            let index = SIMD3(Double(x), Double(y), Double(z)) + 0.5
-            let p = index * spacing - extent / 2
-            values[(z * size.y + y) * size.x + x] = Float(Self.parts(at: p)[array])
-          }
+    for z in 0..<size.z {
+      for y in 0..<size.y {
+        for x in 0..<size.x {
+          let index = SIMD3(Double(x), Double(y), Double(z)) + 0.5
+          let parts = Self.parts(at: index * spacing - extent / 2)
+          grey.append(Float(parts.x))
+          white.append(Float(parts.y))
+          fluid.append(Float(parts.z))
         }
       }
-      if array == 0 { grey = values } else if array == 1 { white = values } else { fluid = values }
     }
     return BrainTissue(
       geometry: Geometry(size: size, spacing: SIMD3(repeating: spacing)), grey: grey, white: white,
@@ -103,10 +101,15 @@ public struct BrainTissue: Sendable, Equatable {
   ///
   /// - Parameter factor: Voxels of a block along each axis, ≥ 1; what does not fill a block is cut.
   /// - Returns: The coarser tissue; the world positions of its voxels are the blocks' centres.
-  public func averaged(by factor: Int) -> BrainTissue {
+  /// - Throws: ``ImagingError/invalidParameter(name:value:reason:)`` if an axis is shorter than a block.
+  public func averaged(by factor: Int) throws(ImagingError) -> BrainTissue {
     precondition(factor >= 1, "BrainTissue: factor \(factor)")
     guard factor > 1 else { return self }
     let old = geometry.size
+    guard min(old.x, old.y, old.z) >= factor else {
+      throw .invalidParameter(
+        name: "average", value: "\(factor)", reason: "the maps have only \(old) voxels")
+    }
     let size = GridSize(x: old.x / factor, y: old.y / factor, z: old.z / factor)
     func averaged(_ values: [Float]) -> [Float] {
       var result = [Float](repeating: 0, count: size.count)

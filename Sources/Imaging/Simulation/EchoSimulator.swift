@@ -1,5 +1,5 @@
 import Foundation
-public import Randomness
+import Randomness
 
 /// A simulated echocardiography clip with everything that is true about it.
 public struct EchoClip: Sendable {

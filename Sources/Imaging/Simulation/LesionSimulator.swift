@@ -13,13 +13,15 @@ public struct LesionSimulator: Sendable, Equatable {
   public var counts = 1...3
   /// The least and the greatest volume of a lesion in ml; logarithms are uniform.
   public var volumes = 0.3...30.0
+  /// What a volume may be at most, ml: more than any brain has.
+  public static let largestVolume = 2000.0
   /// Half the width of the border, mm.
   public var border = 1.5
 
   /// A simulator with the given numbers.
   public init(counts: ClosedRange<Int> = 1...3, volumes: ClosedRange<Double> = 0.3...30) {
     precondition(
-      counts.lowerBound >= 0 && volumes.lowerBound > 0,
+      counts.lowerBound >= 0 && volumes.lowerBound > 0 && volumes.upperBound <= Self.largestVolume,
       "LesionSimulator: \(counts) lesions of \(volumes) ml")
     self.counts = counts
     self.volumes = volumes

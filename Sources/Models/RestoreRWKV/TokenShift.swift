@@ -1,6 +1,6 @@
-public import Layers
-public import Randomness
-public import TensorCore
+import Layers
+import Randomness
+import TensorCore
 
 /// What a token takes from its neighbours before it is mixed.
 public enum TokenShiftKind: String, Codable, Sendable, CaseIterable {

@@ -51,7 +51,7 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable, RunConfig
   public var learningRate = 1e-3
   /// Decay of weights.
   public var weightDecay = 1e-3
-  /// Largest Euclidean norm of all gradients together.
+  /// Largest Euclidean norm of the gradients of all decayed weights together, and of those of the gates.
   public var clip = 3.0
   /// Steps of linear warm-up before the cosine.
   public var warmup = 50
@@ -181,7 +181,7 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable, RunConfig
     for key in try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue).sorted()
     where !known.contains(key) {
       throw TrainingError.unknownKey(
-        key: key, suggestion: TrainingConfiguration.nearest(to: key, among: known.sorted()))
+        key: key, suggestion: nearestName(to: key, among: known))
     }
     let container = try decoder.container(keyedBy: CodingKeys.self)
     func read<Value: Decodable>(_ key: CodingKeys, _ value: inout Value) throws {

@@ -53,6 +53,7 @@ public final class FundusTrainer {
         key: "train.batch",
         reason: "is \(configuration.train.batch), but the batch norm of the pooled map needs 2")
     }
+    try configuration.requireNoRestorationKeys()
     self.configuration = configuration
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
     guard

@@ -78,6 +78,7 @@ public final class SegmentationTrainer {
       throw TrainingError.invalidValue(
         key: "model.preset", reason: "`\(configuration.model.preset)` is not auto, 2d or 3d")
     }
+    try configuration.requireNoRestorationKeys()
     self.configuration = configuration
     let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     dataset = try SegmentationDataset(
@@ -114,7 +115,15 @@ public final class SegmentationTrainer {
       format: Self.format, in: runFolder, resume: resume)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try runFolder.write(try encoder.encode(dataset.plan), to: folder + "/plan.json")
+    let plan = try encoder.encode(dataset.plan)
+    if runFolder.hasBegun, let stored = FileManager.default.contents(atPath: folder + "/plan.json"),
+      stored != plan
+    {
+      throw TrainingError.cannotResume(
+        folder: folder,
+        reason: "\(configuration.data.split) has other images than when the run began")
+    }
+    try runFolder.write(plan, to: folder + "/plan.json")
   }
 
   /// The network for a plan: 16 channels on the first level, twice as many on each further one up to 128.

@@ -7,6 +7,7 @@ import TensorCore
 
 extension StrokeTrainer {
   private var latest: String { folder + "/latest.safetensors" }
+  private var log: String { folder + "/log.jsonl" }
   private static let format = "restore-stroke-training-1"
 
   /// Makes the folder of a new run, or continues the run that is there.
@@ -47,7 +48,7 @@ extension StrokeTrainer {
       throw fail("its config.json differs from the given configuration")
     }
     // A run that was stopped before its first state begins anew.
-    guard FileManager.default.fileExists(atPath: latest) else { return }
+    guard FileManager.default.fileExists(atPath: latest) else { return try cutLog() }
     let file = try Safetensors(contentsOf: latest)
     guard file.metadata["format"] == Self.format,
       let stage = file.metadata["stage"].flatMap(Int.init),
@@ -67,15 +68,29 @@ extension StrokeTrainer {
     }
     self.step = step
     secondsBefore = seconds
+    try cutLog()
+  }
+
+  /// Takes out of the log what lies beyond the present step: it will be done again.
+  private func cutLog() throws {
+    guard let text = try? String(contentsOfFile: log, encoding: .utf8) else { return }
+    let stages = configuration.system.paths + ["combiner"]
+    let lines = text.split(separator: "\n").filter { line in
+      guard
+        let entry = try? JSONDecoder().decode(StrokeTrainingProgress.self, from: Data(line.utf8)),
+        let place = stages.firstIndex(of: entry.stage)
+      else { return false }
+      return (place, entry.step) <= (stage, step)
+    }
+    try write(Data(lines.map { $0 + "\n" }.joined().utf8), to: log)
   }
 
   /// Adds a line to the log.
   func append(_ progress: StrokeTrainingProgress) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
-    let path = folder + "/log.jsonl"
-    let old = FileManager.default.contents(atPath: path) ?? Data()
-    try write(old + encoder.encode(progress) + Data("\n".utf8), to: path)
+    let old = FileManager.default.contents(atPath: log) ?? Data()
+    try write(old + encoder.encode(progress) + Data("\n".utf8), to: log)
   }
 
   private func write(_ data: Data, to path: String) throws {

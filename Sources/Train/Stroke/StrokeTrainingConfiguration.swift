@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 public import Models
 import Yams
 
@@ -248,8 +249,9 @@ extension StrokeTrainingConfiguration {
       "expected two ascending numbers")
     try require(
       data.lesionVolumes.count == 2 && data.lesionVolumes[0] > 0
-        && data.lesionVolumes[0] <= data.lesionVolumes[1], "data.lesion_volumes",
-      "expected two ascending numbers above 0")
+        && data.lesionVolumes[0] <= data.lesionVolumes[1]
+        && data.lesionVolumes[1] <= LesionSimulator.largestVolume, "data.lesion_volumes",
+      "expected two ascending numbers above 0 and up to \(LesionSimulator.largestVolume)")
     try require(
       data.casesPerBrain >= 1 && data.phantoms >= 0 && data.cachedCases >= 1
         && data.refreshEvery >= 1, "data",

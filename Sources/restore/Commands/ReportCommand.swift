@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Imaging
+import Train
 
 /// `restore report`: one HTML page of evaluations and runs.
 struct ReportCommand: ParsableCommand {
@@ -46,7 +47,7 @@ struct ReportCommand: ParsableCommand {
         files.append(source)
       } else if FileManager.default.fileExists(atPath: source + "/log.jsonl") {
         let label = source.split(separator: "/").last.map(String.init) ?? source
-        runs.append((label, try RunLog.read(source)))
+        runs.append((label, try RunLog(contentsOf: source)))
         // All that a run wrote must survive the page; it writes no pages itself.
         let names = try? FileManager.default.contentsOfDirectory(atPath: source)
         runFiles += (names ?? []).filter { !$0.hasSuffix(".html") }.map { source + "/" + $0 }

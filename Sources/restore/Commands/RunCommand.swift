@@ -108,15 +108,13 @@ struct RunCommand: ParsableCommand {
         item.output, for: item.input, overwrite: many.overwrite, inputs: inputs)
       let sidecar = Sidecar.path(besides: item.output)
       written += files.noSidecar ? [item.output] : [item.output, sidecar]
-      if !files.noSidecar, !many.overwrite, Sidecar.isForeign(sidecar) {
-        throw CommandFailure(
-          code: ExitStatus.cannotCreate, kind: "output-exists", what: "output exists (\(sidecar))",
-          cause: "the output's description would replace a file that this program did not write",
-          advice: "choose another output name, or --no-sidecar, or --overwrite", file: sidecar)
+      if !files.noSidecar {
+        try Sidecar.requireWritable(besides: item.output, overwrite: many.overwrite)
       }
     }
+    if let montage, !many.dryRun { written.append(montage) }
+    try OutputPaths.requireDistinct(written)
     if let montage, !many.dryRun {
-      try OutputPaths.requireDistinct(written + [montage])
       try AtomicFile.checkOutput(path: montage, overwrite: many.overwrite, inputs: inputs)
     }
   }

@@ -30,7 +30,9 @@ extension SegmentCommand {
     }
     var cases: [FundusJob.Case] = []
     for (index, file) in files.enumerated() {
-      if Interruption.signal != nil { throw Interruption.failure("run the same command again") }
+      if Interruption.signal != nil {
+        throw Interruption.failure("run the same command again, with --overwrite")
+      }
       let target = isFile ? output : "\(output)/\(ImageFormat.stem(of: file)).png"
       cases.append(try job.run(file, to: target))
       Console.shared.progress(

@@ -78,7 +78,9 @@ extension SegmentCommand {
     _ item: NNUNetFolder.Case, to target: String, _ segmenter: VolumeSegmenter,
     _ bundle: ModelBundle
   ) throws -> VolumeCase {
-    if Interruption.signal != nil { throw Interruption.failure("run the same command again") }
+    if Interruption.signal != nil {
+      throw Interruption.failure("run the same command again, with --overwrite")
+    }
     let start = Date()
     let sidecar = Sidecar.path(besides: target)
     for path in [target, sidecar] {

@@ -53,25 +53,29 @@ struct SimulationOptions: ParsableArguments {
 
   /// Degrades each input and writes what comes out.
   ///
-  /// - Parameter degrade: Gets the clean image and its path; returns the degraded one and what
-  ///   belongs into `--reference-output`.
+  /// - Parameter degrade: Gets the clean image, its path and its place among the inputs, which names its
+  ///   stream of random numbers; returns the degraded one and what belongs into `--reference-output`.
   /// - Throws: What reading, degrading and writing throw.
   func run(
-    _ degrade: (Volume, String) throws -> (degraded: Volume, reference: Volume)
+    _ degrade: (Volume, String, UInt64) throws -> (degraded: Volume, reference: Volume)
   ) throws {
     common.apply()
     let items = try ItemList.items(input: input, output: output)
     let references = try referenceOutput.map { try ItemList.items(input: input, output: $0) }
     let (inputs, outputs) = (items.map(\.input), (items + (references ?? [])).map(\.output))
     try OutputPaths.requireDistinct(outputs)
-    for path in outputs {
-      try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: inputs)
+    for item in items + (references ?? []) {
+      try ScanFile.checkFormat(ofOutput: item.output, for: item.input)
+      try ScanFile.checkOutput(item.output, for: item.input, overwrite: overwrite, inputs: inputs)
     }
     var written: [String] = []
     for (index, item) in items.enumerated() {
-      if Interruption.signal != nil { throw Interruption.failure("run the same command again") }
+      if Interruption.signal != nil {
+        throw Interruption.failure("run the same command again, with --overwrite")
+      }
       let reference = references?[index].output
-      let isPicture = ImageFormat(path: item.input) == .png
+      // A folder is a stack of pictures.
+      let isPicture = ImageFormat(path: item.input) != .nifti
       let scan = try ScanFile.read(
         item.input,
         options: isPicture
@@ -79,7 +83,8 @@ struct SimulationOptions: ParsableArguments {
           : NIfTIReadOptions())
       scan.warnings.forEach(Console.shared.warning)
       let offset = isPicture ? pictureOffset : 0
-      let result = try degrade(scan.volume.shifted(by: -offset), item.input)
+      let result = try degrade(
+        scan.volume.shifted(by: -offset), item.input, UInt64(index))
       for (path, volume) in [(item.output, result.degraded), (reference, result.reference)] {
         guard let path else { continue }
         let notes = try scan.write(

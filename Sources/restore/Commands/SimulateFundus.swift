@@ -49,8 +49,10 @@ struct SimulateFundus: ParsableCommand {
     }
     var written: [String] = []
     for index in 0..<UInt64(count) {
-      if Interruption.signal != nil { throw Interruption.failure("run the same command again") }
-      let number = seed + index
+      if Interruption.signal != nil {
+        throw Interruption.failure("run the same command again, with --overwrite")
+      }
+      let number = seed &+ index
       let name = "\(output)/fundus-" + String(repeating: "0", count: max(0, 5 - "\(number)".count))
       let phantom = FundusSimulator(seed: number).phantom(view, side: side)
       for (path, image) in [

@@ -40,8 +40,13 @@ struct SimulateLesions: ParsableCommand {
     guard (1...2).contains(input.count), input.count == output.count else {
       throw ValidationError("--output: as many images as --input are needed, one or two")
     }
-    guard volumes.numbers.count == 2, volumes.numbers[0] > 0 else {
-      throw ValidationError("--volumes: two numbers above 0 are needed, as in 0.3,30")
+    guard volumes.numbers.count == 2, volumes.numbers[0] > 0,
+      volumes.numbers[0] <= volumes.numbers[1],
+      volumes.numbers[1] <= LesionSimulator.largestVolume
+    else {
+      throw ValidationError(
+        "--volumes: two ascending numbers above 0 and up to "
+          + "\(Int(LesionSimulator.largestVolume)) are needed, as in 0.3,30")
     }
     guard count ?? 1 >= 1 else { throw ValidationError("--count: at least one lesion is needed") }
   }

@@ -24,10 +24,10 @@ struct SimulateRician: ParsableCommand {
   }
 
   func run() throws {
-    try options.run { volume, file in
+    try options.run { volume, file, index in
       let scale = try SimulationOptions.scale(of: volume, file)
       let noise = RicianNoise(fraction: percent / 100, ofScale: scale)
-      return (noise.applied(to: volume, seed: options.seed, image: 0), volume)
+      return (noise.applied(to: volume, seed: options.seed, image: index), volume)
     }
   }
 }
@@ -59,11 +59,11 @@ struct SimulateMRISuperResolution: ParsableCommand {
   }
 
   func run() throws {
-    try options.run { volume, file in
+    try options.run { volume, file, index in
       let noise = percent == 0 ? 0 : try percent / 100 * SimulationOptions.scale(of: volume, file)
       let truncation = KSpaceTruncation(factor: factor, noise: noise)
       let degraded = truncation.applied(
-        to: volume, seed: options.seed, image: 0, threads: Engine.shared.threads)
+        to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
       return (degraded, volume)
     }
   }
@@ -86,7 +86,7 @@ struct SimulateThickSlices: ParsableCommand {
   }
 
   func run() throws {
-    try options.run { volume, _ in (ThickSlices(count: slices).applied(to: volume), volume) }
+    try options.run { volume, _, _ in (ThickSlices(count: slices).applied(to: volume), volume) }
   }
 }
 
@@ -107,8 +107,8 @@ struct SimulateBiasField: ParsableCommand {
   }
 
   func run() throws {
-    try options.run { volume, _ in
-      (BiasField(strength: strength).applied(to: volume, seed: options.seed, image: 0), volume)
+    try options.run { volume, _, index in
+      (BiasField(strength: strength).applied(to: volume, seed: options.seed, image: index), volume)
     }
   }
 }
@@ -133,9 +133,9 @@ struct SimulateFieldStrength: ParsableCommand {
   func run() throws {
     var fields = FieldStrengthPair()
     fields.bias = bias
-    try options.run { volume, _ in
+    try options.run { volume, _, index in
       let pair = try fields.applied(
-        to: volume, seed: options.seed, image: 0, threads: Engine.shared.threads)
+        to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
       return (pair.source, pair.target)
     }
   }

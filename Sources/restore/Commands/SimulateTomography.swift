@@ -41,9 +41,9 @@ struct SimulateLowDoseCT: ParsableCommand {
     simulator.photons = photons
     simulator.electronicNoise = electronicNoise
     simulator.window = filter == .hann ? .hann : .ramLak
-    try options.run { volume, _ in
+    try options.run { volume, _, index in
       try simulator.applied(
-        to: volume, seed: options.seed, image: 0, threads: Engine.shared.threads)
+        to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
     }
   }
 }
@@ -92,9 +92,9 @@ struct SimulateLowCountPET: ParsableCommand {
     simulator.background = background
     simulator.iterations = iterations
     simulator.postFilter = postFilter
-    try options.run { volume, _ in
+    try options.run { volume, _, index in
       try simulator.applied(
-        to: volume, seed: options.seed, image: 0, threads: Engine.shared.threads)
+        to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
     }
   }
 }
@@ -158,12 +158,14 @@ struct SimulatePhantom: ParsableCommand {
     try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: inputs)
     let volume: Volume
     if let kind = BrainPhantom.Contrast(rawValue: contrast.rawValue) {
-      var tissue = BrainTissue.generated()
+      let tissue: BrainTissue
       if let greyMatter, let whiteMatter {
         tissue = try BrainTissue(
           greyMatter: ScanFile.read(greyMatter).volume,
           whiteMatter: ScanFile.read(whiteMatter).volume
         ).averaged(by: average)
+      } else {
+        tissue = .generated()
       }
       volume = BrainPhantom(tissue).image(kind, subject: subject)
     } else {

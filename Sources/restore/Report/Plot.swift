@@ -10,23 +10,23 @@ enum Plot {
   /// A curve.
   struct Series {
     let name: String
-    let points: [RunLog.Point]
+    let points: [SIMD2<Double>]
   }
 
   /// Lines over training steps.
   static func lines(title: String, unit: String, _ series: [Series], level: Double? = nil) -> String
   {
-    let points = series.flatMap(\.points).filter { $0.value.isFinite }
-    guard let lastStep = points.map(\.step).max(), !points.isEmpty else { return "" }
-    let values = points.map(\.value) + (level.map { [$0] } ?? [])
+    let points = series.flatMap(\.points).filter { $0.y.isFinite }
+    guard let lastStep = points.map(\.x).max(), !points.isEmpty else { return "" }
+    let values = points.map(\.y) + (level.map { [$0] } ?? [])
     let scale = Scale(values)
     var body = frame(title: title, unit: unit, scale)
     func x(_ step: Double) -> Double {
       margin.left + step / max(lastStep, 1) * (width - margin.left - margin.right)
     }
     for (index, line) in series.enumerated() {
-      let path = line.points.filter { $0.value.isFinite }
-        .map { "\(text(x($0.step))),\(text(y($0.value, scale)))" }.joined(separator: " ")
+      let path = line.points.filter { $0.y.isFinite }
+        .map { "\(text(x($0.x))),\(text(y($0.y, scale)))" }.joined(separator: " ")
       let dash = ["", " stroke-dasharray=\"6 3\"", " stroke-dasharray=\"2 3\""][index % 3]
       body +=
         "<polyline fill=\"none\" stroke=\"#1b4f8a\" stroke-width=\"1.6\"\(dash) points=\"\(path)\"/>"

@@ -1,5 +1,6 @@
 import Foundation
 import Imaging
+import Train
 
 /// Composes the report of evaluations and runs.
 struct ReportPage {
@@ -115,11 +116,12 @@ struct ReportPage {
     var text =
       "<h2>Training of \(HTML.escaped(label))</h2>"
       + Plot.lines(
-        title: "loss", unit: "normalised intensity",
+        title: "loss", unit: "of the configuration",
         [Plot.Series(name: "loss", points: log.loss)])
       + Plot.lines(
-        title: "validation PSNR", unit: "dB",
-        [Plot.Series(name: "validation", points: log.psnr)], level: log.degradedPSNR)
+        title: log.measure == .dice ? "validation Dice" : "validation PSNR",
+        unit: log.measure == .dice ? "mean over structures" : "dB",
+        [Plot.Series(name: "validation", points: log.validation)], level: log.degradedPSNR)
     for picture in log.pictures {
       text +=
         "<p>\(HTML.escaped(picture.name)): degraded, restored, target, four times the absolute error "
@@ -219,7 +221,7 @@ struct ReportPage {
       return Plot.Series(
         name: name,
         points: counts.enumerated().map {
-          RunLog.Point(step: Double($0.offset), value: log10(1 + $0.element / total * 1e6))
+          SIMD2(Double($0.offset), log10(1 + $0.element / total * 1e6))
         })
     }
     let series = [line(output, "restored")] + (input.map { [line($0, "input")] } ?? [])
