@@ -45,11 +45,17 @@ extension LayerError: CustomStringConvertible {
       "weights file invalid: \(rule.rawValue) (\(path)): \(detail)"
     case .invalidLayer(let layer, let rule): "\(layer): \(rule)"
     case .stateMismatch(let missing, let surplus, let misshapen):
-      (["weights do not fit the model:"]
-        + missing.map { "  missing: \($0)" }
-        + surplus.map { "  surplus: \($0)" }
-        + misshapen.map { "  shape: \($0.name) is \($0.found), the model has \($0.expected)" })
-        .joined(separator: "\n")
+      Self.text(
+        missing.map { "  missing: \($0)" }
+          + surplus.map { "  surplus: \($0)" }
+          + misshapen.map { "  shape: \($0.name) is \($0.found), the model has \($0.expected)" })
     }
+  }
+
+  /// The first differences; of a network of another kind there are hundreds.
+  private static func text(_ differences: [String]) -> String {
+    let rest = differences.count > 20 ? ["  and \(differences.count - 20) more"] : []
+    return (["weights do not fit the model:"] + differences.prefix(20) + rest)
+      .joined(separator: "\n")
   }
 }

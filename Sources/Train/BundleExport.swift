@@ -60,7 +60,7 @@ extension Trainer {
     card.averagesPlanes =
       sections.allSatisfy { $0.kind == .rician } && dataset.seesAllPlanes ? true : nil
     card.kSpaceFactor = sections.count == 1 ? sections[0].exactKSpaceFactor : nil
-    try runFolder.write(card.json(), to: folder + "/model.json")
+    try card.write(toBundle: folder)
     return folder
   }
 

@@ -58,6 +58,14 @@ public struct DataSplit: Sendable, Equatable {
     } else {
       try self.init(contentsOf: path)
     }
+    if section.kind != .paired,
+      let pair = (train + validation + test).first(where: { $0.inputs != nil })
+    {
+      throw .invalidSplit(
+        file: path,
+        reason:
+          "\(pair.subject) has degraded images (inputs), which only the simulator `paired` takes")
+    }
     if section.kind == .paired,
       let lone = (train + validation + test).first(where: { $0.inputs?.count != $0.files.count })
     {
@@ -129,19 +137,25 @@ public struct DataSplit: Sendable, Equatable {
         throw .invalidSplit(file: path, reason: "the \(what) \(value) stands in it twice")
       }
     }
-    // A scan in another contrast is the same scan: several contrasts may train, but no other part sees one.
     var parts: [String: Int] = [:]
-    for (part, subjects) in [train, validation, test].enumerated() {
-      for file in subjects.flatMap({ $0.files + ($0.inputs ?? []) }) {
-        let source = try ScanSource.CTLikeName(file)?.path ?? file
-        guard parts.updateValue(part, forKey: source) ?? part == part else {
-          throw .invalidSplit(file: path, reason: "the file \(source) stands in two parts of it")
-        }
-      }
+    try note(&parts) { source in
+      .invalidSplit(file: path, reason: "the file \(source) stands in two parts of it")
     }
     if train.isEmpty { throw .invalidSplit(file: path, reason: "nobody is in `train`") }
     if let empty = all.first(where: \.files.isEmpty) {
       throw .invalidSplit(file: path, reason: "\(empty.subject) has no files")
+    }
+  }
+
+  /// Notes which part each file is in, and throws if it is in another one already.
+  func note(
+    _ parts: inout [String: Int], _ error: (_ source: String) -> TrainingError
+  ) throws(TrainingError) {
+    for (part, subjects) in [train, validation, test].enumerated() {
+      for file in subjects.flatMap({ $0.files + ($0.inputs ?? []) }) {
+        let source = try ScanSource.origin(of: file)
+        guard parts.updateValue(part, forKey: source) ?? part == part else { throw error(source) }
+      }
     }
   }
 

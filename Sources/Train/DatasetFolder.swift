@@ -132,9 +132,12 @@ public struct DatasetFolder {
             throw .invalidSplit(file: path, reason: "\(good)/\(name) has no counterpart in \(bad)")
           }
           // One file name in two parts is taken for the same image: that would leak.
+          let stem =
+            name.hasSuffix(ScanSource.pickleEnding)
+            ? String(name.dropLast(ScanSource.pickleEnding.count)) : ImageFormat.stem(of: name)
           parts[index].append(
             DataSplit.Subject(
-              subject: root + ImageFormat.stem(of: name), files: ["\(path)/\(good)/\(name)"],
+              subject: root + stem, files: ["\(path)/\(good)/\(name)"],
               inputs: ["\(path)/\(bad)/\(name)"]))
         }
       }

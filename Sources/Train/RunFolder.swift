@@ -9,15 +9,37 @@ protocol RunConfiguration: Equatable {
   init(contentsOf path: String) throws
   /// The full configuration.
   func json() -> String
+  /// The same with defaults in place of all that changes no bit of a run.
+  var essence: Self { get }
 }
 
-extension TrainingConfiguration: RunConfiguration {}
+extension TrainingConfiguration: RunConfiguration {
+  var essence: Self {
+    let defaults = TrainingConfiguration()
+    var essence = self
+    essence.checkpoint = defaults.checkpoint
+    essence.train.checkpointActivations = defaults.train.checkpointActivations
+    essence.train.prefetch = defaults.train.prefetch
+    essence.train.logEvery = defaults.train.logEvery
+    essence.data.cacheMegabytes = defaults.data.cacheMegabytes
+    for index in tasks.indices {
+      essence.tasks[index].cacheMegabytes = defaults.data.cacheMegabytes
+    }
+    return essence
+  }
+}
+
+extension EchoTrainingConfiguration: RunConfiguration {
+  var essence: Self { self }
+}
 
 /// The files of a run: configuration, log, checkpoints and state.
 ///
 /// Files are written whole or not at all, the log line by line.
 struct RunFolder {
   let path: String
+  /// Keeps other programs out of the folder.
+  private let lock: FolderLock
 
   var configuration: String { path + "/config.json" }
   var log: String { path + "/log.jsonl" }
@@ -48,8 +70,6 @@ struct RunFolder {
     _ path: String, configuration: Configuration, resume: Bool
   ) throws {
     self.path = path
-    let exists = hasBegun
-    if exists && !resume { throw TrainingError.runExists(folder: path) }
     do {
       for part in ["checkpoints", "pictures"] {
         try FileManager.default.createDirectory(
@@ -58,15 +78,40 @@ struct RunFolder {
     } catch {
       throw ImagingError.cannotCreate(file: path, reason: error.localizedDescription)
     }
-    if exists {
+    lock = try FolderLock(path)
+    if hasBegun {
+      if !resume { throw TrainingError.runExists(folder: path) }
       let stored = try Configuration(contentsOf: self.configuration)
-      guard stored == configuration else {
+      guard stored.essence == configuration.essence else {
+        let keys = Self.differences(stored.essence.json(), configuration.essence.json())
         throw TrainingError.cannotResume(
-          folder: path, reason: "its config.json differs from the given configuration")
+          folder: path,
+          reason: "its config.json differs from the given configuration in "
+            + keys.prefix(5).joined(separator: ", ") + (keys.count > 5 ? " and more" : ""))
       }
+    } else if let found = try? String(contentsOfFile: self.configuration, encoding: .utf8),
+      (try? Configuration(contentsOf: self.configuration))?.json() != found
+    {
+      // Not of this program: perhaps the very file that the user wrote.
+      throw TrainingError.runExists(folder: path)
     } else {
       try write(Data(configuration.json().utf8), to: self.configuration)
     }
+  }
+
+  /// The keys by which two configurations differ, as `section.key`.
+  private static func differences(_ first: String, _ second: String) -> [String] {
+    func walk(_ a: Any?, _ b: Any?, _ path: String) -> [String] {
+      guard let a = a as? [String: Any], let b = b as? [String: Any] else {
+        let isEqual = (a as? NSObject)?.isEqual(b) ?? (b == nil)
+        return isEqual ? [] : [path]
+      }
+      return Set(a.keys).union(b.keys).sorted().flatMap { key in
+        walk(a[key], b[key], path.isEmpty ? key : path + "." + key)
+      }
+    }
+    let objects = [first, second].map { try? JSONSerialization.jsonObject(with: Data($0.utf8)) }
+    return walk(objects[0], objects[1], "")
   }
 
   /// The state of the run that is to be continued; nil if it never came to a checkpoint and begins again.

@@ -27,8 +27,37 @@ public struct ScanSource: Sendable {
     var text: String { "\(Self.prefix)\(seed):\(path)" }
   }
 
+  /// What a name's image goes back to: scans in another contrast, links and phantoms of one brain show the same.
+  ///
+  /// - Parameter name: As ``volume(_:)`` takes it.
+  /// - Returns: A path without links, or a phantom's name without its contrast.
+  /// - Throws: ``TrainingError/invalidSplit(file:reason:)`` for a name that is not right.
+  static func origin(of name: String) throws(TrainingError) -> String {
+    if name.hasPrefix(phantomPrefix) {
+      let parts = name.split(separator: ":").map(String.init)
+      guard parts.count == 3, BrainPhantom.Contrast(rawValue: parts[1]) != nil else { return name }
+      return phantomPrefix + "brain:" + parts[2]
+    }
+    let path = try CTLikeName(name)?.path ?? name
+    return URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+  }
+
+  /// What was noticed about the images that were read, once each.
+  private final class Notes: Sendable {
+    let texts = Mutex<Set<String>>([])
+  }
+
   private let section: TrainingConfiguration.DataSection
   private let tissue: BrainTissue?
+  private let notes = Notes()
+
+  /// What was noticed about the images that were read, one sentence each.
+  var warnings: [String] { notes.texts.withLock { $0.sorted() } }
+
+  /// Keeps a sentence about an image.
+  func note(_ text: String, about name: String) {
+    notes.texts.withLock { _ = $0.insert("\(name): \(text)") }
+  }
 
   /// Prepares what the phantoms among some subjects are made of.
   ///
@@ -74,7 +103,11 @@ public struct ScanSource: Sendable {
     let isPicture = ImageFormat(path: name) != .nifti
     let spacing = SIMD3(repeating: section.pictureSpacing)
     let options = isPicture ? NIfTIReadOptions(assumedSpacing: spacing) : NIfTIReadOptions()
-    var volume = try ScanFile.read(name, options: options).volume
+    let scan = try ScanFile.read(name, options: options)
+    if let mask = scan.nonFinite {
+      note("\(mask.count) voxels are NaN or infinite; trained on as 0", about: name)
+    }
+    var volume = scan.volume
     let offset = Float(section.intensityOffset)
     if offset != 0, isPicture { volume.voxels = volume.voxels.map { $0 - offset } }
     return volume
@@ -83,6 +116,11 @@ public struct ScanSource: Sendable {
   /// One slice `[1, H, W]`, as the authors' program stores what it trains on.
   private func pickle(_ path: String) throws -> Volume {
     let tensor = try PickledTensor(contentsOf: path).tensor
+    let broken = tensor.withValues { values in values.count { !$0.isFinite } }
+    guard broken == 0 else {
+      throw TrainingError.invalidSplit(
+        file: path, reason: "\(broken) of its numbers are infinite or NaN")
+    }
     let sizes = Array(tensor.shape.dimensions.drop { $0 == 1 })
     guard tensor.shape.count > 0, (1...2).contains(sizes.count), tensor.shape.rank >= 2 else {
       throw TrainingError.invalidSplit(

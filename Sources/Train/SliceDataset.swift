@@ -56,6 +56,8 @@ public struct SliceDataset: Sendable {
   private let mixing: String
   private let seed: UInt64
 
+  /// What was noticed about the images, one sentence each.
+  let warnings: [String]
   /// Whether some volume's slices of all three planes are used.
   let seesAllPlanes: Bool
   /// The number of usable slices.
@@ -100,7 +102,10 @@ public struct SliceDataset: Sendable {
         done += 1
         report(done, total)
         seesAll = seesAll || Set(slices.compactMap(\.plane)).count == AnatomicalPlane.allCases.count
-        guard !slices.isEmpty else { continue }
+        guard !slices.isEmpty else {
+          task.source.note("no slice has enough foreground to train on", about: file)
+          continue
+        }
         cache.offer(slices, SliceCache.Key(task: number, scan: task.scans.count))
         task.scans.append(
           Scan(
@@ -119,6 +124,7 @@ public struct SliceDataset: Sendable {
     }
     self.tasks = tasks
     seesAllPlanes = seesAll
+    warnings = Set(tasks.flatMap(\.source.warnings)).sorted()
   }
 
   /// The usable pairs of slices of two volumes on one grid, in the plane of acquisition.

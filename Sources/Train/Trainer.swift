@@ -15,7 +15,9 @@ public final class Trainer {
   private let validation: Validation
 
   /// What is worth telling about the start, one sentence each.
-  public var warnings: [String] { loop.warnings }
+  public var warnings: [String] {
+    loop.warnings + Set(dataset.warnings + validation.warnings).sorted()
+  }
 
   private static let weightStream: UInt64 = 0
   private static let format = "restore-training-2"
@@ -50,6 +52,7 @@ public final class Trainer {
     loss = RestorationLoss(configuration.loss)
     let splits = try configuration.splits()
     try Self.keep(splits, of: configuration, in: runFolder)
+    try Self.check(model, configuration)
     dataset = try SliceDataset(
       configuration, splits: splits, shouldStop: shouldStop, report: preparing)
     guard !shouldStop() else { throw TrainingError.stopped }
@@ -121,15 +124,35 @@ public final class Trainer {
     return sum
   }
 
-  /// Makes sure that a network that is bound to one size of images sees no other.
+  /// Makes sure that the network is one for the slices of the data.
   private static func check(
-    _ model: any RestorationModel, _ configuration: TrainingConfiguration, _ validation: Validation
+    _ model: any RestorationModel, _ configuration: TrainingConfiguration
   ) throws(TrainingError) {
     if model.convolutionCounts[.fdconv] != nil && configuration.train.batch < 2 {
       throw .invalidValue(
         key: "train.batch",
         reason: "is \(configuration.train.batch), but the batch norm of fdconv layers needs 2")
     }
+    let channels = 2 * configuration.allTasks[0].neighbours + 1
+    guard model.inChannels == channels, model.outChannels == 1 else {
+      throw .invalidValue(
+        key: "model.hyperparameters",
+        reason:
+          "the network takes \(model.inChannels) and gives \(model.outChannels) channels; slices with "
+          + "data.neighbours \(configuration.allTasks[0].neighbours) have \(channels), their targets 1"
+      )
+    }
+    if let network = model as? UNet, network.configuration.axes != 2 {
+      throw .invalidValue(
+        key: "model.hyperparameters",
+        reason: "the network is for volumes, and slices are trained on")
+    }
+  }
+
+  /// Makes sure that a network that is bound to one size of images sees no other.
+  private static func check(
+    _ model: any RestorationModel, _ configuration: TrainingConfiguration, _ validation: Validation
+  ) throws(TrainingError) {
     guard let bound = model.boundSize else { return }
     let size = "\(bound.height)x\(bound.width)"
     for section in configuration.allTasks

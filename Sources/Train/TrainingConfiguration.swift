@@ -187,6 +187,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require((0...1).contains(schedule.fallFactor), "schedule.fall_factor", "is not in 0...1")
     try require(schedule.warmup >= 0, "schedule.warmup", "is negative")
     try require(
+      schedule.minimum >= 0 && schedule.minimum.isFinite, "schedule.minimum", "is negative")
+    try require(
       ["l1", "l2", "charbonnier", "psnr", "translation"].contains(loss.name), "loss.name",
       "`\(loss.name)` is not l1, l2, charbonnier, psnr or translation")
     try require(loss.frequencyWeight >= 0, "loss.frequency_weight", "is negative")
@@ -237,6 +239,14 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public func splits() throws(TrainingError) -> [DataSplit] {
     var splits: [DataSplit] = []
     for section in allTasks { splits.append(try DataSplit(contentsOf: section.split, section)) }
+    // What one task learns from must not judge another.
+    var parts: [String: Int] = [:]
+    for (section, split) in zip(allTasks, splits) {
+      try split.note(&parts) { source in
+        .invalidSplit(
+          file: section.split, reason: "another task has \(source) in another part than this one")
+      }
+    }
     return splits
   }
 

@@ -16,6 +16,8 @@ public enum TrainingError: Error, Equatable, Sendable {
   case notFinite(step: Int, what: String)
   /// A run folder that already holds a run, without permission to continue it.
   case runExists(folder: String)
+  /// A run folder in which another program is training.
+  case inUse(folder: String)
   /// Nothing to resume from, or a state that does not fit the configuration.
   case cannotResume(folder: String, reason: String)
   /// A stop was asked for before the first step.
@@ -34,6 +36,7 @@ extension TrainingError: CustomStringConvertible {
     case .noUsableSlices(let part): "no usable slices (\(part))"
     case .notFinite(let step, let what): "\(what) is not finite (step \(step))"
     case .runExists(let folder): "output exists (\(folder))"
+    case .inUse(let folder): "run folder in use (\(folder))"
     case .cannotResume(let folder, _): "cannot resume (\(folder))"
     case .stopped: "stopped before the first step"
     }
@@ -49,7 +52,8 @@ extension TrainingError: CustomStringConvertible {
     case .noSuchSplit: "the split should be there"
     case .noUsableSlices: "no slice has at least the configured share of foreground"
     case .notFinite: "the training diverged, or an input holds values beyond float32"
-    case .runExists: "the folder holds the log of an earlier run"
+    case .runExists: "the folder holds an earlier run, or a config.json that no run wrote"
+    case .inUse: "another program is training in it"
     case .stopped: "the data were still being prepared, and nothing is lost"
     }
   }
@@ -66,7 +70,8 @@ extension TrainingError: CustomStringConvertible {
     case .noSuchSplit: "check data.split; relative paths begin at the configuration's folder"
     case .noUsableSlices: "lower data.minimum_foreground or check the files of the split"
     case .notFinite: "lower optim.learning_rate, or resume from the last checkpoint"
-    case .runExists: "add --resume to continue it, or choose another folder"
+    case .runExists: "add --resume to continue a run, or choose another folder"
+    case .inUse: "wait until it is done, or choose another folder"
     case .cannotResume: "start a new run in another folder"
     case .stopped: "run the same command again"
     }
@@ -83,6 +88,7 @@ extension TrainingError: CustomStringConvertible {
     case .noUsableSlices: "no-usable-slices"
     case .notFinite: "not-finite"
     case .runExists: "output-exists"
+    case .inUse: "in-use"
     case .cannotResume: "cannot-resume"
     case .stopped: "stopped"
     }
@@ -95,7 +101,7 @@ extension TrainingError: CustomStringConvertible {
     case .noSuchSplit: 66
     case .noUsableSlices: 65
     case .notFinite: 70
-    case .runExists: 73
+    case .runExists, .inUse: 73
     case .stopped: 1
     }
   }

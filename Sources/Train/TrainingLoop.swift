@@ -259,9 +259,6 @@ final class TrainingLoop<Findings: ValidationFindings> {
   }
 
   private func writeCheckpoint() throws {
-    average?.swap()
-    try writeWeights(to: runFolder.latest)
-    average?.swap()
     var metadata = [
       "format": format, "step": "\(step)", "seconds": "\(seconds)", "back_end": backEnd,
     ]
@@ -273,7 +270,11 @@ final class TrainingLoop<Findings: ValidationFindings> {
     for (name, tensor) in optimizer.state + (average?.state ?? []) {
       writer.add(tensor, named: name)
     }
+    // Before the weights: a run whose disk is full here can still be continued.
     try runFolder.write(writer.encoded(), to: runFolder.state)
+    average?.swap()
+    try writeWeights(to: runFolder.latest)
+    average?.swap()
   }
 
   private func restore(from file: Safetensors) throws {

@@ -48,11 +48,15 @@ struct Validation {
   /// The figure of the degraded slices themselves, dB.
   let degradedPSNR: Double
 
+  /// What was noticed about the images, one sentence each.
+  let warnings: [String]
+
   /// The shapes of all slices, `[1, H, W, C]`.
   var shapes: [Shape] { tasks.flatMap { $0.subjects.flatMap { $0.map(\.degraded.shape) } } }
 
   init(_ configuration: TrainingConfiguration, _ splits: [DataSplit]) throws {
     var tasks: [Task] = []
+    var warnings = Set<String>()
     for (section, split) in zip(configuration.allTasks, splits) {
       let subjects = split.validation
       guard !subjects.isEmpty else {
@@ -69,6 +73,10 @@ struct Validation {
           let input = section.kind == .paired ? subject.inputs?[index] : nil
           let degraded = try input.map { try source.volume($0) }
           let clean = try source.volume(file)
+          if clean.volumeCount > 1 {
+            source.note(
+              "validation sees the first of its \(clean.volumeCount) volumes", about: file)
+          }
           try degraded?.requireGrid(of: clean, file: input ?? file, referenceFile: file)
           cases += try Self.cases(
             of: clean.volume(at: 0), degraded?.volume(at: 0), name: file, simulator,
@@ -78,8 +86,10 @@ struct Validation {
       }
       guard !found.isEmpty else { throw TrainingError.noUsableSlices(part: "validation") }
       tasks.append(Task(name: section.name, subjects: found))
+      warnings.formUnion(source.warnings)
     }
     self.tasks = tasks
+    self.warnings = warnings.sorted()
     degradedPSNR = Self.mean(Self.figures(tasks) { $0.input })
   }
 

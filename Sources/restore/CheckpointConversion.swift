@@ -113,6 +113,12 @@ struct CheckpointConversion {
     for name in checkpoint.names { tensors[name] = checkpoint.tensor(named: name) }
     var missing: [String] = []
     if options.allowMissing {
+      guard model.state.contains(where: { tensors[$0.name] != nil }) else {
+        throw CommandFailure(
+          code: ExitStatus.data, kind: "state-mismatch",
+          what: "checkpoint does not fit the model (\(input))",
+          cause: "none of the model's tensors is in it", advice: "check --arch", file: input)
+      }
       for entry in model.state where tensors[entry.name] == nil {
         if case .derived = entry.content { continue }
         missing.append(entry.name)
@@ -125,12 +131,10 @@ struct CheckpointConversion {
       let counts =
         "\(matched) matched, \(absent.count) missing, \(surplus.count) unexpected, "
         + "\(misshapen.count) of another shape"
-      let lines = "\(error)".split(separator: "\n").dropFirst()
-      let shown = lines.prefix(20).joined(separator: "\n")
-      let rest = lines.count > 20 ? "\n  and \(lines.count - 20) more" : ""
+      let shown = "\(error)".split(separator: "\n").dropFirst().joined(separator: "\n")
       throw CommandFailure(
         code: ExitStatus.data, kind: "state-mismatch",
-        what: "checkpoint does not fit the model (\(input))", cause: counts + "\n" + shown + rest,
+        what: "checkpoint does not fit the model (\(input))", cause: counts + "\n" + shown,
         advice:
           "check --arch and --preset or --hyperparameters; --allow-missing fills what is missing",
         file: input)
@@ -171,7 +175,7 @@ struct CheckpointConversion {
       metrics: [:], weightsSHA256: try SHA256.hexadecimal(ofFile: weights), references: [],
       license: "Not stated by the checkpoint.")
     card.convertedFrom = input.split(separator: "/").last.map(String.init)
-    try AtomicFile.write([UInt8](card.json()), to: path, overwrite: overwrite, inputs: [input])
+    try card.write(toBundle: output, overwrite: overwrite, inputs: [input])
   }
 
   private func report(

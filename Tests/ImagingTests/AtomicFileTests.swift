@@ -101,4 +101,17 @@ struct AtomicFileTests {
       }
     }
   }
+
+  @Test("what is no file is never replaced by one")
+  func pipe() throws {
+    let path = NSTemporaryDirectory() + "atomic-pipe-\(UUID().uuidString)"
+    try #require(mkfifo(path, 0o600) == 0)
+    defer { unlink(path) }
+    let error = try #require(throws: ImagingError.self) {
+      try AtomicFile.write([1], to: path, overwrite: true)
+    }
+    #expect(error == .cannotCreate(file: path, reason: "what has that name is no file"))
+    var status = stat()
+    #expect(stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+  }
 }

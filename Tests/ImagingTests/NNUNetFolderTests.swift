@@ -74,6 +74,11 @@ struct NNUNetFolderTests {
     let twice = #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }
     #expect(twice?.cause.contains("one name") == true)
     try folder.write(
+      Self.description.replacingOccurrences(of: "\"edema\": 2", with: "\"ignore\": 2"),
+      to: "dataset.json")
+    let ignored = #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }
+    #expect(ignored?.cause.contains("ignore") == true)
+    try folder.write(
       Self.description.replacingOccurrences(of: "\"edema\": 2", with: "\"edema\": [1, 2]"),
       to: "dataset.json")
     let region = #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }

@@ -25,6 +25,20 @@ struct WilcoxonAndSliceFiguresTests {
     #expect(WilcoxonTest(a, a).pValue == 1 && WilcoxonTest([], []).pValue == 1)
   }
 
+  @Test("a perfect case is the largest difference, two of them are none, a NaN is no pair")
+  func infinite() {
+    let finite: [Double] = [30, 31, 32, 33, 34]
+    let perfect = finite.map { _ in Double.infinity }
+    let all = WilcoxonTest(finite, perfect)
+    // Five differences of one sign and one size.
+    #expect(all.pairs == 5 && all.count == 5 && all.statistic == 0)
+    #expect(all.medianDifference == -.infinity && all.pValue < 0.05)
+    let mixed = WilcoxonTest([1, 2, 4, .infinity, .nan], [2, 1.5, 2, .infinity, 3])
+    #expect(mixed.pairs == 4 && mixed.count == 3 && mixed.statistic == 2)
+    #expect(WilcoxonTest(perfect, perfect).pValue == 1)
+    #expect(WilcoxonTest([.infinity, 0], [0, .infinity]).medianDifference == 0)
+  }
+
   @Test("slices have the data range of the whole image")
   func slices() throws {
     let size = GridSize(x: 16, y: 16, z: 2)

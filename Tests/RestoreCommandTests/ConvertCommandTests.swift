@@ -122,6 +122,8 @@ struct ConvertCommandTests {
     #expect(!space.exists("b/model.json"))
     let lenient = try space.start(arguments + ["--allow-missing"]).finish()
     #expect(lenient.status == 0 && lenient.errors.contains("keeps its initial value"))
+    let page = String(decoding: try space.data("b/README.md"), as: UTF8.self)
+    #expect(page.hasPrefix("# b 1.0.0\n") && page.contains("research use only"))
     let other = try space.restore(
       "convert", fixtures + "/tiny_restore_rwkv.pth", "c", "--arch", "restore-rwkv", "--preset",
       "light")

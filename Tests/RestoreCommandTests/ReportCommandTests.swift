@@ -74,6 +74,47 @@ struct ReportCommandTests {
     #expect(try space.restore("report", "one.json", "-o", "page.html").status == 73)
   }
 
+  @Test(
+    "figures that cannot be compared are not; what failed and whose labels are equal is told apart")
+  func comparisons() throws {
+    let space = try Workspace()
+    func evaluation(_ folder: String, _ definitions: String, reference: String) throws {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+      let cases = (0..<8).map { index in
+        """
+        {"name": "c\(index)", "subject": "s\(index / 2)", "prediction": "p\(index).nii",
+         "reference": "\(reference)/c\(index).nii", "warnings": [],
+         "metrics": {"psnr_db": \(30 + index + folder.count)}}
+        """
+      }
+      try space.write(
+        """
+        {"protocol": "\(definitions)", "seed": 0, "cases": [\(cases.joined(separator: ","))],
+         "failures": [{"name": "c9", "code": 65, "kind": "x", "message": "image data ends early"}]}
+        """, to: folder + "/eval.json")
+    }
+    try evaluation("a", "one", reference: "r")
+    try evaluation("bb", "one", reference: "r")
+    try evaluation("ccc", "other", reference: "r")
+    try evaluation("dddd", "one", reference: "q")
+    func page(_ folders: String...) throws -> String {
+      let outcome = try space.start(
+        ["report"] + folders.map { $0 + "/eval.json" } + ["-o", "p.html", "--overwrite"]
+      ).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      return String(decoding: try space.data("p.html"), as: UTF8.self)
+    }
+    let same = try page("a", "bb")
+    #expect(same.contains("a/eval - bb/eval") && same.contains("c9 was not evaluated"))
+    // Four subjects with a mean of two cases each.
+    #expect(same.contains("<td>psnr_db</td><td>4</td>"), "\(same)")
+    #expect(!same.contains("not compared") && !same.contains("other paths"))
+    let other = try page("a", "ccc")
+    #expect(other.contains("are not compared") && !other.contains("a/eval - ccc/eval</td>"))
+    #expect(try page("a", "dddd").contains("the references of 8 cases have other paths"))
+  }
+
   @Test("what is no evaluation is refused")
   func refusals() throws {
     let space = try Workspace()

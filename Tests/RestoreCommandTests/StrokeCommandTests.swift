@@ -173,5 +173,7 @@ struct StrokeCommandTests {
       "simulate", "lesions", "-i", "t1.nii.gz", "flair.nii.gz", "-o", "c.nii.gz", "--mask-output",
       "d.nii.gz")
     #expect(few.status == 64, "\(few.errors)")
+    let large = try simulate("3", "--volumes", "1500,1600")
+    #expect(large.status == 65 && !space.exists("m3.nii.gz"), "\(large.errors)")
   }
 }

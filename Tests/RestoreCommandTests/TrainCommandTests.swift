@@ -46,6 +46,20 @@ struct TrainCommandTests {
     #expect(verified.status == 0 && verified.output == "trained 1.0.0: ok\n", "\(verified.errors)")
   }
 
+  @Test("two programs do not train in one folder")
+  func twoPrograms() throws {
+    let space = try workspace()
+    let long = try space.start(
+      ["train", "-c", "config.yaml", "-o", "run", "--iterations", "100000"])
+    defer { long.process.terminate() }
+    while !space.exists("run/log.jsonl"), long.process.isRunning { usleep(20_000) }
+    let second = try space.restore(
+      "train", "-c", "config.yaml", "-o", "run", "--iterations", "100000", "--resume")
+    #expect(second.status == 73 && second.headline == "run folder in use (run)", "\(second.errors)")
+    long.process.terminate()
+    #expect(long.finish().status == 143)
+  }
+
   @Test("a signal leaves a checkpoint from which the run goes on")
   func interrupted() throws {
     let space = try workspace()

@@ -64,7 +64,8 @@ struct EchoTrainerTests {
     other.batch = 2
     #expect(
       throws: TrainingError.cannotResume(
-        folder: folder + "/cut", reason: "its config.json differs from the given configuration")
+        folder: folder + "/cut",
+        reason: "its config.json differs from the given configuration in batch")
     ) { try EchoTrainer(other, folder: folder + "/cut", resume: true) }
     let rest = try EchoTrainer(configuration, folder: folder + "/cut", resume: true)
     #expect(rest.warnings.isEmpty)

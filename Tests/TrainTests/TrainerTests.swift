@@ -2,6 +2,7 @@ import Foundation
 import Imaging
 import Inference
 import Layers
+import Models
 import Randomness
 import TensorCore
 import Testing
@@ -155,7 +156,88 @@ struct TrainerTests {
     #expect(losses.count == 2 && losses.allSatisfy { $0.isFinite && $0 > 0 })
     let bundle = try trainer.exportBundle()
     let files = try FileManager.default.contentsOfDirectory(atPath: bundle).sorted()
-    #expect(files == ["model.json", "weights.safetensors"])
+    #expect(files == ["README.md", "model.json", "weights.safetensors"])
+  }
+
+  @Test("a config.json that no run wrote stays; what changes no bit may change when a run goes on")
+  func configurations() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var configuration = try configuration(folder, steps: 2)
+    let run = folder + "/run"
+    let foreign = Data(#"{"data": {"split": "split.json"}}"#.utf8)
+    try FileManager.default.createDirectory(atPath: run, withIntermediateDirectories: true)
+    try foreign.write(to: URL(fileURLWithPath: run + "/config.json"))
+    #expect(throws: TrainingError.runExists(folder: run)) {
+      try Trainer(configuration, folder: run, resume: false)
+    }
+    #expect(FileManager.default.contents(atPath: run + "/config.json") == foreign)
+    try FileManager.default.removeItem(atPath: run + "/config.json")
+    _ = try Trainer(configuration, folder: run, resume: false)
+      .run(shouldStop: { true }, report: { _ in })
+    configuration.train.checkpointActivations = true
+    configuration.train.prefetch = 0
+    configuration.checkpoint.everySteps = 7
+    configuration.data.cacheMegabytes = 5
+    _ = try Trainer(configuration, folder: run, resume: true)
+    configuration.optim.learningRate *= 2
+    configuration.data.crop = 8
+    #expect(
+      throws: TrainingError.cannotResume(
+        folder: run,
+        reason: "its config.json differs from the given configuration in data.crop, "
+          + "optim.learning_rate")
+    ) { try Trainer(configuration, folder: run, resume: true) }
+  }
+
+  @Test(
+    "a network that is not one for the slices is refused by its key",
+    arguments: [
+      ("restore-rwkv", "light", ["in_channels": HyperparameterValue.integer(3)]),
+      ("unet", "", ["out_channels": .integer(2)]), ("unet", "", ["dims": .integer(3)]),
+      ("gdkvm", "light", [:]),
+    ])
+  func channels(
+    architecture: String, preset: String, hyperparameters: [String: HyperparameterValue]
+  ) throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var configuration = try configuration(folder, steps: 1)
+    configuration.model.arch = architecture
+    if !preset.isEmpty { configuration.model.preset = preset }
+    configuration.model.hyperparameters = hyperparameters
+    let error = try #require(throws: TrainingError.self) {
+      try Trainer(configuration, folder: folder + "/run", resume: false)
+    }
+    guard case .invalidValue("model.hyperparameters", _) = error else {
+      Issue.record("\(error)")
+      return
+    }
+  }
+
+  @Test("scans that give no slice, and voxels that are no numbers, are told of")
+  func warnings() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let size = GridSize(x: 24, y: 20, z: 3)
+    let geometry = Geometry(size: size, spacing: SIMD3(1, 1, 4))
+    let empty = Volume(voxels: [Float](repeating: 0, count: size.count), geometry: geometry)
+    try NIfTI.write(
+      empty, to: folder + "/empty.nii", options: NIfTIWriteOptions(dataType: .float32))
+    var broken = try ScanFile.read(folder + "/a.nii").volume
+    broken.voxels[7] = .nan
+    try NIfTI.write(
+      broken, to: folder + "/broken.nii", options: NIfTIWriteOptions(dataType: .float32))
+    let split = """
+      {"train": [{"subject": "a", "files": ["broken.nii"]}, {"subject": "c", "files": ["empty.nii"]}],
+       "validation": [{"subject": "b", "files": ["b.nii"]}]}
+      """
+    try Data(split.utf8).write(to: URL(fileURLWithPath: folder + "/split.json"))
+    let trainer = try Trainer(
+      configuration(folder, steps: 1), folder: folder + "/run", resume: false)
+    #expect(trainer.warnings.count == 2, "\(trainer.warnings)")
+    #expect(trainer.warnings.contains { $0.contains("empty.nii: no slice") })
+    #expect(trainer.warnings.contains { $0.contains("broken.nii: ") })
   }
 
   @Test("a run does not go on with other subjects than it began with")
@@ -236,7 +318,8 @@ struct TrainerTests {
     }
     #expect(
       throws: TrainingError.cannotResume(
-        folder: run, reason: "its config.json differs from the given configuration")
+        folder: run,
+        reason: "its config.json differs from the given configuration in train.iterations")
     ) { try Trainer(configuration(folder, steps: 9), folder: run, resume: true) }
     let state = run + "/checkpoints/state-latest.safetensors"
     try FileManager.default.removeItem(atPath: state)

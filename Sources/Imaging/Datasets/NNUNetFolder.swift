@@ -138,6 +138,10 @@ public struct NNUNetFolder: Sendable, Equatable {
     guard let stored = document["labels"] as? [String: Any] else {
       throw .unsupportedFormat(file: file, reason: "it has no labels, name to number")
     }
+    guard stored["ignore"] == nil else {
+      throw .unsupportedFormat(
+        file: file, reason: "voxels to be ignored (the label `ignore`) are not handled")
+    }
     var labels: [Label] = []
     for (key, value) in stored {
       if let number = value as? Int {

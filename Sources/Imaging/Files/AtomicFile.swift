@@ -197,6 +197,10 @@ extension AtomicFile {
       if status.st_mode & S_IFMT == S_IFDIR {
         throw .cannotCreate(file: path, reason: "a folder of that name is there")
       }
+      // A rename would put a file in the place of a device.
+      if status.st_mode & S_IFMT != S_IFREG {
+        throw .cannotCreate(file: path, reason: "what has that name is no file")
+      }
       if !overwrite { throw .outputExists(file: path) }
     } else if lstat(path, &status) == 0, !overwrite {
       // A symbolic link to nowhere is still something that a rename would replace.

@@ -2,12 +2,15 @@ import Foundation
 
 /// The signed-rank test of paired figures, which asks whether one method beats the other.
 ///
-/// Differences of 0 are left out. Without equal magnitudes and up to 50 pairs the two-sided p value is
+/// Differences of 0 are left out; an infinite figure against a finite one is the largest of all differences, and
+/// two equal infinite ones do not differ. Without equal magnitudes and up to 50 pairs the two-sided p value is
 /// exact, from the distribution of the rank sum; otherwise it comes from the normal approximation with
 /// the correction for ties.
 ///
 /// Source: Wilcoxon, *Individual Comparisons by Ranking Methods*, Biometrics Bulletin 1(6), 1945.
 public struct WilcoxonTest: Sendable, Equatable {
+  /// Pairs of which both figures are numbers.
+  public let pairs: Int
   /// Pairs whose figures differ.
   public let count: Int
   /// The smaller of the two sums of ranks.
@@ -16,7 +19,7 @@ public struct WilcoxonTest: Sendable, Equatable {
   public let pValue: Double
   /// Whether the p value is exact.
   public let isExact: Bool
-  /// The median of the differences, all pairs counted.
+  /// The median of the differences of all ``pairs``.
   public let medianDifference: Double
 
   /// Compares two methods.
@@ -27,11 +30,14 @@ public struct WilcoxonTest: Sendable, Equatable {
   public init(_ first: [Double], _ second: [Double]) {
     precondition(
       first.count == second.count, "WilcoxonTest: \(first.count) against \(second.count) figures")
-    let all = zip(first, second).map { $0 - $1 }.filter(\.isFinite)
+    let all = zip(first, second).map { $0 == $1 ? 0 : $0 - $1 }.filter { !$0.isNaN }
+    pairs = all.count
     let sorted = all.sorted()
-    medianDifference =
+    let middle =
       sorted.isEmpty
-      ? 0 : (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+      ? (0, 0) : (sorted[(sorted.count - 1) / 2], sorted[sorted.count / 2])
+    // Between one infinity and the other there is no median.
+    medianDifference = middle.0 == -middle.1 ? 0 : (middle.0 + middle.1) / 2
     let differences = all.filter { $0 != 0 }.sorted { abs($0) < abs($1) }
     count = differences.count
     var (positive, negative, ties) = (0.0, 0.0, 0.0)

@@ -33,6 +33,10 @@ public struct LesionSimulator: Sendable, Equatable {
     public var images: [Volume]
     /// The voxels of all simulated lesions.
     public let mask: VoxelMask
+    /// How many lesions were wanted.
+    public let wanted: Int
+    /// How many of them found a place.
+    public let placed: Int
   }
 
   /// Grows lesions into the brain of one subject.
@@ -65,6 +69,7 @@ public struct LesionSimulator: Sendable, Equatable {
     let count = counts.lowerBound + generator.nextInt(below: counts.count)
     var voxels = images.map(\.voxels)
     var mask = [Bool](repeating: false, count: t1.voxels.count)
+    var placed = 0
     for lesion in 0..<count {
       var generator = SeededGenerator(seed: seed, stream: 1, UInt64(lesion))
       let range = log(volumes.upperBound / volumes.lowerBound)
@@ -73,6 +78,7 @@ public struct LesionSimulator: Sendable, Equatable {
       guard
         let grown = grow(growth, wanted, tissue: tissue, using: &generator)
       else { continue }
+      placed += 1
       let look = Look(volume: volume, using: &generator)
       for place in grown.places {
         if place.isInside { mask[place.voxel] = true }
@@ -87,7 +93,7 @@ public struct LesionSimulator: Sendable, Equatable {
     }
     return Result(
       images: zip(images, voxels).map { Volume(voxels: $1, geometry: $0.geometry) },
-      mask: VoxelMask(voxels: mask, size: t1.size))
+      mask: VoxelMask(voxels: mask, size: t1.size), wanted: count, placed: placed)
   }
 
   /// A lesion of at least a fifth of the wanted size, from the first of some random voxels that allows it.

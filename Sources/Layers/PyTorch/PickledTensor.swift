@@ -26,6 +26,11 @@ public struct PickledTensor: Sendable {
   ///   - path: What errors call it.
   /// - Throws: ``CheckpointError``.
   public init(_ data: Data, path: String) throws(CheckpointError) {
+    guard !data.starts(with: Data("PK".utf8)) else {
+      throw .damaged(
+        path: path,
+        reason: "it is a zip archive, as torch.save writes, and not a tensor of pickle.dump")
+    }
     do {
       let bytes = [UInt8](data)
       var interpreter = Unpickler(bytes, readsEmbeddedStorages: true)

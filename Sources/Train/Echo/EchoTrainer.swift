@@ -213,7 +213,7 @@ public final class EchoTrainer {
       output.channelDef["\(label.rawValue)"] = label.name
     }
     card.outputs = ["pred": output]
-    try runFolder.write(card.json(), to: bundle + "/model.json")
+    try card.write(toBundle: bundle)
     return bundle
   }
 }

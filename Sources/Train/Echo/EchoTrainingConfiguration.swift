@@ -6,7 +6,7 @@ public import Models
 ///
 /// Keys in files are the property names in snake case; absent keys take the defaults given here. The
 /// optimiser is AdamW with a cosine schedule that ends at a hundredth of the peak.
-public struct EchoTrainingConfiguration: Codable, Sendable, Equatable, RunConfiguration {
+public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
   /// The bundle's name.
   public var name = "echo-gdkvm"
   /// The network's hyperparameters.

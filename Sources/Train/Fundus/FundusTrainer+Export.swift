@@ -55,7 +55,7 @@ extension FundusTrainer {
           + "Processing, CVPR 2022, arXiv 2203.10489."
       ], license: "Apache-2.0")
     card.outputs = ["pred": maps]
-    try runFolder.write(card.json(), to: folder + "/model.json")
+    try card.write(toBundle: folder)
     return folder
   }
 }

@@ -234,7 +234,7 @@ public final class SegmentationTrainer {
       license: "Apache-2.0")
     card.outputs = ["pred": classes]
     card.plan = plan
-    try runFolder.write(card.json(), to: folder + "/model.json")
+    try card.write(toBundle: folder)
     return folder
   }
 }

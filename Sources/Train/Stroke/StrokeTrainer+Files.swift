@@ -134,7 +134,7 @@ extension StrokeTrainer {
     output.numChannels = 2
     output.channelDef = ["0": "background", "1": "lesion"]
     card.outputs = ["pred": output]
-    try write(card.json(), to: bundle + "/model.json")
+    try card.write(toBundle: bundle)
     return bundle
   }
 

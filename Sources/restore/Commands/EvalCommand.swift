@@ -265,7 +265,8 @@ struct EvalCommand: ParsableCommand {
       if leftOut > 0 { warnings.append("\(pair.name): \(leftOut) constant slices left out") }
     case nil:
       let comparison = try ImageComparison(
-        of: prediction, against: reference, dataRange: dataRange, variant: ssim.value, name: path)
+        of: prediction, against: reference, dataRange: dataRange, variant: ssim.value,
+        name: pair.reference)
       let fidelity = comparison.fidelity
       figures = [
         .psnr: comparison.psnr, .rmse: fidelity.rootMeanSquaredError,
@@ -275,7 +276,8 @@ struct EvalCommand: ParsableCommand {
         comparison.similarity
       if slicesCSV != nil {
         slices = try SliceFigures.all(
-          of: prediction, against: reference, dataRange: dataRange, variant: ssim.value, name: path)
+          of: prediction, against: reference, dataRange: dataRange, variant: ssim.value,
+          name: pair.reference)
       }
       if foreground {
         figures[.foregroundPSNR] = try ForegroundPSNR.mean(

@@ -73,6 +73,7 @@ struct ReportCommand: ParsableCommand {
         evaluations.append(try EvaluationFile.read(path))
       }
     }
+    EvaluationFile.tellApart(&evaluations)
     let html = self.html(evaluations, segmentations, runs)
     try AtomicFile.write(
       Array(html.utf8), to: output, overwrite: overwrite, inputs: files + runFiles)

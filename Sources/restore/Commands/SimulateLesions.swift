@@ -48,7 +48,9 @@ struct SimulateLesions: ParsableCommand {
         "--volumes: two ascending numbers above 0 and up to "
           + "\(Int(LesionSimulator.largestVolume)) are needed, as in 0.3,30")
     }
-    guard count ?? 1 >= 1 else { throw ValidationError("--count: at least one lesion is needed") }
+    guard (1...1000).contains(count ?? 1) else {
+      throw ValidationError("--count: from 1 to 1000 lesions")
+    }
   }
 
   func run() throws {
@@ -71,6 +73,16 @@ struct SimulateLesions: ParsableCommand {
     let simulator = LesionSimulator(
       counts: count.map { $0...$0 } ?? 1...3, volumes: volumes.numbers[0]...volumes.numbers[1])
     let result = try simulator.applied(to: scans.map(\.volume), seed: seed)
+    guard result.wanted == 0 || result.placed > 0 else {
+      throw CommandFailure(
+        code: ExitStatus.data, kind: "no-place", what: "no lesion was placed (\(scans[0].path))",
+        cause: "lesions of that volume find no room in the tissue",
+        advice: "lower --volumes, or take another --seed", file: scans[0].path)
+    }
+    if result.placed < result.wanted {
+      Console.shared.warning(
+        "\(scans[0].path): room for \(result.placed) of \(result.wanted) lesions only")
+    }
     for (scan, pair) in zip(scans, zip(result.images, output)) {
       try write(pair.0, to: pair.1, as: .float32, like: scan)
     }

@@ -36,7 +36,7 @@ struct TrainCommand: ParsableCommand {
   var checkpointActivations = false
 
   @Option(name: .long, help: "Stop cleanly after this many minutes.")
-  var maxMinutes: Double?
+  var maxMinutes: Minutes?
 
   @OptionGroup(title: "General") var common: CommonOptions
 

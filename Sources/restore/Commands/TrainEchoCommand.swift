@@ -21,7 +21,7 @@ struct TrainEchoCommand: ParsableCommand {
   var printConfig = false
 
   @Option(name: .long, help: "Stop cleanly after this many minutes.")
-  var maxMinutes: Double?
+  var maxMinutes: Minutes?
 
   @OptionGroup(title: "General") var common: CommonOptions
 

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import Train
 
@@ -6,8 +7,8 @@ struct StopCondition: Sendable {
   private let deadline: Date?
 
   /// - Parameter maxMinutes: Minutes from now; nil for as long as it takes.
-  init(maxMinutes: Double?) {
-    deadline = maxMinutes.map { Date(timeIntervalSinceNow: $0 * 60) }
+  init(maxMinutes: Minutes?) {
+    deadline = maxMinutes.map { Date(timeIntervalSinceNow: $0.value * 60) }
   }
 
   /// Whether it has to stop now.
@@ -18,6 +19,16 @@ struct StopCondition: Sendable {
     if Interruption.signal != nil, outcome == .stopped {
       throw Interruption.failure("add --resume to continue from the checkpoint just written")
     }
+  }
+}
+
+/// `--max-minutes` of the commands that train.
+struct Minutes: ExpressibleByArgument {
+  let value: Double
+
+  init?(argument: String) {
+    guard let value = Double(argument), value >= 0, value.isFinite else { return nil }
+    self.value = value
   }
 }
 

@@ -5,23 +5,32 @@ import Imaging
 struct EvaluationFile: Decodable {
   struct Case: Decodable {
     let name: String
+    /// Who is shown; evaluations of earlier versions do not say.
+    let subject: String?
     let prediction: String
     let reference: String
     let metrics: [String: Double]
     let warnings: [String]
   }
 
+  struct Failure: Decodable {
+    let name: String
+    let message: String
+  }
+
   /// The definitions of the metrics, in words.
   let definitions: String
   let seed: UInt64
   let cases: [Case]
+  /// Pairs that could not be evaluated.
+  let failures: [Failure]?
   /// The name of the file or of its folder, for tables.
   var label = ""
   /// The file's folder, to which relative paths are tried next.
   var folder = ""
 
   private enum CodingKeys: String, CodingKey {
-    case cases, seed
+    case cases, failures, seed
     case definitions = "protocol"
   }
 
@@ -44,6 +53,15 @@ struct EvaluationFile: Decodable {
         code: ExitStatus.data, kind: "malformed", what: "not an evaluation (\(path))",
         cause: "it is not what `restore eval --json` writes",
         advice: "name the JSON file of an evaluation, or a folder with such files", file: path)
+    }
+  }
+
+  /// Adds the folder to labels that several files have.
+  static func tellApart(_ files: inout [EvaluationFile]) {
+    let counts = Dictionary(files.map { ($0.label, 1) }, uniquingKeysWith: +)
+    for index in files.indices where counts[files[index].label] ?? 0 > 1 {
+      let folder = URL(fileURLWithPath: files[index].folder).lastPathComponent
+      files[index].label = folder + "/" + files[index].label
     }
   }
 

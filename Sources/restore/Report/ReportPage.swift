@@ -41,7 +41,8 @@ struct ReportPage {
     for evaluation in evaluations { sections.append(cases(of: evaluation)) }
     sections.append(provenance())
     let all = evaluations.flatMap { file in
-      file.cases.flatMap { item in item.warnings.map { "\(file.label): \($0)" } }
+      (file.failures ?? []).map { "\(file.label): \($0.name) was not evaluated: \($0.message)" }
+        + file.cases.flatMap { item in item.warnings.map { "\(file.label): \($0)" } }
     }
     let notes = (warnings + all).map { "<p class=\"w\">\(HTML.escaped($0))</p>" }
     return HTML.page(title: title, body: (notes + sections).joined(separator: "\n"))
@@ -71,22 +72,29 @@ struct ReportPage {
     return text
   }
 
-  private func comparisons() -> String {
+  private mutating func comparisons() -> String {
     var rows: [[String]] = []
     for (index, first) in evaluations.enumerated() {
       for second in evaluations[(index + 1)...] {
+        guard first.definitions == second.definitions else {
+          warnings.append(
+            "\(first.label) and \(second.label) are not compared: their figures are defined otherwise "
+              + "(\(first.definitions); \(second.definitions))")
+          continue
+        }
+        let references = Dictionary(
+          second.cases.map { ($0.name, $0.reference) }, uniquingKeysWith: { a, _ in a })
+        let others = first.cases.count { references[$0.name] ?? $0.reference != $0.reference }
+        if others > 0 {
+          warnings.append(
+            "\(first.label) and \(second.label): the references of \(others) cases have other paths; the "
+              + "comparison means something only if the images are the same")
+        }
         for metric in first.metricNames where second.metricNames.contains(metric) {
-          let others = Dictionary(
-            second.cases.map { ($0.name, $0.metrics[metric]) }, uniquingKeysWith: { a, _ in a })
-          let pairs = first.cases.compactMap { item -> (Double, Double)? in
-            guard let own = item.metrics[metric], let other = others[item.name] ?? nil else {
-              return nil
-            }
-            return (own, other)
-          }
+          let pairs = Self.pairs(first, second, metric)
           let test = WilcoxonTest(pairs.map(\.0), pairs.map(\.1))
           rows.append([
-            "\(first.label) - \(second.label)", metric, "\(pairs.count)",
+            "\(first.label) - \(second.label)", metric, "\(test.pairs)",
             String(format: "%+.4f", test.medianDifference), String(format: "%g", test.statistic),
             String(format: "%.3g", test.pValue) + (test.isExact ? " (exact)" : " (approximate)"),
           ])
@@ -94,9 +102,26 @@ struct ReportPage {
       }
     }
     return
-      "<h2>Paired comparison</h2><p>Wilcoxon signed-rank test, two-sided, over cases that both "
-      + "have; not corrected for the number of tests.</p>"
-      + HTML.table(["models", "metric", "pairs", "median difference", "W", "p"], rows)
+      "<h2>Paired comparison</h2><p>Wilcoxon signed-rank test, two-sided, over subjects (each with the mean of "
+      + "the cases that both have); not corrected for the number of tests.</p>"
+      + HTML.table(["models", "metric", "subjects", "median difference", "W", "p"], rows)
+  }
+
+  /// Two evaluations' figures of each subject: the images of one subject are no independent pairs.
+  private static func pairs(
+    _ first: EvaluationFile, _ second: EvaluationFile, _ metric: String
+  ) -> [(Double, Double)] {
+    let others = Dictionary(
+      second.cases.map { ($0.name, $0.metrics[metric]) }, uniquingKeysWith: { a, _ in a })
+    var subjects: [String: [(Double, Double)]] = [:]
+    for item in first.cases {
+      guard let own = item.metrics[metric], let other = others[item.name] ?? nil else { continue }
+      subjects[item.subject ?? item.name, default: []].append((own, other))
+    }
+    return subjects.sorted { $0.key < $1.key }.map { _, figures in
+      let count = Double(figures.count)
+      return (figures.reduce(0) { $0 + $1.0 } / count, figures.reduce(0) { $0 + $1.1 } / count)
+    }
   }
 
   private func boxes() -> String {
