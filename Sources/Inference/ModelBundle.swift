@@ -3,24 +3,29 @@ import Layers
 public import Models
 import Randomness
 
-/// A folder with a trained network: `model.json`, `weights.safetensors`, `README.md`, `LICENSE`.
+/// A folder with a trained network: `model.json`, `weights.safetensors`, `README.md`, `LICENSE`; or the same in a
+/// zip file.
 public struct ModelBundle: Sendable {
-  /// The folder.
+  /// The folder or the zip file.
   public let path: String
   /// What `model.json` says.
   public let card: ModelCard
 
-  /// The weights file's path.
+  /// What the zip file holds, nil for a folder.
+  private let archive: ZippedBundle?
+
+  /// The weights file's path; in a zip file the name that messages have for it.
   public var weightsPath: String { path + "/weights.safetensors" }
 
   /// Reads the card of a bundle; the weights are not touched.
   ///
-  /// - Parameter path: The folder.
+  /// - Parameter path: The folder, or a zip file, which is read as a whole.
   /// - Throws: ``InferenceError/bundleNotFound(name:searched:)`` or
   ///   ``InferenceError/bundleInvalid(bundle:reason:)``.
   public init(path: String) throws(InferenceError) {
     let file = path + "/model.json"
-    guard let data = FileManager.default.contents(atPath: file) else {
+    archive = Self.isZipFile(path) ? try ZippedBundle(contentsOf: path) : nil
+    guard let data = archive?.card ?? FileManager.default.contents(atPath: file) else {
       throw .bundleNotFound(name: path, searched: [file])
     }
     do { card = try JSONDecoder().decode(ModelCard.self, from: data) } catch {
@@ -46,11 +51,24 @@ public struct ModelBundle: Sendable {
     _ name: String, in folders: [String] = searchFolders
   ) throws(InferenceError) -> ModelBundle {
     let candidates = name.contains("/") ? [name] : [name] + folders.map { $0 + "/" + name }
-    for candidate in candidates
-    where FileManager.default.fileExists(atPath: candidate + "/model.json") {
+    for candidate in candidates where isBundle(candidate) {
       return try ModelBundle(path: candidate)
     }
     throw .bundleNotFound(name: name, searched: candidates)
+  }
+
+  /// Whether a path is that of a bundle: a folder with a card, or a zip file.
+  ///
+  /// - Parameter path: A path.
+  /// - Returns: True also for a zip file that turns out to hold something else.
+  public static func isBundle(_ path: String) -> Bool {
+    FileManager.default.fileExists(atPath: path + "/model.json") || isZipFile(path)
+  }
+
+  private static func isZipFile(_ path: String) -> Bool {
+    var isFolder: ObjCBool = false
+    return path.lowercased().hasSuffix(ZippedBundle.ending)
+      && FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && !isFolder.boolValue
   }
 
   /// Where bundles are looked up by name, in this order: `$RESTORE_MODELS`, the folder installed
@@ -86,8 +104,14 @@ public struct ModelBundle: Sendable {
   /// - Throws: ``InferenceError/bundleInvalid(bundle:reason:)``.
   public func verify() throws(InferenceError) {
     let digest: String
-    do { digest = try SHA256.hexadecimal(ofFile: weightsPath) } catch {
-      throw .bundleInvalid(bundle: path, reason: "weights.safetensors cannot be read")
+    if let archive {
+      var hash = SHA256()
+      hash.update(archive.weights)
+      digest = hash.hexadecimal()
+    } else {
+      do { digest = try SHA256.hexadecimal(ofFile: weightsPath) } catch {
+        throw .bundleInvalid(bundle: path, reason: "weights.safetensors cannot be read")
+      }
     }
     guard digest == card.weightsSHA256 else {
       throw .bundleInvalid(
@@ -108,7 +132,10 @@ public struct ModelBundle: Sendable {
       let model = try card.network.makeModel(using: &generator)
       model.setTraining(false)
       model.setRequiresGradient(false)
-      try model.load(Safetensors(contentsOf: weightsPath))
+      let weights =
+        try archive.map { try Safetensors($0.weights, path: weightsPath) }
+        ?? Safetensors(contentsOf: weightsPath)
+      try model.load(weights)
       return model
     } catch {
       throw .bundleInvalid(bundle: path, reason: Self.text(error))

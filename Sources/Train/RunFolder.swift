@@ -49,9 +49,27 @@ struct RunFolder {
 
   /// Where a validation's picture goes; names sort by step.
   func picture(step: Int, name: String) -> String {
+    "\(path)/pictures/\(Self.digits(step))-\(Self.fileName(name)).png"
+  }
+
+  /// Where the weights of a step go that are kept; names sort by step.
+  func weights(step: Int) -> String {
+    "\(path)/checkpoints/step-\(Self.digits(step)).safetensors"
+  }
+
+  /// Removes all but the last weights that were kept.
+  func removeWeights(but count: Int) {
+    let folder = path + "/checkpoints"
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    let kept = names.filter { $0.hasPrefix("step-") && $0.hasSuffix(".safetensors") }.sorted()
+    for name in kept.dropLast(count) {
+      try? FileManager.default.removeItem(atPath: folder + "/" + name)
+    }
+  }
+
+  private static func digits(_ step: Int) -> String {
     let number = String(step)
-    let zeros = String(repeating: "0", count: max(0, 7 - number.count))
-    return "\(path)/pictures/\(zeros)\(number)-\(Self.fileName(name)).png"
+    return String(repeating: "0", count: max(0, 7 - number.count)) + number
   }
 
   /// Where the list of a task's subjects goes.

@@ -136,6 +136,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var everySteps = 1000
     /// Minutes between checkpoints, whichever comes first.
     public var everyMinutes = 10.0
+    /// How many checkpoints' weights are kept under names of their own, beside the latest and the best.
+    public var keep = 0
 
     /// The defaults.
     public init() {}
@@ -214,6 +216,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require(train.logEvery > 0, "train.log_every", "is not positive")
     try require(checkpoint.everySteps > 0, "checkpoint.every_steps", "is not positive")
     try require(checkpoint.everyMinutes > 0, "checkpoint.every_minutes", "is not positive")
+    try require(checkpoint.keep >= 0, "checkpoint.keep", "is negative")
   }
 
   /// The tasks, of which there is at least one.

@@ -274,7 +274,9 @@ final class TrainingLoop<Findings: ValidationFindings> {
     try runFolder.write(writer.encoded(), to: runFolder.state)
     average?.swap()
     try writeWeights(to: runFolder.latest)
+    if plan.checkpoint.keep > 0 { try writeWeights(to: runFolder.weights(step: step)) }
     average?.swap()
+    if plan.checkpoint.keep > 0 { runFolder.removeWeights(but: plan.checkpoint.keep) }
   }
 
   private func restore(from file: Safetensors) throws {

@@ -85,6 +85,44 @@ struct EvalCommandTests {
     #expect(wrong.status == 64)
   }
 
+  @Test("FS-RWKV's protocol: pictures from black to white, NIfTI from 0 to 1, clamped")
+  func translation() throws {
+    let space = try Workspace()
+    func picture(_ name: String, _ value: Float) throws {
+      let (image, _) = PNGImage.rounding(
+        [Float](repeating: value, count: 256), height: 16, width: 16, colour: .grey, bitDepth: 8)
+      try image.write(to: space.path(name))
+    }
+    func figures(_ arguments: String...) throws -> [String: Double] {
+      let outcome = try space.start(
+        ["eval", "--protocol", "fs-rwkv", "--json"] + arguments
+      ).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      let cases = try outcome.json()["cases"] as? [[String: Any]]
+      return try #require(cases?.first?["metrics"] as? [String: Double])
+    }
+    try picture("a.png", 51)
+    try picture("b.png", 153)
+    // 0.2 and 0.6: without variance SSIM is the comparison of the means alone.
+    let pictures = try figures("--pred", "a.png", "--ref", "b.png")
+    #expect(abs((pictures["psnr_db"] ?? 0) + 20 * log10(0.4)) < 1e-5)
+    #expect(abs((pictures["rmse"] ?? 0) - 0.4) < 1e-6)
+    let expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2 * 0.2 + 0.6 * 0.6 + 1e-4)
+    #expect(abs((pictures["ssim_2d"] ?? 0) - expected) < 1e-6)
+    // What is brighter than white is white.
+    for (name, value) in [("x.nii", Float(0.75)), ("y.nii", 3)] {
+      let geometry = Geometry(size: GridSize(x: 16, y: 16, z: 1), spacing: SIMD3(1, 1, 1))
+      try space.image(
+        name, Volume(voxels: [Float](repeating: value, count: 256), geometry: geometry))
+    }
+    #expect(abs((try figures("--pred", "y.nii", "--ref", "x.nii")["rmse"] ?? 0) - 0.25) < 1e-6)
+    let scaled = try figures("--pred", "y.nii", "--ref", "x.nii", "--data-range", "6")
+    #expect(abs((scaled["rmse"] ?? 0) - 0.375) < 1e-6)
+    let wrong = try space.restore(
+      "eval", "--pred", "a.png", "--ref", "b.png", "--protocol", "fs-rwkv", "--foreground")
+    #expect(wrong.status == 64)
+  }
+
   @Test("other grids, missing partners and small images are errors")
   func refused() throws {
     let space = try folders()

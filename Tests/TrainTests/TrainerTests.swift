@@ -129,6 +129,24 @@ struct TrainerTests {
     #expect(steps.count == 3 && steps.allSatisfy { ($0["secondsWaitedForData"] ?? -1) >= 0 })
   }
 
+  @Test("as many checkpoints are kept as the configuration says, the last ones")
+  func keep() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let result = try run(folder, "run") {
+      $0.checkpoint.everySteps = 1
+      $0.checkpoint.keep = 2
+    }
+    let checkpoints = folder + "/run/checkpoints"
+    let names = try FileManager.default.contentsOfDirectory(atPath: checkpoints)
+    #expect(
+      names.filter { $0.hasPrefix("step-") }.sorted()
+        == ["step-0000002.safetensors", "step-0000003.safetensors"])
+    #expect(
+      FileManager.default.contents(atPath: checkpoints + "/step-0000003.safetensors")
+        == result.weights)
+  }
+
   @Test("a step in parts has the loss and the gradient of the whole batch", arguments: [2, 4])
   func accumulate(parts: Int) throws {
     let folder = try folder()

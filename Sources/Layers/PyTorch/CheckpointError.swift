@@ -62,7 +62,7 @@ extension CheckpointError: CustomStringConvertible {
 }
 
 /// A broken rule, before the file's name is known.
-struct CheckpointFlaw: Error {
-  let reason: String
+package struct CheckpointFlaw: Error {
+  package let reason: String
   init(_ reason: String) { self.reason = reason }
 }

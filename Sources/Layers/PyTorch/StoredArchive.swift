@@ -1,40 +1,65 @@
-import Foundation
+package import Foundation
 
-/// A zip archive whose files are stored without compression, as PyTorch writes it.
+/// A zip archive whose files are stored without compression, as PyTorch writes it, or where that is allowed
+/// deflated.
 ///
 /// Everything is checked against the bytes present before it is used: directory, names, sizes, local
-/// headers, checksums. Names with `..`, a leading `/`, a drive letter or a backslash, directories that
+/// headers, checksums. Names with `..`, a leading `/`, a drive letter or a backslash, links, files that
 /// lie over each other and duplicates are refused. Numbers beyond 4 GiB are read from the records that
 /// zip64 has for them.
 ///
 /// Source: PKWARE, *APPNOTE.TXT, .ZIP File Format Specification*, 6.3.10.
-struct StoredArchive: Sendable {
-  /// The bytes of each file in the archive.
-  let files: [String: Range<Int>]
-  let data: Data
+package struct StoredArchive: Sendable {
+  /// A deflated file.
+  package struct Deflated: Sendable {
+    /// Its compressed bytes in the archive.
+    package let range: Range<Int>
+    /// Bytes of the file as it is.
+    package let size: Int
+    /// CRC-32 of the file as it is.
+    package let checksum: UInt32
+  }
 
-  private static let mostFiles = 1_000_000
+  private struct Entry {
+    let name: String
+    let range: Range<Int>
+    let deflated: Deflated?
+  }
 
-  init(_ data: Data) throws(CheckpointFlaw) {
+  /// The bytes of each stored file in the archive.
+  package let files: [String: Range<Int>]
+  /// The deflated files; their checksums are for whoever inflates them.
+  package let deflated: [String: Deflated]
+  package let data: Data
+
+  /// Reads the directory and checks the files.
+  ///
+  /// - Parameters:
+  ///   - data: The whole archive.
+  ///   - allowsDeflate: Whether files may be compressed.
+  /// - Throws: `CheckpointFlaw` with what is wrong.
+  package init(_ data: Data, allowsDeflate: Bool = false) throws(CheckpointFlaw) {
     self.data = data
     let (count, size, start, end) = try Self.directory(data)
     guard start <= end, size <= end - start else {
       throw CheckpointFlaw("the archive's directory lies outside of the file")
     }
-    var files: [String: Range<Int>] = [:]
+    var entries: [String: Entry] = [:]
     var position = start
     for _ in 0..<count {
-      let (name, range, next) = try Self.entry(data, at: position, limit: start + size)
-      guard files.updateValue(range, forKey: name) == nil else {
-        throw CheckpointFlaw("the archive holds \(name) twice")
+      let (entry, next) = try Self.entry(
+        data, at: position, limit: start + size, allowsDeflate: allowsDeflate)
+      guard entries.updateValue(entry, forKey: entry.name) == nil else {
+        throw CheckpointFlaw("the archive holds \(entry.name) twice")
       }
       position = next
     }
-    let ranges = files.values.sorted { $0.lowerBound < $1.lowerBound }
+    let ranges = entries.values.map(\.range).sorted { $0.lowerBound < $1.lowerBound }
     for (a, b) in zip(ranges, ranges.dropFirst()) where a.upperBound > b.lowerBound {
       throw CheckpointFlaw("files of the archive lie over each other")
     }
-    self.files = files
+    files = entries.filter { $0.value.deflated == nil }.mapValues(\.range)
+    deflated = entries.compactMapValues(\.deflated)
   }
 
   /// The last record, searched backwards through a comment of up to 65 535 bytes.
@@ -89,8 +114,8 @@ struct StoredArchive: Sendable {
   }
 
   private static func entry(
-    _ data: Data, at position: Int, limit: Int
-  ) throws(CheckpointFlaw) -> (name: String, range: Range<Int>, next: Int) {
+    _ data: Data, at position: Int, limit: Int, allowsDeflate: Bool
+  ) throws(CheckpointFlaw) -> (entry: Entry, next: Int) {
     guard position + 46 <= limit, data.number32(position) == 0x0201_4B50 else {
       throw CheckpointFlaw("the archive's directory is damaged")
     }
@@ -103,28 +128,42 @@ struct StoredArchive: Sendable {
     else { throw CheckpointFlaw("a name in the archive is not UTF-8") }
     try check(name)
     guard data.number16(position + 8) & 1 == 0 else { throw CheckpointFlaw("\(name) is encrypted") }
-    guard data.number16(position + 10) == 0 else {
+    let method = data.number16(position + 10)
+    guard method == 0 || allowsDeflate else {
       throw CheckpointFlaw("\(name) is compressed; PyTorch stores")
+    }
+    guard method == 0 || method == 8 else {
+      throw CheckpointFlaw("\(name) is compressed by the unknown method \(method)")
+    }
+    guard data.number32(position + 38) >> 16 & 0xF000 != 0xA000 else {
+      throw CheckpointFlaw("\(name) is a symbolic link")
     }
     let extra = position + 46 + lengths[0]
     let (size, stored, local) = try sizes(
       data, at: position, extra: extra..<extra + lengths[1], name)
-    guard stored == size else { throw CheckpointFlaw("the sizes of \(name) disagree") }
+    guard stored == size || method == 8 else {
+      throw CheckpointFlaw("the sizes of \(name) disagree")
+    }
     guard data.count >= 30, local <= data.count - 30, data.number32(local) == 0x0403_4B50 else {
       throw CheckpointFlaw("\(name) has no header of its own")
     }
     let nameLength = Int(data.number16(local + 26))
     let first = local + 30 + nameLength + Int(data.number16(local + 28))
-    guard first <= data.count, size <= data.count - first else {
+    guard first <= data.count, stored <= data.count - first else {
       throw CheckpointFlaw("\(name) ends after the file does")
     }
     guard data[local + 30..<local + 30 + nameLength].elementsEqual(name.utf8) else {
       throw CheckpointFlaw("the two headers of \(name) disagree")
     }
-    guard ZipChecksum.of(data[first..<first + size]) == data.number32(position + 16) else {
+    let (range, checksum) = (first..<first + stored, data.number32(position + 16))
+    guard method == 0 else {
+      let deflated = Deflated(range: range, size: size, checksum: checksum)
+      return (Entry(name: name, range: range, deflated: deflated), next)
+    }
+    guard ZipChecksum.of(data[range]) == checksum else {
       throw CheckpointFlaw("the checksum of \(name) is wrong")
     }
-    return (name, first..<first + size, next)
+    return (Entry(name: name, range: range, deflated: nil), next)
   }
 
   /// Bytes of a file as it is and as it is stored, and where its own header lies.
@@ -188,14 +227,14 @@ extension Data {
 }
 
 /// The CRC-32 of zip files: polynomial 0xEDB88320, reflected.
-enum ZipChecksum {
+package enum ZipChecksum {
   private static let table: [UInt32] = (0..<256).map { index in
     (0..<8).reduce(UInt32(index)) { value, _ in
       value & 1 == 1 ? 0xEDB8_8320 ^ (value >> 1) : value >> 1
     }
   }
 
-  static func of(_ data: Data) -> UInt32 {
+  package static func of(_ data: Data) -> UInt32 {
     table.withUnsafeBufferPointer { table in
       data.withUnsafeBytes { bytes in
         var value = ~UInt32(0)

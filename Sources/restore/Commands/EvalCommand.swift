@@ -23,7 +23,12 @@ struct EvalCommand: ParsableCommand {
     help: "References: image, folder, pattern, or .txt list.")
   var reference: String
 
-  @Option(name: .long, help: "Data range of PSNR and SSIM; default: max - min of the reference.")
+  @Option(
+    name: .long,
+    help: """
+      Data range of PSNR and SSIM; default: max - min of the reference. With --protocol fs-rwkv the \
+      intensity that stands for 1; default: 1, of pictures their white.
+      """)
   var dataRange: Double?
 
   @Option(name: .long, help: "Variant of SSIM: gaussian11 or uniform7.")
@@ -77,6 +82,7 @@ struct EvalCommand: ParsableCommand {
   enum ProtocolName: String, ExpressibleByArgument, CaseIterable {
     case standard = "default"
     case restoreRWKV = "restore-rwkv"
+    case fsRWKV = "fs-rwkv"
     case gdkvm, stroke, tvconv
 
     /// The definitions for label maps; nil if the protocol is one for images.
@@ -111,8 +117,9 @@ struct EvalCommand: ParsableCommand {
       throw ValidationError("--html belongs to --labels; `restore report` is for images")
     }
     if comparesLabels {
-      if protocolName == .restoreRWKV {
-        throw ValidationError("--protocol restore-rwkv is for images, --labels for label maps")
+      if [.restoreRWKV, .fsRWKV].contains(protocolName) {
+        throw ValidationError(
+          "--protocol \(protocolName.rawValue) is for images, --labels for label maps")
       }
       if dataRange != nil || ssim != .gaussian11 || foreground || modality != nil
         || slicesCSV != nil
@@ -128,6 +135,12 @@ struct EvalCommand: ParsableCommand {
     case .standard:
       if modality != nil {
         throw ValidationError("--modality belongs to --protocol restore-rwkv")
+      }
+    case .fsRWKV:
+      if ssim != .gaussian11 || foreground || modality != nil || slicesCSV != nil {
+        throw ValidationError(
+          "--protocol fs-rwkv fixes SSIM and goes with neither --foreground, --modality nor --slices-csv"
+        )
       }
     case .restoreRWKV:
       if modality == nil {
@@ -227,6 +240,12 @@ struct EvalCommand: ParsableCommand {
 
   /// The definitions in words, for every table.
   private var definitions: String {
+    if protocolName == .fsRWKV {
+      return
+        "protocol fs-rwkv; 1 is \(dataRange.map { "\($0)" } ?? "the white of pictures, 1 in NIfTI"); "
+        + "clamped to 0...1; data range 1; SSIM gaussian11: Gaussian window of 11, sigma 1.5, interior; "
+        + "means over slices"
+    }
     switch modality {
     case nil:
       let range = dataRange.map { "\($0)" } ?? "max - min of the reference"
@@ -259,6 +278,12 @@ struct EvalCommand: ParsableCommand {
     var figures: [EvaluationReport.Metric: Double] = [:]
     var slices: [SliceFigures] = []
     switch modality.map(RestoreRWKVProtocol.init(modality:)) {
+    case nil where protocolName == .fsRWKV:
+      var white = 1.0
+      if case .png(let bitDepth, _) = expected.source { white = Double(1 << bitDepth - 1) }
+      let score = try FSRWKVProtocol(white: dataRange ?? white).score(
+        of: prediction, against: reference, name: pair.reference)
+      figures = [.psnr: score.psnr, .ssimSlices: score.ssim, .rmse: score.rmse]
     case let authors?:
       let (mean, leftOut) = authors.score(of: prediction, against: reference)
       figures = [.psnr: mean.psnr, .ssimAuthors: mean.ssim, .rmse: mean.rmse]

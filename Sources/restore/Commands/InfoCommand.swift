@@ -13,7 +13,7 @@ struct InfoCommand: ParsableCommand {
       damaged data); the reason and the exit code follow.
       """)
 
-  @Argument(help: "NIfTI or PNG file, folder of PNG slices, or model bundle (name or path).")
+  @Argument(help: "NIfTI or PNG file, folder of PNG slices, or model bundle (name, folder or zip).")
   var file: String
 
   @Option(name: .long, help: "Which orientation counts if there are two: sform or qform.")
@@ -27,7 +27,7 @@ struct InfoCommand: ParsableCommand {
   func run() throws {
     common.apply()
     let files = FileManager.default
-    let isBundle = files.fileExists(atPath: file + "/model.json")
+    let isBundle = ModelBundle.isBundle(file)
     let isName =
       !file.contains("/") && ImageFormat(path: file) == nil && !files.fileExists(atPath: file)
     if isBundle || (isName && (try? ModelBundle.find(file)) != nil) {

@@ -16,7 +16,7 @@ struct RunCommand: ParsableCommand {
   @Option(name: .shortAndLong, help: "Image for a single input, folder, or .txt list.")
   var output: String
 
-  @Option(name: .shortAndLong, help: "Model bundle: a name or a path.")
+  @Option(name: .shortAndLong, help: "Model bundle: a name or a path, of a folder or a zip file.")
   var model: String
 
   @OptionGroup(title: "Slices and tiles") var slices: SliceOptions
