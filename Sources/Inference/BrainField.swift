@@ -29,17 +29,19 @@ public struct BrainField: Sendable, Equatable {
   ///   - cropsToBrain: Whether the field ends where the brain does.
   ///   - multiple: Each size becomes a multiple of this.
   ///   - file: The name in errors.
-  /// - Throws: `ImagingError.noForeground(file:)` if there is no brain to cut to.
+  /// - Throws: `ImagingError.noForeground(file:)` if there is no brain to cut to,
+  ///   `ImagingError.invalidDimensions` if the voxels' sizes cannot be.
   public init(
     of volume: Volume, spacing: Double, cropsToBrain: Bool, multiple: Int, file: String
   ) throws(ImagingError) {
     let grid = AnatomicalGrid(volume.geometry)
     self.grid = grid
-    resampledSize = (0..<3).map { axis in
-      let ratio = grid.spacing[axis] / spacing
-      if abs(ratio - 1) < Self.tolerance { return grid.size[axis] }
-      return max(1, Int((Double(grid.size[axis]) * ratio).rounded()))
-    }
+    resampledSize = try ResampledSize.sizes(
+      grid.size,
+      ratios: grid.spacing.map { side in
+        let ratio = side / spacing
+        return abs(ratio - 1) < Self.tolerance ? 1 : ratio
+      }, file: file)
     layout = Layout(grid, resampledSize)
     box =
       cropsToBrain

@@ -9,7 +9,7 @@ import TensorCore
 ///
 /// ```swift
 /// var segmenter = ClipSegmenter(model, networkSize: [112, 112])
-/// for frame in frames { let labels = segmenter.segment(frame, height: h, width: w) }
+/// for frame in frames { let labels = try segmenter.segment(frame, height: h, width: w) }
 /// ```
 public struct ClipSegmenter {
   /// The network, in evaluation mode.
@@ -22,6 +22,7 @@ public struct ClipSegmenter {
 
   private var state: GDKVMState?
   private var plan: InferencePlan?
+  private var frames = 0
 
   /// A segmenter before its first frame.
   ///
@@ -44,28 +45,23 @@ public struct ClipSegmenter {
   ///   - width: Columns.
   ///   - firstMask: Labels 0 … N of the first frame, row by row, if they are known; not used later.
   /// - Returns: The structure of each pixel, 0 for the background, row by row.
+  /// - Throws: ``InferenceError/outputNotFinite(slice:)`` with the number of the frame.
   public mutating func segment(
     _ frame: [Float], height: Int, width: Int, firstMask: [UInt8]? = nil
-  ) -> [UInt8] {
+  ) throws(InferenceError) -> [UInt8] {
     precondition(
       frame.count == height * width && height > 0 && width > 0,
       "clip segmenter: \(frame.count) pixels for \(height) x \(width)")
-    return Engine.shared.perform {
+    let labels = Engine.shared.perform {
       let image = Tensor([1, height, width, 1], frame).resampled(to: networkSize)
       let masks = state == nil ? firstMask.map { oneHot($0, height, width) } : nil
       let logits = step(image, masks).resampled(to: [height, width])
       let classes = logits.shape.channels
-      return logits.withValues { values in
-        (0..<height * width).map { pixel in
-          var best = 0
-          for label in 1..<classes
-          where values[pixel * classes + label] > values[pixel * classes + best] {
-            best = label
-          }
-          return UInt8(best)
-        }
-      }
+      return logits.withValues { mostProbableClasses($0, classes: classes) }
     }
+    guard let labels else { throw .outputNotFinite(slice: frames) }
+    frames += 1
+    return labels
   }
 
   /// The log-odds of the next frame: the first one operation by operation, all others by one plan.

@@ -67,8 +67,8 @@ public struct FundusSegmenter {
   ///   - region: The square around the disc if it is known.
   ///   - file: What errors call the photograph.
   /// - Returns: Labels in the photograph's size.
-  /// - Throws: ``InferenceError/channelMismatch(file:model:expected:found:)``, or what the
-  ///   normalisation throws.
+  /// - Throws: ``InferenceError/channelMismatch(file:model:expected:found:)``,
+  ///   ``InferenceError/outputNotFinite(slice:)``, or what the normalisation throws.
   public func segment(
     _ image: PNGPixels, region: FundusRegion? = nil, file: String = "image"
   ) throws -> FundusSegmentation {
@@ -81,11 +81,11 @@ public struct FundusSegmenter {
     let values = try normalization.map(for: levels, file: file).normalized(levels)
     let picture = Picture(values: values, height: image.height, width: image.width)
     if let region {
-      return segmentation(picture, region, .given)
+      return try segmentation(picture, region, .given)
     }
     guard OpticDiscLocator.showsWholeField(image) else {
       let side = max(image.height, image.width)
-      return segmentation(
+      return try segmentation(
         picture,
         FundusRegion(x: (image.width - side) / 2, y: (image.height - side) / 2, side: side),
         .whole)
@@ -93,13 +93,13 @@ public struct FundusSegmenter {
     var best: FundusSegmentation?
     for place in OpticDiscLocator.candidates(in: image, count: Self.candidates) {
       var region = FundusRegion(around: (place.x, place.y), diameter: place.diameter)
-      var found = segmentation(picture, region, .located)
+      var found = try segmentation(picture, region, .located)
       for _ in 0..<Self.adjustments {
         guard found.confidence != nil,
           let next = FundusRegion(around: found.labels, width: image.width), next.side > 8
         else { break }
         region = next
-        found = segmentation(picture, region, .located)
+        found = try segmentation(picture, region, .located)
       }
       if let confidence = found.confidence, confidence > best?.confidence ?? 0 { best = found }
     }
@@ -118,7 +118,7 @@ public struct FundusSegmenter {
   /// What the network finds in one square.
   private func segmentation(
     _ picture: Picture, _ region: FundusRegion, _ origin: FundusSegmentation.Origin
-  ) -> FundusSegmentation {
+  ) throws(InferenceError) -> FundusSegmentation {
     let side = model.configuration.imageSize
     let square = region.cut(
       picture.values, height: picture.height, width: picture.width, channels: 3)
@@ -128,6 +128,7 @@ public struct FundusSegmenter {
       runner(Tensor([1, side, side, 3], input))
         .resized(to: [region.side, region.side], mode: .linear(alignCorners: false)).values
     }
+    guard logits.allSatisfy(\.isFinite) else { throw .outputNotFinite(slice: 0) }
     let limit = log(Self.threshold / (1 - Self.threshold))
     let size = GridSize(x: region.side, y: region.side, z: 1)
     func mask(_ channel: Int) -> VoxelMask {

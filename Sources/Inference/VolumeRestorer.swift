@@ -64,6 +64,12 @@ public final class VolumeRestorer {
     _ bundle: ModelBundle, precision: Precision = .float32
   ) throws(InferenceError) {
     let model = try bundle.loadModel()
+    guard model.spatialAxes == 2 else {
+      throw .bundleInvalid(
+        bundle: bundle.path,
+        reason:
+          "its network is one for images of \(model.spatialAxes) axes, and `run` restores slices")
+    }
     guard model.outChannels == 1, !model.inChannels.isMultiple(of: 2) else {
       throw .bundleInvalid(
         bundle: bundle.path,

@@ -19,6 +19,9 @@ public protocol RestorationModel: Module {
   /// Channels of the output.
   var outChannels: Int { get }
 
+  /// Spatial axes of the images: 2, or 1 for sequences and 3 for volumes where a network can be built so.
+  var spatialAxes: Int { get }
+
   /// Heights and widths that ``forward(_:)`` takes are multiples of this.
   var sizeMultiple: Int { get }
 
@@ -77,6 +80,9 @@ extension BandedModel {
 extension RestorationModel {
   /// Any size.
   public var boundSize: (height: Int, width: Int)? { nil }
+
+  /// Images.
+  public var spatialAxes: Int { 2 }
 
   /// Restores images of any height and width.
   ///

@@ -142,7 +142,7 @@ public final class Trainer {
           + "data.neighbours \(configuration.allTasks[0].neighbours) have \(channels), their targets 1"
       )
     }
-    if let network = model as? UNet, network.configuration.axes != 2 {
+    guard model.spatialAxes == 2 else {
       throw .invalidValue(
         key: "model.hyperparameters",
         reason: "the network is for volumes, and slices are trained on")

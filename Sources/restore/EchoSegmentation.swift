@@ -78,7 +78,7 @@ struct EchoSegmentation {
       let range = index * pixels..<(index + 1) * pixels
       let frame = map.normalized(Array(volume.voxels[range]))
       labels.append(
-        segmenter.segment(frame, height: size.y, width: size.x, firstMask: known))
+        try segmenter.segment(frame, height: size.y, width: size.x, firstMask: known))
       Console.shared.progress(
         "\(input): frame \(index + 1)/\(count)", done: index + 1, total: count)
     }

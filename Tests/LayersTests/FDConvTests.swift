@@ -80,7 +80,7 @@ struct FDConvTests {
     configuration.copies = 0
     #expect(
       configuration.brokenRule(inChannels: 32, outChannels: 32, kernel: [3, 3], groups: 1)
-        == "param_ratio must be at least 1")
+        == "param_ratio must be in 1...64")
   }
 
   @Test("band modulation is there for the kernels and strides that ask for it")

@@ -92,6 +92,11 @@ extension GradientCase {
         key: $0[1], receptance: $0[2], value: $0[3], scale: $0[4], residual: $0[5])
     },
     GradientCase(
+      "feed-forward with a gate's input", .feedForward, inputs: [3, 20, 6], [24, 6], [6, 6],
+      [6, 24],
+      [3, 20, 6]
+    ) { $0[0].feedForward(key: $0[1], receptance: $0[2], value: $0[3], gate: $0[4]) },
+    GradientCase(
       "feed-forward, nothing added", .feedForward, inputs: [300, 4], [16, 4], [4, 4], [4, 16]
     ) { $0[0].feedForward(key: $0[1], receptance: $0[2], value: $0[3]) },
     GradientCase(
@@ -106,6 +111,22 @@ extension GradientCase {
     wkv("one recurrence", recurrences: 1, width: 9),
     wkv("two recurrences", recurrences: 2, width: 5),
     wkv("three recurrences", recurrences: 3, width: 4),
+    GradientCase(
+      "wkv, columns first", .bidirectionalWKV, drawing: ([2, 5], .uniform(-0.3..<0.5)),
+      ([2, 5], .normal), ([2, 12, 5], .normal), ([2, 12, 5], .normal)
+    ) {
+      .bidirectionalWKV(
+        decay: $0[0], bonus: $0[1], key: $0[2], value: $0[3], height: 3, width: 4,
+        startsWithColumns: true)
+    },
+    // Several blocks of tokens.
+    GradientCase(
+      "wkv, strong decay, many tokens", .bidirectionalWKV, drawing: ([1, 2], .uniform(8..<9)),
+      ([1, 2], .normal), ([1, 150, 2], .normal), ([1, 150, 2], .normal)
+    ) {
+      .bidirectionalWKV(
+        decay: $0[0], bonus: $0[1], key: $0[2], value: $0[3], height: 10, width: 15)
+    },
     // Beyond what the fast form takes: the running maximum.
     GradientCase(
       "wkv, strong decay", .bidirectionalWKV, drawing: ([2, 3], .uniform(8..<9)),

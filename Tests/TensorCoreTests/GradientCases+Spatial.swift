@@ -18,6 +18,9 @@ extension GradientCase {
     GradientCase(
       "convolution", .convolution, inputs: [2, 6, 5, 4], [8, 2, 3, 3], [8]
     ) { $0[0].convolved(with: $0[1], bias: $0[2], stride: [2, 1], padding: [1], groups: 2) },
+    GradientCase(
+      "convolution of volumes", .convolution, inputs: [1, 3, 4, 5, 2], [3, 2, 3, 3, 3], [3]
+    ) { $0[0].convolved(with: $0[1], bias: $0[2], stride: [1, 2, 1], padding: [1]) },
     GradientCase("1 x 1 convolution", .linear, .reshape, inputs: [1, 4, 5, 6], [8, 6, 1, 1], [8]) {
       $0[0].convolved(with: $0[1], bias: $0[2])
     },
@@ -27,6 +30,13 @@ extension GradientCase {
       $0[0].transposedConvolved(
         with: $0[1], bias: $0[2], stride: [2], padding: [1], outputPadding: [1])
     },
+    GradientCase(
+      "transposed convolution of volumes", .transposedConvolution, inputs: [1, 2, 3, 2, 2],
+      [2, 3, 2, 2, 2], [3]
+    ) { $0[0].transposedConvolved(with: $0[1], bias: $0[2], stride: [2], padding: [0]) },
+    GradientCase(
+      "max pooling of volumes", .maxPool, drawing: ([1, 4, 2, 6, 2], .distinct)
+    ) { $0[0].maxPooled(kernel: [2, 2, 2], stride: [2, 2, 2]) },
     GradientCase(
       "depthwise convolution", .depthwiseConvolution, inputs: [2, 19, 7, 18], [18, 1, 5, 5]
     ) { $0[0].depthwiseConvolved(with: $0[1]) },

@@ -10,6 +10,25 @@ struct GradientTests {
     #expect(failures.isEmpty, "\(failures)")
   }
 
+  @Test("add to sums that are there already", arguments: GradientCase.all)
+  func accumulate(_ testCase: GradientCase) throws {
+    let inputs = testCase.tensors.map { $0.tracked() }
+    let function = { Engine.shared.perform { testCase.function(inputs).sum() } }
+    let once = function().gradients()
+    var sums = Gradients()
+    for _ in 0..<2 { function().addGradients(to: &sums) }
+    for (index, input) in inputs.enumerated() {
+      let single = once[input]?.values
+      let double = sums[input]?.values
+      #expect((single == nil) == (double == nil))
+      let largest = single?.map(abs).max() ?? 0
+      let isTwice = zip(double ?? [], single ?? []).allSatisfy {
+        abs($0 - 2 * $1) <= 1e-5 * largest
+      }
+      #expect(isTwice, "input \(index)")
+    }
+  }
+
   @Test("are checked for the kinds that a case names", arguments: GradientCase.all)
   func apply(_ testCase: GradientCase) {
     let inputs = testCase.tensors.map { $0.tracked() }

@@ -237,7 +237,7 @@ struct SegmentationPreprocessorTests {
   }
 
   @Test("labels survive the way there and back for every slice axis", arguments: [0, 1, 2])
-  func thereAndBack(sliceAxis: Int) {
+  func thereAndBack(sliceAxis: Int) throws {
     let geometry = Geometry(size: GridSize(x: 7, y: 5, z: 6), spacing: SIMD3(1, 2, 3))
     var labels: [Int32] = []
     for voxel in 0..<210 { labels.append(Int32((voxel / 3 + voxel / 7) % 3)) }
@@ -251,7 +251,8 @@ struct SegmentationPreprocessorTests {
     #expect(sizes == expected[sliceAxis])
     let shape = Shape([1] + sizes)
     let hot = Tensor(shape, prepared.map(Float.init)).oneHot(classes: 3)
-    #expect(preprocessor.labelMap(preprocessor.onGrid(hot, of: geometry), on: geometry) == map)
+    #expect(
+      try preprocessor.labelMap(preprocessor.onGrid(hot, of: geometry), on: geometry) == map)
     // The image is permuted like the labels.
     let volume = Volume(voxels: labels.map(Float.init), geometry: geometry)
     let image = preprocessor.image([volume])

@@ -213,7 +213,7 @@ struct TrainerTests {
     arguments: [
       ("restore-rwkv", "light", ["in_channels": HyperparameterValue.integer(3)]),
       ("unet", "", ["out_channels": .integer(2)]), ("unet", "", ["dims": .integer(3)]),
-      ("gdkvm", "light", [:]),
+      ("dncnn", "", ["dims": .integer(3)]), ("gdkvm", "light", [:]),
     ])
   func channels(
     architecture: String, preset: String, hyperparameters: [String: HyperparameterValue]

@@ -72,12 +72,51 @@ public struct SegmentationPlan: Codable, Sendable, Equatable {
   /// - Parameter geometry: Its grid.
   /// - Returns: Slices, rows, columns.
   public func size(of geometry: Geometry) -> [Int] {
-    let (size, old) = (geometry.size, geometry.spacing)
-    let storage = [(size.z, old.z), (size.y, old.y), (size.x, old.x)]
-    return order.enumerated().map { place, axis in
-      let (count, step) = storage[axis]
-      if axes == 2, place == 0 { return count }
-      return max(1, Int((Double(count) * step / spacing[place]).rounded()))
+    zip(sizes(of: geometry), ratios(of: geometry)).map { count, ratio in
+      ratio == 1 ? count : max(1, Int((Double(count) * ratio).rounded()))
     }
+  }
+
+  /// Checks that an image of a grid can be resampled.
+  ///
+  /// - Parameters:
+  ///   - geometry: Its grid.
+  ///   - file: The name in errors.
+  /// - Throws: ``ImagingError/invalidDimensions(file:dimensions:reason:)``.
+  func requireSize(of geometry: Geometry, file: String) throws(ImagingError) {
+    _ = try ResampledSize.sizes(sizes(of: geometry), ratios: ratios(of: geometry), file: file)
+  }
+
+  private func sizes(of geometry: Geometry) -> [Int] {
+    let size = geometry.size
+    return order.map { [size.z, size.y, size.x][$0] }
+  }
+
+  /// By how much each axis grows; slices one by one keep their distance.
+  private func ratios(of geometry: Geometry) -> [Double] {
+    let old = geometry.spacing
+    return order.enumerated().map { place, axis in
+      axes == 2 && place == 0 ? 1 : [old.z, old.y, old.x][axis] / spacing[place]
+    }
+  }
+
+  /// What is wrong with a plan that somebody wrote, nil if nothing is.
+  var brokenRule: String? {
+    guard axes == 2 || axes == 3 else { return "axes must be 2 or 3, not \(axes)" }
+    guard (0...2).contains(sliceAxis) else { return "sliceAxis must be 0, 1 or 2" }
+    guard spacing.count == 3, spacing.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+      return "spacing must be three sizes above 0"
+    }
+    guard patch.count == axes, patch.allSatisfy((1...4096).contains) else {
+      return "patch must be \(axes) sizes in 1...4096"
+    }
+    guard pooling.count <= 16,
+      pooling.allSatisfy({ $0.count == axes && $0.allSatisfy((1...4).contains) })
+    else { return "pooling must be \(axes) factors in 1...4 for each level" }
+    guard !labels.isEmpty, labels.count < 256,
+      labels.map(\.value) == Array(1...labels.count), Set(labels.map(\.name)).count == labels.count
+    else { return "labels must be numbered 1, 2, 3 without gaps and have names of their own" }
+    guard !channels.isEmpty else { return "it has no channels" }
+    return nil
   }
 }

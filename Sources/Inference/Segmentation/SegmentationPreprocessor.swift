@@ -143,16 +143,16 @@ public struct SegmentationPreprocessor: Sendable {
   ///   - values: Probabilities on its grid, `[z, y, x, classes]`, the background first.
   ///   - geometry: The grid.
   /// - Returns: 0 for the background.
-  public func labelMap(_ values: [Float], on geometry: Geometry) -> LabelMap {
+  /// - Throws: ``InferenceError/outputNotFinite(slice:)`` with the first of the slices, if one is not.
+  public func labelMap(
+    _ values: [Float], on geometry: Geometry
+  ) throws(InferenceError) -> LabelMap {
     let classes = plan.labels.count + 1
-    let labels = (0..<geometry.size.count).map { voxel -> Int32 in
-      var best = 0
-      for label in 1..<classes
-      where values[voxel * classes + label] > values[voxel * classes + best] {
-        best = label
-      }
-      return Int32(best)
+    let labels = values.withUnsafeBufferPointer { mostProbableClasses($0, classes: classes) }
+    guard let labels else {
+      let first = values.firstIndex { !$0.isFinite } ?? 0
+      throw .outputNotFinite(slice: first / classes / (geometry.size.x * geometry.size.y))
     }
-    return LabelMap(labels: labels, geometry: geometry)
+    return LabelMap(labels: labels.map(Int32.init), geometry: geometry)
   }
 }

@@ -24,6 +24,9 @@ public final class VolumeSegmenter {
   public init(
     _ network: UNet, plan: SegmentationPlan, overlap: Double = 0.5
   ) throws(InferenceError) {
+    if let rule = plan.brokenRule {
+      throw .bundleInvalid(bundle: UNet.architecture, reason: "the plan: \(rule)")
+    }
     let sizes = (0..<plan.axes).map { axis in plan.pooling.reduce(1) { $0 * $1[axis] } }
     guard network.inChannels == plan.channels.count,
       network.outChannels == plan.labels.count + 1, network.configuration.axes == plan.axes,
@@ -59,17 +62,20 @@ public final class VolumeSegmenter {
   ///
   /// - Parameters:
   ///   - volumes: One a channel, all on one grid.
+  ///   - file: The name in errors.
   ///   - progress: Told the part that is done; true stops the work.
   /// - Returns: On the image's grid.
-  /// - Throws: ``InferenceError/cancelled``.
+  /// - Throws: ``InferenceError/cancelled``, ``InferenceError/outputNotFinite(slice:)``, or
+  ///   `ImagingError.invalidDimensions` if the voxels' sizes cannot be.
   public func segment(
-    _ volumes: [Volume], progress: (Double) -> Bool = { _ in false }
+    _ volumes: [Volume], file: String = "image", progress: (Double) -> Bool = { _ in false }
   ) throws -> Segmentation {
     let preprocessor = SegmentationPreprocessor(plan)
     let geometry = volumes[0].geometry
+    try plan.requireSize(of: geometry, file: file)
     let values = preprocessor.onGrid(
       try probabilities(preprocessor.image(volumes), progress: progress), of: geometry)
-    return Segmentation(labels: preprocessor.labelMap(values, on: geometry), values: values)
+    return Segmentation(labels: try preprocessor.labelMap(values, on: geometry), values: values)
   }
 
   /// The probability of each class at each voxel of a prepared image.

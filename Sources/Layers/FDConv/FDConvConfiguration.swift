@@ -171,15 +171,16 @@ public struct FDConvConfiguration: Codable, Equatable, Sendable {
     guard inChannels * k % 2 == 0 else {
       return "input channels times kernel, \(inChannels) · \(k), must be even"
     }
+    guard keptShare > 0, keptShare <= 1 else { return "param_reduction must be in 0...1 and not 0" }
+    guard (1...64).contains(copies) else { return "param_ratio must be in 1...64" }
+    guard reduction > 0, reduction <= 16 else { return "reduction must be above 0 and up to 16" }
     let count = self.groups(outChannels: outChannels)
     let kept = keptCount(outChannels * k * (inChannels * k / 2 + 1))
     guard count >= 1, kept >= count, kept % count == 0 else {
       return "its \(kept) coefficients must divide into kernel_num = \(count) groups"
     }
-    guard copies >= 1 else { return "param_ratio must be at least 1" }
-    guard keptShare > 0, keptShare <= 1 else { return "param_reduction must be in 0...1 and not 0" }
-    guard kernelTemperature > 0, temperature ?? 1 > 0, reduction > 0, attentionMultiplier > 0 else {
-      return "temperatures, reduction and att_multi must be above 0"
+    guard kernelTemperature > 0, temperature ?? 1 > 0, attentionMultiplier > 0 else {
+      return "temperatures and att_multi must be above 0"
     }
     guard layerNormEps > 0, batchNormEps > 0, (0...1).contains(batchNormMomentum) else {
       return "ln_eps and bn_eps must be above 0, bn_momentum in 0...1"

@@ -67,6 +67,9 @@ public final class DnCNN: RestorationModel {
   /// Channels of the image.
   public var outChannels: Int { configuration.imageChannels }
 
+  /// Spatial axes of the images.
+  public var spatialAxes: Int { configuration.axes }
+
   /// 1: any size.
   public var sizeMultiple: Int { 1 }
 

@@ -113,6 +113,8 @@ public struct GDKVMConfiguration: ModelConfiguration {
     for (key, value) in sizes {
       try check(key, value, (1...4096).contains(value), "it must be in 1...4096")
     }
+    // Labels are bytes, 0 the background.
+    try check(.objects, objects, objects <= 255, "it must be in 1...255")
     try check(
       .structures, structures,
       structures.isEmpty

@@ -90,6 +90,9 @@ public final class UNet: RestorationModel {
   /// The images' size if a convolution is bound to one.
   public var boundSize: (height: Int, width: Int)? { configuration.convolution.boundSize }
 
+  /// Spatial axes of the images.
+  public var spatialAxes: Int { configuration.axes }
+
   /// Those of the convolutions, for one image; those of a translation-variant one without its
   /// generator, of a frequency-dynamic one without the making of its kernel.
   public func multiplyAdds(height: Int, width: Int) -> Int {

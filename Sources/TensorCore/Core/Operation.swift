@@ -1,7 +1,7 @@
 /// One differentiable (or explicitly not differentiable) computation, as a value.
 ///
 /// An operation states its output's shape and the memory that it needs, and computes forward and
-/// backward into buffers that it is given. It allocates nothing and captures nothing, so the same
+/// backward into buffers that it is given. It allocates nothing and captures no tensors, so the same
 /// declaration serves eager execution (run at once), the tape (stored for backward) and an inference
 /// plan (traced, placed in an arena, replayed).
 public protocol Operation: Sendable {

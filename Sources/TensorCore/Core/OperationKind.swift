@@ -1,6 +1,7 @@
 /// Every kind of operation there is.
 ///
-/// A new operation adds its case here, and the gradient tests fail until it has a case there too.
+/// A new operation adds its case here and to ``allCases``; the gradient tests then fail until it has a case
+/// there too.
 public enum OperationKind: Hashable, Sendable, CaseIterable {
   case unary(UnaryFunction)
   case binary(BinaryFunction)

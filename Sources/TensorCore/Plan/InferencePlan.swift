@@ -160,9 +160,11 @@ public final class InferencePlan: @unchecked Sendable {
       inputs.map(\.shape) == inputShapes,
       "plan: inputs \(inputs.map(\.shape)), made for \(inputShapes)")
     let storages = outputShapes.map { Storage(count: $0.count) }
-    try run(
-      inputs.map { UnsafeBufferPointer(start: $0.storage.pointer, count: $0.count) },
-      into: storages.map { UnsafeMutableBufferPointer(start: $0.pointer, count: $0.count) })
+    try withExtendedLifetime(inputs) { () throws(PlanError) in
+      try run(
+        inputs.map { UnsafeBufferPointer(start: $0.storage.pointer, count: $0.count) },
+        into: storages.map { UnsafeMutableBufferPointer(start: $0.pointer, count: $0.count) })
+    }
     return zip(storages, outputShapes).map { Tensor(storage: $0, shape: $1, node: nil) }
   }
 

@@ -1,4 +1,5 @@
 public import Imaging
+import Inference
 public import Models
 import Randomness
 import TensorCore
@@ -97,19 +98,12 @@ public struct EchoEvaluation: Codable, Sendable {
     }
   }
 
-  /// The most probable structure of each pixel of one frame, `[1, H, W, N + 1]`.
+  /// The most probable structure of each pixel of one frame, `[1, H, W, N + 1]`; all background if the
+  /// network's output is not finite.
   static func labels(_ logits: Tensor) -> [UInt8] {
     let classes = logits.shape.channels
-    return logits.withValues { values in
-      (0..<values.count / classes).map { pixel in
-        var best = 0
-        for label in 1..<classes
-        where values[pixel * classes + label] > values[pixel * classes + best] {
-          best = label
-        }
-        return UInt8(best)
-      }
-    }
+    return logits.withValues { mostProbableClasses($0, classes: classes) }
+      ?? [UInt8](repeating: 0, count: logits.shape.count / classes)
   }
 }
 

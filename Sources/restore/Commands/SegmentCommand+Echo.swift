@@ -8,6 +8,11 @@ extension SegmentCommand {
     guard let network = try bundle.loadModel() as? GDKVM else {
       preconditionFailure("segment: \(bundle.path) is not of the architecture that its card names")
     }
+    guard network.inChannels == 1 else {
+      throw InferenceError.bundleInvalid(
+        bundle: bundle.path,
+        reason: "its network takes frames of \(network.inChannels) channels, clips have 1")
+    }
     guard (1...2).contains(input.count) else {
       throw CommandFailure(
         code: ExitStatus.data, kind: "channel-mismatch",

@@ -96,7 +96,7 @@ extension SegmentCommand {
     for warning in first.warnings { Console.shared.warning("\(item.images[0]): \(warning)") }
     let found: VolumeSegmenter.Segmentation
     do {
-      found = try segmenter.segment(volumes) { part in
+      found = try segmenter.segment(volumes, file: item.images[0]) { part in
         Console.shared.progress(
           "\(item.name): \(Int(part * 100)) %", done: Int(part * 1000), total: 1000)
         return Interruption.signal != nil
