@@ -48,8 +48,6 @@ public struct SliceDataset: Sendable {
   /// What random numbers are for; part of the streams' names, so that they differ.
   private static let sampleStream: UInt64 = 1
   private static let versionStream: UInt64 = 3
-  /// How often a slice of a stack is shown without its neighbours.
-  private static let shareOfSlicesAlone = 0.125
 
   private let tasks: [TaskScans]
   private let cache: SliceCache
@@ -235,75 +233,15 @@ public struct SliceDataset: Sendable {
     clean: UnsafeMutableBufferPointer<Float>, _ generator: inout SeededGenerator
   ) throws {
     let task = tasks[number]
-    let (simulator, section) = (task.simulator, task.simulator.section)
-    let draw = generator.nextUniformDouble()
-    let place = task.scans.firstIndex { draw < $0.cumulative } ?? task.scans.count - 1
+    let chance = generator.nextUniformDouble()
+    let place = task.scans.firstIndex { chance < $0.cumulative } ?? task.scans.count - 1
     let scan = task.scans[place]
     let slices = try cache.slices(SliceCache.Key(task: number, scan: place)) {
       try task.slices(of: scan.file, scan.input, number: scan.number)
     }
-    let slice = slices[generator.nextInt(below: scan.count)]
-    // Drawn only where it is wanted: the samples of other configurations stay what they were.
-    let magnified =
-      section.magnification[1] > 1
-      ? MagnifiedCrop(
-        side: crop, factor: simulator.logUniform(section.magnification, &generator)) : nil
-    let reduction = simulator.reduction(&generator)
-    let (height, width) = (
-      reduction?.reduced(slice.height) ?? slice.height,
-      reduction?.reduced(slice.width) ?? slice.width
-    )
-    let window = CropWindow(
-      crop: magnified?.sourceSide ?? crop, height: height, width: width, flips: section.flips,
-      &generator)
-    // Pictures have no neighbours: now and then a volume's slice stands alone too.
-    let isAlone =
-      section.neighbours > 0 && generator.nextUniformDouble() < Self.shareOfSlicesAlone
-    let order =
-      isAlone
-      ? slice.order.map { _ in slice.order[slice.middle] } : slice.order
-    func fill(_ stack: [[Float]]) {
-      for (channel, position) in order.enumerated() {
-        window.copy(stack[position], into: noisy, channel: channel, of: order.count)
-      }
-    }
-    if simulator.isPrepared {
-      window.copy(slice.target, into: clean)
-      fill(slice.inputs[generator.nextInt(below: slice.inputs.count)])
-    } else {
-      let gamma = Float(simulator.logUniform(section.gamma, &generator))
-      if [.superResolution, .fieldStrength].contains(section.kind) {
-        // k-space belongs to the slice as a whole.
-        var stack =
-          gamma == 1 ? slice.clean : slice.clean.map { $0.map { pow($0, gamma) } }
-        if let reduction {
-          stack = stack.map { reduction.applied(to: $0, height: slice.height, width: slice.width) }
-        }
-        if let filling = simulator.filling(&generator) {
-          stack = stack.map { filling.applied(to: $0, height: height, width: width) }
-        }
-        window.copy(simulator.target(of: stack[slice.order[slice.middle]]), into: clean)
-        fill(simulator.degraded(stack, height, width, .drawn, &generator))
-      } else {
-        let noise = RicianNoise(sigma: simulator.uniform(section.noisePercent, &generator) / 100)
-        /// A clean crop, before the noise.
-        func cut(_ pixels: [Float]) -> [Float] {
-          let values = magnified?.cut(pixels, by: window) ?? window.values(of: pixels)
-          return gamma == 1 ? values : values.map { pow($0, gamma) }
-        }
-        _ = clean.update(fromContentsOf: cut(slice.target))
-        for position in Set(order).sorted() {
-          var crops =
-            position == slice.order[slice.middle] ? [Float](clean) : cut(slice.clean[position])
-          crops.withUnsafeMutableBufferPointer { noise.apply(to: $0, using: &generator) }
-          for (channel, shown) in order.enumerated() where shown == position {
-            for index in crops.indices { noisy[index * order.count + channel] = crops[index] }
-          }
-        }
-      }
-    }
-    let scale = Float(simulator.uniform(section.intensityScale, &generator))
-    for index in clean.indices { clean[index] *= scale }
-    for index in noisy.indices { noisy[index] *= scale }
+    let draw = SampleDraw(
+      of: slices[generator.nextInt(below: scan.count)], task.simulator, crop: crop,
+      using: &generator)
+    draw.write(to: noisy, clean: clean, using: &generator)
   }
 }

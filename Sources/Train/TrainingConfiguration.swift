@@ -1,4 +1,3 @@
-import Layers
 public import Models
 
 /// Everything that a training run depends on, as it stands in `config.json` of the run folder.
@@ -143,97 +142,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public init() {}
   }
 
-  /// Checks all values.
-  ///
-  /// - Throws: ``TrainingError/invalidValue(key:reason:)`` for the first that does not fit.
-  public func validate() throws(TrainingError) {
-    func require(_ condition: Bool, _ key: String, _ reason: String) throws(TrainingError) {
-      if !condition { throw .invalidValue(key: key, reason: reason) }
-    }
-    for (index, task) in allTasks.enumerated() {
-      try task.validate(prefix: tasks.isEmpty ? "data" : "tasks.\(index)")
-    }
-    var names = Set<String>()
-    for (index, task) in tasks.enumerated() {
-      let key = "tasks.\(index)"
-      try require(
-        task.neighbours == tasks[0].neighbours, "\(key).neighbours",
-        "differs from that of the first task")
-      try require(
-        task.crop == tasks[0].crop, "\(key).crop", "differs from that of the first task")
-      try require(
-        names.insert(RunFolder.fileName(task.name)).inserted, "\(key).name",
-        "`\(task.name)` names another task, or a file of the same name")
-    }
-    try require(
-      ["equal", "pooled"].contains(train.mixing), "train.mixing",
-      "`\(train.mixing)` is not equal or pooled")
-    try require(
-      ["adam", "adamw", "sgd"].contains(optim.name), "optim.name",
-      "`\(optim.name)` is not adam, adamw or sgd")
-    try require(
-      optim.learningRate > 0 && optim.learningRate.isFinite, "optim.learning_rate",
-      "is not positive")
-    try require(
-      optim.betas.count == 2 && optim.betas.allSatisfy { (0..<1).contains($0) }, "optim.betas",
-      "are not two numbers in 0..<1")
-    try require(optim.eps > 0, "optim.eps", "is not positive")
-    try require(optim.weightDecay >= 0, "optim.weight_decay", "is negative")
-    try require(optim.clip >= 0, "optim.clip", "is negative")
-    try require((0..<1).contains(optim.momentum), "optim.momentum", "is not in 0..<1")
-    try require((0..<1).contains(optim.ema), "optim.ema", "is not in 0..<1")
-    try require(
-      ["cosine", "step", "constant"].contains(schedule.name), "schedule.name",
-      "`\(schedule.name)` is not cosine, step or constant")
-    try require(schedule.fallEvery > 0, "schedule.fall_every", "is not positive")
-    try require((0...1).contains(schedule.fallFactor), "schedule.fall_factor", "is not in 0...1")
-    try require(schedule.warmup >= 0, "schedule.warmup", "is negative")
-    try require(
-      schedule.minimum >= 0 && schedule.minimum.isFinite, "schedule.minimum", "is negative")
-    try require(
-      ["l1", "l2", "charbonnier", "psnr", "translation"].contains(loss.name), "loss.name",
-      "`\(loss.name)` is not l1, l2, charbonnier, psnr or translation")
-    try require(loss.frequencyWeight >= 0, "loss.frequency_weight", "is negative")
-    try require(loss.similarityWeight >= 0, "loss.similarity_weight", "is negative")
-    try require(
-      (1...5).contains(loss.similarityScales), "loss.similarity_scales", "is not in 1...5")
-    if loss.similarityWeight > 0, let crop = allTasks.map(\.crop).min() {
-      let least = SimilarityLoss(scales: loss.similarityScales).leastSize
-      try require(
-        crop >= least, "loss.similarity_scales",
-        "needs crops of \(least) pixels or more, they have \(crop)")
-    }
-    try require(loss.epsilon > 0, "loss.epsilon", "is not positive")
-    try require(train.iterations > 0, "train.iterations", "is not positive")
-    let least = model.arch == SegmentationTrainer.architecture ? 0 : 1
-    try require((least...1024).contains(train.batch), "train.batch", "is not in \(least)...1024")
-    try require(
-      train.accumulate >= 1 && train.batch.isMultiple(of: train.accumulate), "train.accumulate",
-      "\(train.accumulate) does not divide train.batch, \(train.batch)")
-    try require((0...64).contains(train.prefetch), "train.prefetch", "is not in 0...64")
-    try require(train.validateEvery > 0, "train.validate_every", "is not positive")
-    try require(train.validationSlices > 0, "train.validation_slices", "is not positive")
-    try require(train.logEvery > 0, "train.log_every", "is not positive")
-    try require(checkpoint.everySteps > 0, "checkpoint.every_steps", "is not positive")
-    try require(checkpoint.everyMinutes > 0, "checkpoint.every_minutes", "is not positive")
-    try require(checkpoint.keep >= 0, "checkpoint.keep", "is negative")
-  }
-
   /// The tasks, of which there is at least one.
   public var allTasks: [DataSection] { tasks.isEmpty ? [data] : tasks }
-
-  /// Refuses keys that only the training of restorations heeds, so that none is left aside in silence.
-  ///
-  /// - Throws: ``TrainingError/invalidValue(key:reason:)`` for the first that is set.
-  func requireNoRestorationKeys() throws(TrainingError) {
-    for (key, isSet) in [
-      ("tasks", !tasks.isEmpty), ("loss", loss != LossSection()),
-      ("train.accumulate", train.accumulate != 1),
-      ("train.checkpoint_activations", train.checkpointActivations),
-    ] where isSet {
-      throw .invalidValue(key: key, reason: "does not go with `\(model.arch)`")
-    }
-  }
 
   /// Who trains, validates and tests, for each task, as files and folders say now.
   ///

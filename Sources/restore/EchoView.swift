@@ -29,34 +29,20 @@ struct EchoView {
     }
   }
 
-  /// Up to eight frames side by side with the structures' outlines: red, green, blue for labels 1, 2, 3.
+  /// Up to eight frames side by side with the structures' outlines.
   func strip() -> PNGImage {
     let (width, height) = (scan.volume.size.x, scan.volume.size.y)
     let shown = min(8, labels.count)
-    let indices = (0..<shown).map { shown == 1 ? 0 : $0 * (labels.count - 1) / (shown - 1) }
-    var samples = [UInt16](repeating: 0, count: shown * width * height * 3)
-    let colours: [[UInt16]] = [[], [255, 64, 64], [64, 220, 64], [96, 128, 255]]
-    for (position, index) in indices.enumerated() {
-      let frame = labels[index]
-      let first = index * width * height
-      let greys = map.normalized(Array(scan.volume.voxels[first..<first + width * height]))
-      for row in 0..<height {
-        for column in 0..<width {
-          let pixel = row * width + column
-          let label = frame[pixel]
-          let isBorder =
-            (column + 1 < width && frame[pixel + 1] != label)
-            || (row + 1 < height && frame[pixel + width] != label)
-          let below = row + 1 < height ? frame[pixel + width] : 0
-          let beside = column + 1 < width ? frame[pixel + 1] : 0
-          let shownLabel = Int(max(label, max(below, beside)))
-          let grey = UInt16((min(max(greys[pixel], 0), 1) * 255).rounded())
-          let colour =
-            isBorder && shownLabel < colours.count ? colours[shownLabel] : [grey, grey, grey]
-          let at = (row * shown * width + position * width + column) * 3
-          for channel in 0..<3 { samples[at + channel] = colour[channel] }
-        }
-      }
+    let pictures = (0..<shown).map { place -> PNGImage in
+      let index = shown == 1 ? 0 : place * (labels.count - 1) / (shown - 1)
+      let pixels = index * width * height..<(index + 1) * width * height
+      let greys = map.normalized(Array(scan.volume.voxels[pixels])).map { 255 * $0 }
+      var overlay = LabelOverlay(greys, height: height, width: width)
+      overlay.outline(labels[index].map(Int32.init))
+      return overlay.image
+    }
+    let samples = (0..<height).flatMap { row in
+      pictures.flatMap { $0.samples[row * 3 * width..<(row + 1) * 3 * width] }
     }
     return PNGImage(
       samples: samples, height: height, width: shown * width, colour: .rgb, bitDepth: 8)

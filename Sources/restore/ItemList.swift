@@ -71,7 +71,10 @@ enum ItemList {
       }
       return [Item(input: input, output: output)]
     }
-    if isStack { return [Item(input: inputs[0], output: output)] }
+    if isStack {
+      let folder = output.hasSuffix("/") ? String(output.dropLast()) : output
+      return [Item(input: inputs[0], output: folder)]
+    }
     if inputs == [input], !isFolder(output), let ending = ending(of: output) {
       // A mistyped ending must not become the name of a folder.
       throw CommandFailure(

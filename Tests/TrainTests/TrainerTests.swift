@@ -162,12 +162,12 @@ struct TrainerTests {
     }
   }
 
-  @Test("a run moves the weights, lowers the loss' scale and exports a bundle that loads")
+  @Test("a run moves every weight from where the seed put it and exports a bundle that loads")
   func bundle() throws {
     let folder = try folder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let trainer = try Trainer(
-      configuration(folder, steps: 2), folder: folder + "/run", resume: false)
+    let configuration = try configuration(folder, steps: 2)
+    let trainer = try Trainer(configuration, folder: folder + "/run", resume: false)
     var losses: [Double] = []
     #expect(
       try trainer.run(shouldStop: { false }, report: { losses.append($0.loss) }) == .finished)
@@ -175,6 +175,14 @@ struct TrainerTests {
     let bundle = try trainer.exportBundle()
     let files = try FileManager.default.contentsOfDirectory(atPath: bundle).sorted()
     #expect(files == ["README.md", "model.json", "weights.safetensors"])
+    let trained = try ModelBundle(path: bundle).loadModel()
+    var generator = SeededGenerator(seed: configuration.seed, stream: 0)
+    let initial = try configuration.networkDescription().makeModel(using: &generator)
+    let before = Dictionary(
+      uniqueKeysWithValues: initial.parameters.map { ($0.name, $0.parameter.tensor.values) })
+    #expect(trained.parameters.count == before.count)
+    let unmoved = trained.parameters.filter { $0.parameter.tensor.values == before[$0.name] }
+    #expect(unmoved.isEmpty, "\(unmoved.map(\.name))")
   }
 
   @Test("a config.json that no run wrote stays; what changes no bit may change when a run goes on")

@@ -44,7 +44,7 @@ public struct Summary: Sendable, Equatable {
     }
     let mean = finite.reduce(0, +) / Double(finite.count)
     self.mean = mean
-    median = Self.quantile(0.5, of: finite.sorted())
+    median = quantile(0.5, ofSorted: finite.sorted())
     guard finite.count > 1 else {
       (standardDeviation, interval) = (nil, nil)
       return
@@ -58,14 +58,6 @@ public struct Summary: Sendable, Equatable {
       return sum / Double(finite.count)
     }.sorted()
     let tail = (1 - Self.confidence) / 2
-    interval = Self.quantile(tail, of: means)...Self.quantile(1 - tail, of: means)
-  }
-
-  /// A quantile, interpolated linearly between order statistics.
-  private static func quantile(_ fraction: Double, of sorted: [Double]) -> Double {
-    let position = fraction * Double(sorted.count - 1)
-    let lower = Int(position)
-    guard lower + 1 < sorted.count else { return sorted[lower] }
-    return sorted[lower] + (position - Double(lower)) * (sorted[lower + 1] - sorted[lower])
+    interval = quantile(tail, ofSorted: means)...quantile(1 - tail, ofSorted: means)
   }
 }

@@ -12,7 +12,8 @@ extension PNGVolume {
   ///   - folder: Made if it is not there.
   ///   - overwrite: Whether files of these names are replaced.
   /// - Returns: How many values lay beyond the range and were set to its end.
-  /// - Throws: ``ImagingError`` of the output; the folder is then as it was.
+  /// - Throws: ``ImagingError`` of the output. The folder is then as it was, unless a file could not be moved:
+  ///   those before it are the new ones then.
   static func writeStack(
     _ volume: Volume, bitDepth: Int, likeStackIn source: String, to folder: String,
     overwrite: Bool

@@ -98,14 +98,6 @@ public struct SurfaceDistances: Sendable, Equatable {
   }
 }
 
-/// A quantile of ascending values, linear between order statistics; `fraction` in `0...1`.
-func quantile(_ fraction: Double, ofSorted values: [Double]) -> Double {
-  let position = fraction * Double(values.count - 1)
-  let lower = Int(position)
-  guard lower + 1 < values.count else { return values[lower] }
-  return values[lower] + (position - Double(lower)) * (values[lower + 1] - values[lower])
-}
-
 extension VoxelMask {
   /// The voxels of the set with a face neighbour outside it; outside the grid lies background.
   ///

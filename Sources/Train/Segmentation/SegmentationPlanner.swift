@@ -143,10 +143,6 @@ public struct SegmentationPlanner: Sendable {
   }
 
   private static func percentile(_ percent: Double, _ values: [Double]) -> Double {
-    let sorted = values.sorted()
-    let position = percent / 100 * Double(sorted.count - 1)
-    let lower = Int(position)
-    guard lower + 1 < sorted.count else { return sorted[lower] }
-    return sorted[lower] + (position - Double(lower)) * (sorted[lower + 1] - sorted[lower])
+    quantile(percent / 100, ofSorted: values.sorted())
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 
 /// Plots as SVG text, lines over steps and boxes by method.
 ///
@@ -64,7 +65,8 @@ enum Plot {
         + "\(HTML.escaped(String(name.prefix(24))))</text>"
       guard !values.isEmpty else { continue }
       let (q1, median, q3) = (
-        quantile(0.25, values), quantile(0.5, values), quantile(0.75, values)
+        quantile(0.25, ofSorted: values), quantile(0.5, ofSorted: values),
+        quantile(0.75, ofSorted: values)
       )
       let reach = 1.5 * (q3 - q1)
       let inside = values.filter { $0 >= q1 - reach && $0 <= q3 + reach }
@@ -90,14 +92,6 @@ enum Plot {
       }
     }
     return wrapped(body, label: title)
-  }
-
-  /// A quantile of sorted values, interpolated linearly.
-  static func quantile(_ fraction: Double, _ sorted: [Double]) -> Double {
-    let position = fraction * Double(sorted.count - 1)
-    let lower = Int(position)
-    guard lower + 1 < sorted.count else { return sorted[lower] }
-    return sorted[lower] + (position - Double(lower)) * (sorted[lower + 1] - sorted[lower])
   }
 
   // MARK: - Parts
