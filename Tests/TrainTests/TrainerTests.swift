@@ -11,7 +11,7 @@ import Train
 @Suite("Training runs", .serialized)
 struct TrainerTests {
   /// A folder with a split of two small volumes; removed by the caller.
-  private func folder(isIsotropic: Bool = false) throws -> String {
+  func folder(isIsotropic: Bool = false) throws -> String {
     let folder = NSTemporaryDirectory() + "restore-train-\(UInt64.random(in: 0..<1 << 60))"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     for (name, seed) in [("a", UInt64(1)), ("b", 2)] {
@@ -33,7 +33,7 @@ struct TrainerTests {
     return folder
   }
 
-  private func configuration(_ folder: String, steps: Int) throws -> TrainingConfiguration {
+  func configuration(_ folder: String, steps: Int) throws -> TrainingConfiguration {
     var configuration = TrainingConfiguration()
     configuration.data.split = folder + "/split.json"
     configuration.data.crop = 16
@@ -99,7 +99,7 @@ struct TrainerTests {
   }
 
   /// The log and the final weights of a short run.
-  private func run(
+  func run(
     _ folder: String, _ name: String, _ change: (inout TrainingConfiguration) -> Void
   ) throws -> (log: [[String: Double]], weights: Data?) {
     var configuration = try configuration(folder, steps: 3)
@@ -185,37 +185,6 @@ struct TrainerTests {
     #expect(unmoved.isEmpty, "\(unmoved.map(\.name))")
   }
 
-  @Test("a config.json that no run wrote stays; what changes no bit may change when a run goes on")
-  func configurations() throws {
-    let folder = try folder()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    var configuration = try configuration(folder, steps: 2)
-    let run = folder + "/run"
-    let foreign = Data(#"{"data": {"split": "split.json"}}"#.utf8)
-    try FileManager.default.createDirectory(atPath: run, withIntermediateDirectories: true)
-    try foreign.write(to: URL(fileURLWithPath: run + "/config.json"))
-    #expect(throws: TrainingError.runExists(folder: run)) {
-      try Trainer(configuration, folder: run, resume: false)
-    }
-    #expect(FileManager.default.contents(atPath: run + "/config.json") == foreign)
-    try FileManager.default.removeItem(atPath: run + "/config.json")
-    _ = try Trainer(configuration, folder: run, resume: false)
-      .run(shouldStop: { true }, report: { _ in })
-    configuration.train.checkpointActivations = true
-    configuration.train.prefetch = 0
-    configuration.checkpoint.everySteps = 7
-    configuration.data.cacheMegabytes = 5
-    _ = try Trainer(configuration, folder: run, resume: true)
-    configuration.optim.learningRate *= 2
-    configuration.data.crop = 8
-    #expect(
-      throws: TrainingError.cannotResume(
-        folder: run,
-        reason: "its config.json differs from the given configuration in data.crop, "
-          + "optim.learning_rate")
-    ) { try Trainer(configuration, folder: run, resume: true) }
-  }
-
   @Test(
     "a network that is not one for the slices is refused by its key",
     arguments: [
@@ -266,29 +235,6 @@ struct TrainerTests {
     #expect(trainer.warnings.contains { $0.contains("broken.nii: ") })
   }
 
-  @Test("a run does not go on with other subjects than it began with")
-  func otherSubjects() throws {
-    let folder = try folder()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let configuration = try configuration(folder, steps: 2)
-    _ = try Trainer(configuration, folder: folder + "/run", resume: false)
-      .run(shouldStop: { true }, report: { _ in })
-    let split = """
-      {"train": [{"subject": "b", "files": ["b.nii"]}],
-       "validation": [{"subject": "a", "files": ["a.nii"]}]}
-      """
-    try Data(split.utf8).write(to: URL(fileURLWithPath: folder + "/split.json"))
-    let error = try #require(throws: TrainingError.self) {
-      try Trainer(configuration, folder: folder + "/run", resume: true)
-    }
-    guard case .cannotResume = error else {
-      Issue.record("\(error)")
-      return
-    }
-    let kept = try DataSplit(contentsOf: folder + "/run/split-restoration.json")
-    #expect(kept.train.map(\.subject) == ["a"])
-  }
-
   @Test("a validation without an error has a finite figure")
   func perfect() throws {
     let folder = try folder()
@@ -298,69 +244,6 @@ struct TrainerTests {
     let log = try RunLog(contentsOf: folder + "/run")
     #expect(log.degradedPSNR == 120 && log.validation.count == 2 && log.measure == .psnr)
     #expect(log.loss.map(\.x) == [1, 2, 3] && log.pictures.map(\.name) == ["restoration"])
-  }
-
-  @Test("a run of another machine continues with a warning; one of another program does not")
-  func otherMachine() throws {
-    let folder = try folder()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let configuration = try configuration(folder, steps: 2)
-    let run = folder + "/run"
-    _ = try Trainer(configuration, folder: run, resume: false)
-      .run(shouldStop: { true }, report: { _ in })
-    let path = run + "/checkpoints/state-latest.safetensors"
-    let state = try Safetensors(contentsOf: path)
-    func rewrite(_ changes: [String: String]) throws {
-      var writer = SafetensorsWriter(metadata: state.metadata.merging(changes) { $1 })
-      for entry in state.entries {
-        writer.add(try #require(state.tensor(named: entry.name)), named: entry.name)
-      }
-      try writer.encoded().write(to: URL(fileURLWithPath: path))
-    }
-    try rewrite(["back_end": "an abacus, 10 threads"])
-    let trainer = try Trainer(configuration, folder: run, resume: true)
-    #expect(trainer.warnings.count == 1)
-    #expect(trainer.warnings.first?.contains("an abacus, 10 threads") == true)
-    #expect(try trainer.run(shouldStop: { false }, report: { _ in }) == .finished)
-    try rewrite(["format": "something-else-1"])
-    let error = try #require(throws: TrainingError.self) {
-      try Trainer(configuration, folder: run, resume: true)
-    }
-    guard case .cannotResume = error else {
-      Issue.record("\(error)")
-      return
-    }
-  }
-
-  @Test("a folder with a run is not used for another one")
-  func exists() throws {
-    let folder = try folder()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let run = folder + "/run"
-    _ = try Trainer(configuration(folder, steps: 1), folder: run, resume: false)
-      .run(shouldStop: { false }, report: { _ in })
-    #expect(throws: TrainingError.runExists(folder: run)) {
-      try Trainer(configuration(folder, steps: 1), folder: run, resume: false)
-    }
-    #expect(
-      throws: TrainingError.cannotResume(
-        folder: run,
-        reason: "its config.json differs from the given configuration in train.iterations")
-    ) { try Trainer(configuration(folder, steps: 9), folder: run, resume: true) }
-    let state = run + "/checkpoints/state-latest.safetensors"
-    try FileManager.default.removeItem(atPath: state)
-    #expect(
-      throws: TrainingError.cannotResume(folder: run, reason: "it has weights, but no \(state)")
-    ) { try Trainer(configuration(folder, steps: 1), folder: run, resume: true) }
-    // A run that was ended before its first checkpoint begins again, its log too.
-    try FileManager.default.removeItem(atPath: run + "/checkpoints/latest.safetensors")
-    _ = try Trainer(configuration(folder, steps: 1), folder: run, resume: true)
-    #expect(try String(contentsOfFile: run + "/log.jsonl", encoding: .utf8).isEmpty)
-    #expect(throws: TrainingError.stopped) {
-      try Trainer(
-        configuration(folder, steps: 1), folder: folder + "/new", resume: false,
-        shouldStop: { true })
-    }
   }
 
   @Test("a split that names a subject twice is refused")
