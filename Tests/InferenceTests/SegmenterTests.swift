@@ -32,7 +32,7 @@ struct SegmenterTests {
     return Volume(voxels: voxels, geometry: Geometry(size: size, spacing: spacing))
   }
 
-  /// A network whose last weights are no numbers any more.
+  /// Puts a NaN into every tensor of weights.
   private static func spoil(_ module: some Module) {
     for entry in module.parameters { entry.parameter.update { $0[0] = .nan } }
   }

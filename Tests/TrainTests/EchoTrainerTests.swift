@@ -79,7 +79,17 @@ struct EchoTrainerTests {
     let bundle = try ModelBundle(
       path: rest.exportBundle(metrics: ["dice_simulated_ventricle": 0.5]))
     #expect(bundle.card.task == .segment && bundle.card.metrics["dice_simulated_ventricle"] == 0.5)
-    #expect(try bundle.loadModel() is GDKVM)
+    let loaded = try bundle.loadModel()
+    #expect(loaded is GDKVM)
+    let latest = try Safetensors(contentsOf: folder + "/cut/checkpoints/latest.safetensors")
+    for (name, parameter) in loaded.parameters {
+      let last = try #require(latest.tensor(named: name)).values
+      // Half precision has eleven bits.
+      let isSame = zip(parameter.tensor.values, last).allSatisfy {
+        abs($0 - $1) <= abs($1) / 2048 + 1e-7
+      }
+      #expect(isSame, "\(name)")
+    }
   }
 
   @Test(

@@ -51,11 +51,7 @@ struct TrainCommand: ParsableCommand {
       Console.shared.info(try configuration.networkDescription().convolutionSummary())
       return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
-    guard let output else {
-      throw CommandFailure(
-        code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
-        advice: "name the run folder with -o")
-    }
+    guard let output else { throw CommandFailure.noRunFolder }
     try configuration.validate()
     if let config { configuration.resolvePaths(relativeTo: config) }
     if configuration.model.arch == SegmentationTrainer.architecture {

@@ -32,11 +32,7 @@ struct TrainEchoCommand: ParsableCommand {
     if printConfig {
       return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
-    guard let output else {
-      throw CommandFailure(
-        code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
-        advice: "name the run folder with -o")
-    }
+    guard let output else { throw CommandFailure.noRunFolder }
     let trainer = try EchoTrainer(configuration, folder: output, resume: resume)
     trainer.warnings.forEach(Console.shared.warning)
     let stop = StopCondition(maxMinutes: maxMinutes)

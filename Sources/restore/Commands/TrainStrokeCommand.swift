@@ -38,11 +38,7 @@ struct TrainStrokeCommand: ParsableCommand {
     if printConfig {
       return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
-    guard let output else {
-      throw CommandFailure(
-        code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
-        advice: "name the run folder with -o")
-    }
+    guard let output else { throw CommandFailure.noRunFolder }
     let trainer = try StrokeTrainer(configuration, folder: output, resume: resume)
     for part in StrokeDataset.Part.allCases {
       Console.shared.info(

@@ -32,6 +32,13 @@ struct Minutes: ExpressibleByArgument {
   }
 }
 
+extension CommandFailure {
+  /// A training that was not told where to write; `--print-config` needs no folder.
+  static let noRunFolder = CommandFailure(
+    code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
+    advice: "name the run folder with -o")
+}
+
 extension TrainingOutcome {
   /// What a command says at the end.
   var sentence: String { self == .finished ? "finished" : "stopped; --resume continues" }
