@@ -178,6 +178,11 @@ extension ImagingError {
         "window", .badData, file, "image smaller than the window",
         cause: "shape \(shape), the window takes \(window) samples along each axis",
         try: "choose a metric without a window, or a larger image")
+    case .pixelsNotSquare(let file, let row, let column):
+      Explanation(
+        "pixels-not-square", .badData, file, "pixels are not square",
+        cause: "rows are \(row) mm apart and columns \(column) mm: projections need square pixels",
+        try: "resample the image to equal spacing in the plane of acquisition")
     case .invalidParameter(let name, let value, let reason):
       Explanation(
         "parameter", .usage, nil, "invalid \(name) \(value)", cause: reason,

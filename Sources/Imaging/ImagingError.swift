@@ -64,6 +64,8 @@ public enum ImagingError: Error, Equatable, Sendable {
   case constantReference(file: String)
   /// The image is smaller than the window of the metric.
   case smallerThanWindow(file: String, shape: [Int], window: Int)
+  /// Pixels of the slices are longer one way than the other (spacing of rows and columns in mm), which projections cannot take.
+  case pixelsNotSquare(file: String, row: Double, column: Double)
   /// A parameter of an operation on images is out of its range.
   case invalidParameter(name: String, value: String, reason: String)
 

@@ -69,6 +69,8 @@ extension TrainingConfiguration {
     func resolve(_ section: inout DataSection) {
       section.split = resolved(section.split)
       section.tissueMaps = section.tissueMaps.map(resolved)
+      // Without a slash it is the name of an installed bundle.
+      if section.teacher.contains("/") { section.teacher = resolved(section.teacher) }
     }
     resolve(&data)
     for index in tasks.indices { resolve(&tasks[index]) }

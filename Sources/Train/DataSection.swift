@@ -76,6 +76,11 @@ extension TrainingConfiguration {
     ///
     /// 1 and 1 leave every sample as it is.
     public var acquiredPart = [1.0, 1.0]
+    /// A bundle whose restorations the network learns from beside the clean images (``Teachers``): the name of
+    /// an installed one, or a path with a slash, relative to the configuration's folder; empty for none.
+    public var teacher = ""
+    /// The weight of its restorations in the targets; that of the clean images is the rest.
+    public var teacherWeight = 0.5
     /// `rician`: noise at which validation measures, percent.
     public var validationNoisePercent = 10.0
     /// `ct-lowdose`: photons at which validation measures.
@@ -104,6 +109,14 @@ extension TrainingConfiguration {
 
     /// The simulator by its name; valid configurations have one.
     var kind: Simulator { Simulator(rawValue: simulator) ?? .rician }
+
+    /// Checks that the simulator takes a scan.
+    ///
+    /// - Throws: `ImagingError.pixelsNotSquare` for tomography of pixels that are not.
+    func requireProjectable(_ volume: Volume, file: String) throws(ImagingError) {
+      guard [.lowDose, .lowCount].contains(kind) else { return }
+      try volume.requireSquarePixels(file: file)
+    }
 
     /// How intensities become those that the network sees.
     var intensities: IntensityNormalization {
@@ -150,6 +163,8 @@ extension TrainingConfiguration {
       try require(
         acquiredPart[0] == 1 || kind == .superResolution, "acquired_part", "goes with `mri-sr` only"
       )
+      try require(
+        (0...1).contains(teacherWeight), "teacher_weight", "\(teacherWeight) is not in 0...1")
       for (key, value, range) in [
         ("validation_noise_percent", validationNoisePercent, 0...100),
         ("validation_photons", validationPhotons, 10...1e9),

@@ -39,7 +39,7 @@ extension EchoTrainingConfiguration: RunConfiguration {
 struct RunFolder {
   let path: String
   /// Keeps other programs out of the folder.
-  private let lock: FolderLock
+  private var lock: FolderLock?
 
   var configuration: String { path + "/config.json" }
   var log: String { path + "/log.jsonl" }
@@ -84,10 +84,13 @@ struct RunFolder {
   var hasBegun: Bool { [log, state].contains(where: FileManager.default.fileExists(atPath:)) }
 
   /// Prepares the folder of a new run, or checks the one that is to be continued.
+  ///
+  /// A folder that is refused is left as it is.
   init<Configuration: RunConfiguration>(
     _ path: String, configuration: Configuration, resume: Bool
   ) throws {
     self.path = path
+    try check(configuration, resume: resume)
     do {
       for part in ["checkpoints", "pictures"] {
         try FileManager.default.createDirectory(
@@ -97,6 +100,15 @@ struct RunFolder {
       throw ImagingError.cannotCreate(file: path, reason: error.localizedDescription)
     }
     lock = try FolderLock(path)
+    // Another program may have begun there before the lock was taken.
+    try check(configuration, resume: resume)
+    if !hasBegun { try write(Data(configuration.json().utf8), to: self.configuration) }
+  }
+
+  /// Makes sure that what is in the folder is a run to be continued, or nothing of value.
+  private func check<Configuration: RunConfiguration>(
+    _ configuration: Configuration, resume: Bool
+  ) throws {
     if hasBegun {
       if !resume { throw TrainingError.runExists(folder: path) }
       let stored = try Configuration(contentsOf: self.configuration)
@@ -112,8 +124,6 @@ struct RunFolder {
     {
       // Not of this program: perhaps the very file that the user wrote.
       throw TrainingError.runExists(folder: path)
-    } else {
-      try write(Data(configuration.json().utf8), to: self.configuration)
     }
   }
 

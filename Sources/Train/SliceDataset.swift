@@ -36,6 +36,7 @@ public struct SliceDataset: Sendable {
     ) throws -> [TaskSimulator.Pair] {
       let volume = try source.volume(file)
       guard let input else {
+        try simulator.section.requireProjectable(volume, file: file)
         return try SliceDataset.slices(
           of: volume, simulator, seed: seed, image: number, shouldStop: shouldStop)
       }
@@ -200,10 +201,8 @@ public struct SliceDataset: Sendable {
     var clean = [Float](repeating: 0, count: batch * area)
     let noisy = try Tensor([batch, crop, crop, channels]) { noisy in
       for index in 0..<batch {
-        var generator = SeededGenerator(
-          seed: seed, stream: Self.sampleStream, UInt64(step), UInt64(index))
+        var (task, generator) = draw(step * batch + index, step: step, index: index)
         let range = index * area..<(index + 1) * area
-        let task = task(forSample: step * batch + index, &generator)
         try clean.withUnsafeMutableBufferPointer { clean in
           try sample(
             of: task, crop,
@@ -214,6 +213,20 @@ public struct SliceDataset: Sendable {
       }
     }
     return (noisy, Tensor([batch, crop, crop, 1], clean))
+  }
+
+  /// Which tasks the samples of ``batch(step:batch:)`` are of.
+  func tasks(step: Int, batch: Int) -> [Int] {
+    (0..<batch).map { draw(step * batch + $0, step: step, index: $0).task }
+  }
+
+  /// The task of a sample, and what the rest of it is drawn from.
+  private func draw(
+    _ sample: Int, step: Int, index: Int
+  ) -> (task: Int, generator: SeededGenerator) {
+    var generator = SeededGenerator(
+      seed: seed, stream: Self.sampleStream, UInt64(step), UInt64(index))
+    return (task(forSample: sample, &generator), generator)
   }
 
   /// Tasks in turn, or by their parts of all slices, which is how the authors' program pools them.

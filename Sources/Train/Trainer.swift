@@ -13,6 +13,7 @@ public final class Trainer {
   let loop: TrainingLoop<Validation.Findings>
   private let loss: RestorationLoss
   private let validation: Validation
+  private let teachers: Teachers
 
   /// What is worth telling about the start, one sentence each.
   public var warnings: [String] {
@@ -50,6 +51,7 @@ public final class Trainer {
         reason: "`\(configuration.model.arch)` has no parts that can be computed again")
     }
     loss = RestorationLoss(configuration.loss)
+    teachers = try Teachers(configuration)
     let splits = try configuration.splits()
     try Self.keep(splits, of: configuration, in: runFolder)
     try Self.check(model, configuration)
@@ -98,7 +100,14 @@ public final class Trainer {
       from: loop.step, to: section.iterations, capacity: section.prefetch
     ) { [dataset] step in Result { try dataset.batch(step: step, batch: section.batch) } }
     return try loop.run(
-      batch: { _ in try batches.next().get() }, gradients: addGradients,
+      batch: { step in
+        (try batches.next().get(), dataset.tasks(step: step, batch: section.batch))
+      },
+      gradients: { batch, sum in
+        let (images, tasks) = batch
+        let clean = teachers.targets(images.noisy, images.clean, tasks: tasks)
+        return addGradients((images.noisy, clean), to: &sum)
+      },
       validation: { _ in
         let findings = validation.findings { model($0) }
         try loop.show(validation.pictures { model($0) })

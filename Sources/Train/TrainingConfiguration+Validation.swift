@@ -37,6 +37,7 @@ extension TrainingConfiguration {
   func requireNoRestorationKeys() throws(TrainingError) {
     for (key, isSet) in [
       ("tasks", !tasks.isEmpty), ("loss", loss != LossSection()),
+      ("data.teacher", !data.teacher.isEmpty),
       ("train.accumulate", train.accumulate != 1),
       ("train.checkpoint_activations", train.checkpointActivations),
     ] where isSet {

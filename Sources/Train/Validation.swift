@@ -97,6 +97,7 @@ struct Validation {
     of volume: Volume, _ degraded: Volume?, name: String, _ simulator: TaskSimulator, _ count: Int,
     _ generator: inout SeededGenerator
   ) throws -> [Case] {
+    try simulator.section.requireProjectable(volume, file: name)
     guard let map = simulator.map(of: degraded ?? volume) else { return [] }
     let normalised = Volume(
       voxels: map.normalized(volume.voxels), geometry: volume.geometry)

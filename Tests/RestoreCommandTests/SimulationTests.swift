@@ -45,6 +45,24 @@ struct SimulationTests {
     #expect(existing.status == 73)
   }
 
+  @Test(
+    "a scan whose pixels are not square cannot be projected: its file is named",
+    arguments: ["ct-lowdose", "pet-lowcount"])
+  func oblongPixels(simulator: String) throws {
+    let space = try Workspace()
+    let size = GridSize(x: 24, y: 24, z: 2)
+    try space.image(
+      "oblong.nii",
+      Volume(
+        voxels: (0..<size.count).map(Float.init),
+        geometry: Geometry(size: size, spacing: SIMD3(2, 1.5, 4))))
+    let outcome = try space.restore("simulate", simulator, "-i", "oblong.nii", "-o", "out.nii")
+    #expect(outcome.status == 65)
+    #expect(outcome.errors.contains("pixels are not square (oblong.nii)"), "\(outcome.errors)")
+    #expect(outcome.errors.contains("2.0 mm") && outcome.errors.contains("1.5 mm"))
+    #expect(!FileManager.default.fileExists(atPath: space.path("out.nii")))
+  }
+
   @Test("pictures of CT hold HU with an offset")
   func pictures() throws {
     let space = try Workspace()

@@ -392,6 +392,35 @@ struct DatasetTests {
     #expect(pooled.noisy.shape == noisy.shape && pooled.noisy.values != noisy.values)
   }
 
+  @Test(
+    "scans whose pixels are not square are refused for tomography, by their name",
+    arguments: ["ct-lowdose", "pet-lowcount"])
+  func oblongPixels(simulator: String) throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    let size = GridSize(x: 24, y: 24, z: 2)
+    let volume = Volume(
+      voxels: (0..<size.count).map(Float.init),
+      geometry: Geometry(size: size, spacing: SIMD3(2, 1.5, 4)))
+    try NIfTI.write(
+      volume, to: root + "/oblong.nii", options: NIfTIWriteOptions(dataType: .float32))
+    let split = """
+      {"train": [{"subject": "p", "files": ["oblong.nii"]}], "validation": []}
+      """
+    try Data(split.utf8).write(to: URL(fileURLWithPath: root + "/split.json"))
+    var configuration = TrainingConfiguration()
+    configuration.data = section {
+      $0.simulator = simulator
+      $0.split = root + "/split.json"
+    }
+    let error = try #require(throws: ImagingError.self) { try SliceDataset(configuration) }
+    guard case .pixelsNotSquare(let file, _, _) = error else {
+      Issue.record("\(error)")
+      return
+    }
+    #expect(file.hasSuffix("/oblong.nii"))
+  }
+
   @Test("low dose and low count: phantoms become pairs whose noise differs by version")
   func tomography() throws {
     let root = try folder()

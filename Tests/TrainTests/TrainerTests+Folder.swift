@@ -45,6 +45,8 @@ extension TrainerTests {
       try Trainer(configuration, folder: run, resume: false)
     }
     #expect(FileManager.default.contents(atPath: run + "/config.json") == foreign)
+    // A folder that is refused is left as it is.
+    #expect(try FileManager.default.contentsOfDirectory(atPath: run) == ["config.json"])
     try FileManager.default.removeItem(atPath: run + "/config.json")
     _ = try Trainer(configuration, folder: run, resume: false)
       .run(shouldStop: { true }, report: { _ in })

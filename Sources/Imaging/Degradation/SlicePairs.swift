@@ -41,17 +41,35 @@ enum SlicePairs {
 }
 
 extension ImageSlice {
+  /// Whether rows are as far apart as columns, within 1 %.
+  fileprivate var hasSquarePixels: Bool {
+    abs(rowSpacing - columnSpacing) <= 0.01 * max(rowSpacing, columnSpacing)
+  }
+
   /// The side of the pixels in mm.
   ///
   /// - Returns: The mean of row and column spacing.
   /// - Throws: ``ImagingError/invalidParameter(name:value:reason:)`` if they differ by more than
   ///   1 %.
   func squarePixel() throws(ImagingError) -> Double {
-    guard abs(rowSpacing - columnSpacing) <= 0.01 * max(rowSpacing, columnSpacing) else {
+    guard hasSquarePixels else {
       throw .invalidParameter(
         name: "pixel size", value: "\(rowSpacing) x \(columnSpacing) mm",
         reason: "projections need slices with square pixels")
     }
     return (rowSpacing + columnSpacing) / 2
+  }
+}
+
+extension Volume {
+  /// Checks that slices of the acquisition plane can be projected: that their pixels are square, within 1 %.
+  ///
+  /// - Parameter file: The name of this volume in the error.
+  /// - Throws: ``ImagingError/pixelsNotSquare(file:row:column:)``.
+  public func requireSquarePixels(file: String) throws(ImagingError) {
+    guard let slice = slices(in: geometry.acquisitionPlane).first, !slice.hasSquarePixels else {
+      return
+    }
+    throw .pixelsNotSquare(file: file, row: slice.rowSpacing, column: slice.columnSpacing)
   }
 }

@@ -41,8 +41,9 @@ struct SimulateLowDoseCT: ParsableCommand {
     simulator.photons = photons
     simulator.electronicNoise = electronicNoise
     simulator.window = filter == .hann ? .hann : .ramLak
-    try options.run { volume, _, index in
-      try simulator.applied(
+    try options.run { volume, file, index in
+      try volume.requireSquarePixels(file: file)
+      return try simulator.applied(
         to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
     }
   }
@@ -92,8 +93,9 @@ struct SimulateLowCountPET: ParsableCommand {
     simulator.background = background
     simulator.iterations = iterations
     simulator.postFilter = postFilter
-    try options.run { volume, _, index in
-      try simulator.applied(
+    try options.run { volume, file, index in
+      try volume.requireSquarePixels(file: file)
+      return try simulator.applied(
         to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
     }
   }
