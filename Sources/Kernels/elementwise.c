@@ -12,12 +12,6 @@ K_DISPATCHED(binary_rows)
 K_DISPATCHED(affine)
 K_DISPATCHED(axpy)
 K_DISPATCHED(fill)
-K_DISPATCHED(clamp_forward)
-K_DISPATCHED(clamp_backward)
-K_DISPATCHED(sigmoid_multiply_forward)
-K_DISPATCHED(sigmoid_multiply_backward)
-K_DISPATCHED(gated_residual_forward)
-K_DISPATCHED(gated_residual_backward)
 
 void k_unary_forward(float *y, const float *x, k_unary function, float parameter, size_t n) {
   K_CALL(unary_forward)(y, x, function, parameter, n);
@@ -60,32 +54,3 @@ void k_affine(float *y, const float *x, float scale, float offset, size_t n) {
 void k_axpy(float *y, const float *x, float a, size_t n) { K_CALL(axpy)(y, x, a, n); }
 
 void k_fill(float *y, float value, size_t n) { K_CALL(fill)(y, value, n); }
-
-void k_clamp_forward(float *y, const float *x, float low, float high, size_t n) {
-  K_CALL(clamp_forward)(y, x, low, high, n);
-}
-
-void k_clamp_backward(float *dx, const float *dy, const float *x, float low, float high,
-                      bool accumulate, size_t n) {
-  K_CALL(clamp_backward)(dx, dy, x, low, high, accumulate, n);
-}
-
-void k_sigmoid_multiply_forward(float *y, const float *r, const float *v, size_t n) {
-  K_CALL(sigmoid_multiply_forward)(y, r, v, n);
-}
-
-void k_sigmoid_multiply_backward(float *dr, float *dv, const float *dy, const float *r,
-                                 const float *v, bool accumulate, size_t n) {
-  K_CALL(sigmoid_multiply_backward)(dr, dv, dy, r, v, accumulate, n);
-}
-
-void k_gated_residual_forward(float *y, const float *x, const float *gamma, const float *gate,
-                              const float *v, size_t rows, size_t c) {
-  K_CALL(gated_residual_forward)(y, x, gamma, gate, v, rows, c);
-}
-
-void k_gated_residual_backward(float *dgamma, float *dgate, float *dv, const float *dy,
-                               const float *gamma, const float *gate, const float *v,
-                               bool accumulate, size_t rows, size_t c) {
-  K_CALL(gated_residual_backward)(dgamma, dgate, dv, dy, gamma, gate, v, accumulate, rows, c);
-}

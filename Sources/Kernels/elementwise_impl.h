@@ -1,4 +1,4 @@
-// Unary functions, scalar forms and fused gates; binary_impl.h holds the functions of two numbers.
+// Unary functions and scalar forms; binary_impl.h holds the functions of two numbers.
 #include "include/elementwise.h"
 
 K_IMPLEMENTS(unary_forward);
@@ -7,12 +7,6 @@ K_IMPLEMENTS(unary_backward);
 K_IMPLEMENTS(affine);
 K_IMPLEMENTS(axpy);
 K_IMPLEMENTS(fill);
-K_IMPLEMENTS(clamp_forward);
-K_IMPLEMENTS(clamp_backward);
-K_IMPLEMENTS(sigmoid_multiply_forward);
-K_IMPLEMENTS(sigmoid_multiply_backward);
-K_IMPLEMENTS(gated_residual_forward);
-K_IMPLEMENTS(gated_residual_backward);
 
 // MARK: - Unary
 
@@ -159,83 +153,4 @@ void K_FN(axpy)(float *y, const float *x, float a, size_t n) {
 void K_FN(fill)(float *y, float value, size_t n) {
   const vf v = v_set1(value);
   for (size_t i = 0; i < n; i += VL) v_store_n(y + i, v, n - i);
-}
-
-void K_FN(clamp_forward)(float *y, const float *x, float low, float high, size_t n) {
-  const vf least = v_set1(low), most = v_set1(high);
-  for (size_t i = 0; i < n; i += VL) {
-    vf v = v_load_n(x + i, n - i);
-    v = v_select(v < least, least, v);
-    v_store_n(y + i, v_select(v > most, most, v), n - i);
-  }
-}
-
-void K_FN(clamp_backward)(float *dx, const float *dy, const float *x, float low, float high,
-                          bool accumulate, size_t n) {
-  const vf least = v_set1(low), most = v_set1(high), zero = {0};
-  for (size_t i = 0; i < n; i += VL) {
-    const vf v = v_load_n(x + i, n - i);
-    vf gradient = v_select((v < least) | (v > most), zero, v_load_n(dy + i, n - i));
-    if (accumulate) gradient = gradient + v_load_n(dx + i, n - i);
-    v_store_n(dx + i, gradient, n - i);
-  }
-}
-
-// MARK: - Gates
-
-void K_FN(sigmoid_multiply_forward)(float *y, const float *r, const float *v, size_t n) {
-  for (size_t i = 0; i < n; i += VL) {
-    v_store_n(y + i, v_sigmoid(v_load_n(r + i, n - i)) * v_load_n(v + i, n - i), n - i);
-  }
-}
-
-void K_FN(sigmoid_multiply_backward)(float *dr, float *dv, const float *dy, const float *r,
-                                     const float *v, bool accumulate, size_t n) {
-  const vf one = v_set1(1.0f);
-  for (size_t i = 0; i < n; i += VL) {
-    const size_t left = n - i;
-    const vf gradient = v_load_n(dy + i, left);
-    const vf gate = v_sigmoid(v_load_n(r + i, left));
-    vf value = v_load_n(v + i, left);
-    vf gate_gradient = gradient * value * (gate * (one - gate));
-    vf value_gradient = gradient * gate;
-    if (accumulate && dr != NULL) gate_gradient = gate_gradient + v_load_n(dr + i, left);
-    if (accumulate && dv != NULL) value_gradient = value_gradient + v_load_n(dv + i, left);
-    if (dr != NULL) v_store_n(dr + i, gate_gradient, left);
-    if (dv != NULL) v_store_n(dv + i, value_gradient, left);
-  }
-}
-
-void K_FN(gated_residual_forward)(float *y, const float *x, const float *gamma, const float *gate,
-                                  const float *v, size_t rows, size_t c) {
-  for (size_t r = 0; r < rows; r++) {
-    const size_t row = r * c;
-    for (size_t i = 0; i < c; i += VL) {
-      const size_t left = c - i;
-      vf branch = v_load_n(gate + row + i, left) * v_load_n(v + row + i, left);
-      if (gamma != NULL) branch = branch * v_load_n(gamma + i, left);
-      v_store_n(y + row + i, v_load_n(x + row + i, left) + branch, left);
-    }
-  }
-}
-
-void K_FN(gated_residual_backward)(float *dgamma, float *dgate, float *dv, const float *dy,
-                                   const float *gamma, const float *gate, const float *v,
-                                   bool accumulate, size_t rows, size_t c) {
-  for (size_t r = 0; r < rows; r++) {
-    for (size_t i = 0; i < c; i += VL) {
-      const size_t left = c - i, at = r * c + i;
-      const vf gradient = v_load_n(dy + at, left);
-      const vf g = v_load_n(gate + at, left), value = v_load_n(v + at, left);
-      const vf scaled = gamma == NULL ? gradient : gradient * v_load_n(gamma + i, left);
-      if (dgamma != NULL) {
-        v_store_n(dgamma + i, v_load_n(dgamma + i, left) + gradient * g * value, left);
-      }
-      vf gate_gradient = scaled * value, value_gradient = scaled * g;
-      if (accumulate && dgate != NULL) gate_gradient = gate_gradient + v_load_n(dgate + at, left);
-      if (accumulate && dv != NULL) value_gradient = value_gradient + v_load_n(dv + at, left);
-      if (dgate != NULL) v_store_n(dgate + at, gate_gradient, left);
-      if (dv != NULL) v_store_n(dv + at, value_gradient, left);
-    }
-  }
 }

@@ -1,4 +1,4 @@
-/// Element by element: unary functions, arithmetic with broadcasting, and the fused gates.
+/// Element by element: unary functions and arithmetic with broadcasting.
 ///
 /// All arrays are float32. Outputs may be one of the inputs of the same index range (in place), but
 /// must not overlap it otherwise. Forward kernels write; backward kernels write, or add if
@@ -86,30 +86,5 @@ void k_axpy(float *y, const float *x, float a, size_t n);
 
 /// `y[i] = value`.
 void k_fill(float *y, float value, size_t n);
-
-/// `y[i] = min(max(x[i], low), high)`; NaN stays.
-void k_clamp_forward(float *y, const float *x, float low, float high, size_t n);
-
-/// `dx[i] (+)= dy[i]` where `low ≤ x[i] ≤ high`.
-void k_clamp_backward(float *dx, const float *dy, const float *x, float low, float high,
-                      bool accumulate, size_t n);
-
-/// `y[i] = σ(r[i]) · v[i]`.
-void k_sigmoid_multiply_forward(float *y, const float *r, const float *v, size_t n);
-
-/// Gradients of `k_sigmoid_multiply_forward`; either of `dr` and `dv` may be NULL.
-void k_sigmoid_multiply_backward(float *dr, float *dv, const float *dy, const float *r,
-                                 const float *v, bool accumulate, size_t n);
-
-/// `y[r][c] = x[r][c] + gamma[c] · gate[r][c] · v[r][c]`, all `[rows, c]`, `gamma: [c]` or NULL for
-/// 1.
-void k_gated_residual_forward(float *y, const float *x, const float *gamma, const float *gate,
-                              const float *v, size_t rows, size_t c);
-
-/// Gradients of `k_gated_residual_forward` (that of x is dy itself); each output may be NULL.
-/// `dgamma: [c]` is always added to, over the rows in order.
-void k_gated_residual_backward(float *dgamma, float *dgate, float *dv, const float *dy,
-                               const float *gamma, const float *gate, const float *v,
-                               bool accumulate, size_t rows, size_t c);
 
 #endif
