@@ -4,7 +4,6 @@
 K_IMPLEMENTS(binary_forward);
 K_IMPLEMENTS(binary_backward);
 K_IMPLEMENTS(binary_columns);
-K_IMPLEMENTS(binary_rows);
 
 K_INLINE vf binary_value(k_binary function, vf a, vf b) {
   switch (function) {
@@ -103,23 +102,6 @@ void K_FN(binary_columns)(float *y, const float *x, const float *v, k_binary fun
                           bool accumulate, size_t rows, size_t c) {
   switch (function) {
 #define CASE(name) case name: binary_columns_loop(y, x, v, name, accumulate, rows, c); break;
-    BINARY_CASES(CASE)
-#undef CASE
-    case K_BINARY_COUNT: break;
-  }
-}
-
-K_INLINE void binary_rows_loop(float *y, const float *x, const float *s, k_binary function,
-                               bool accumulate, size_t rows, size_t c) {
-  for (size_t r = 0; r < rows; r++) {
-    binary_loop(y + r * c, x + r * c, 1, s + r, 0, function, accumulate, c);
-  }
-}
-
-void K_FN(binary_rows)(float *y, const float *x, const float *s, k_binary function, bool accumulate,
-                       size_t rows, size_t c) {
-  switch (function) {
-#define CASE(name) case name: binary_rows_loop(y, x, s, name, accumulate, rows, c); break;
     BINARY_CASES(CASE)
 #undef CASE
     case K_BINARY_COUNT: break;

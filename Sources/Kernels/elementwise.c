@@ -8,7 +8,6 @@ K_DISPATCHED(unary_backward)
 K_DISPATCHED(binary_forward)
 K_DISPATCHED(binary_backward)
 K_DISPATCHED(binary_columns)
-K_DISPATCHED(binary_rows)
 K_DISPATCHED(affine)
 K_DISPATCHED(axpy)
 K_DISPATCHED(fill)
@@ -40,11 +39,6 @@ void k_binary_backward(float *da, float *db, const float *dy, const float *a, si
 void k_binary_columns(float *y, const float *x, const float *v, k_binary function, bool accumulate,
                       size_t rows, size_t c) {
   K_CALL(binary_columns)(y, x, v, function, accumulate, rows, c);
-}
-
-void k_binary_rows(float *y, const float *x, const float *s, k_binary function, bool accumulate,
-                   size_t rows, size_t c) {
-  K_CALL(binary_rows)(y, x, s, function, accumulate, rows, c);
 }
 
 void k_affine(float *y, const float *x, float scale, float offset, size_t n) {

@@ -74,10 +74,6 @@ void k_binary_backward(float *da, float *db, const float *dy, const float *a, si
 void k_binary_columns(float *y, const float *x, const float *v, k_binary function, bool accumulate,
                       size_t rows, size_t c);
 
-/// `y[r][c] (+)= f(x[r][c], s[r])`, `x, y: [rows, c]`, `s: [rows]`.
-void k_binary_rows(float *y, const float *x, const float *s, k_binary function, bool accumulate,
-                   size_t rows, size_t c);
-
 /// `y[i] = scale · x[i] + offset`.
 void k_affine(float *y, const float *x, float scale, float offset, size_t n);
 
