@@ -2,61 +2,34 @@
 
 #include "dispatch_internal.h"
 
-K_DISPATCHED(sum)
 K_DISPATCHED(sum_of_squares)
 K_DISPATCHED(dot)
-K_DISPATCHED(sum_of_magnitudes)
-K_DISPATCHED(max)
-K_DISPATCHED(min)
 K_DISPATCHED(all_finite)
 K_DISPATCHED(row_sum)
-K_DISPATCHED(row_dot)
 K_DISPATCHED(row_max)
-K_DISPATCHED(row_min)
 K_DISPATCHED(column_sum)
-K_DISPATCHED(column_dot)
 K_DISPATCHED(column_max)
-K_DISPATCHED(column_min)
 K_DISPATCHED(column_moments)
 K_DISPATCHED(column_gradient_moments)
 
-double k_sum(const float *x, size_t n) { return K_CALL(sum)(x, n); }
 double k_sum_of_squares(const float *x, size_t n) { return K_CALL(sum_of_squares)(x, n); }
 double k_dot(const float *a, const float *b, size_t n) { return K_CALL(dot)(a, b, n); }
-double k_sum_of_magnitudes(const float *x, size_t n) { return K_CALL(sum_of_magnitudes)(x, n); }
-float k_max(const float *x, size_t n) { return K_CALL(max)(x, n); }
-float k_min(const float *x, size_t n) { return K_CALL(min)(x, n); }
 bool k_all_finite(const float *x, size_t n) { return K_CALL(all_finite)(x, n); }
 
 void k_row_sum(float *y, const float *x, bool accumulate, size_t rows, size_t c) {
   K_CALL(row_sum)(y, x, accumulate, rows, c);
 }
 
-void k_row_dot(float *y, const float *a, const float *b, bool accumulate, size_t rows, size_t c) {
-  K_CALL(row_dot)(y, a, b, accumulate, rows, c);
-}
-
 void k_row_max(float *y, const float *x, size_t rows, size_t c) { K_CALL(row_max)(y, x, rows, c); }
-void k_row_min(float *y, const float *x, size_t rows, size_t c) { K_CALL(row_min)(y, x, rows, c); }
 
 void k_column_sum(float *y, const float *x, size_t x_stride, bool accumulate, size_t rows,
                   size_t c) {
   K_CALL(column_sum)(y, x, x_stride, accumulate, rows, c);
 }
 
-void k_column_dot(float *y, const float *a, const float *b, bool accumulate, size_t rows,
-                  size_t c) {
-  K_CALL(column_dot)(y, a, b, accumulate, rows, c);
-}
-
 void k_column_max(float *y, const float *x, size_t x_stride, bool accumulate, size_t rows,
                   size_t c) {
   K_CALL(column_max)(y, x, x_stride, accumulate, rows, c);
-}
-
-void k_column_min(float *y, const float *x, size_t x_stride, bool accumulate, size_t rows,
-                  size_t c) {
-  K_CALL(column_min)(y, x, x_stride, accumulate, rows, c);
 }
 
 void k_column_moments(double *sum, double *squares, const float *x, const float *center,

@@ -1,20 +1,12 @@
 #include "include/reduce.h"
 
-K_IMPLEMENTS(sum);
 K_IMPLEMENTS(sum_of_squares);
 K_IMPLEMENTS(dot);
-K_IMPLEMENTS(sum_of_magnitudes);
-K_IMPLEMENTS(max);
-K_IMPLEMENTS(min);
 K_IMPLEMENTS(all_finite);
 K_IMPLEMENTS(row_sum);
-K_IMPLEMENTS(row_dot);
 K_IMPLEMENTS(row_max);
-K_IMPLEMENTS(row_min);
 K_IMPLEMENTS(column_sum);
-K_IMPLEMENTS(column_dot);
 K_IMPLEMENTS(column_max);
-K_IMPLEMENTS(column_min);
 K_IMPLEMENTS(column_moments);
 K_IMPLEMENTS(column_gradient_moments);
 
@@ -23,7 +15,6 @@ K_IMPLEMENTS(column_gradient_moments);
 // Sixteen lanes at every level; the compiler splits them into what the level has.
 enum { WIDE = 16 };
 typedef double vd_wide __attribute__((vector_size(WIDE * 8)));
-typedef float vf_wide __attribute__((vector_size(WIDE * 4)));
 typedef float vf_wide_unaligned __attribute__((vector_size(WIDE * 4), aligned(4), may_alias));
 
 #define REDUCE_SUM(term)                                                        \
@@ -41,12 +32,6 @@ typedef float vf_wide_unaligned __attribute__((vector_size(WIDE * 4), aligned(4)
 #define vf_wide_load(p) __builtin_convertvector(*(const vf_wide_unaligned *)(p), vd_wide)
 #define scalar_load(p) ((double)*(p))
 
-double K_FN(sum)(const float *x, size_t n) {
-#define TERM(load) load(x + i)
-  REDUCE_SUM(TERM)
-#undef TERM
-}
-
 double K_FN(sum_of_squares)(const float *x, size_t n) {
 #define TERM(load) load(x + i) * load(x + i)
   REDUCE_SUM(TERM)
@@ -59,32 +44,8 @@ double K_FN(dot)(const float *a, const float *b, size_t n) {
 #undef TERM
 }
 
-double K_FN(sum_of_magnitudes)(const float *x, size_t n) {
-#define TERM(load) __builtin_elementwise_abs(load(x + i))
-  REDUCE_SUM(TERM)
-#undef TERM
-}
-
 #undef vf_wide_load
 #undef scalar_load
-
-float K_FN(max)(const float *x, size_t n) {
-  vf best = v_set1(-INFINITY);
-  size_t i = 0;
-  for (; i + VL <= n; i += VL) best = v_max_nan(best, v_load(x + i));
-  float result = v_reduce_max(best);
-  for (; i < n; i++) result = (x[i] > result || x[i] != x[i]) ? x[i] : result;
-  return result;
-}
-
-float K_FN(min)(const float *x, size_t n) {
-  vf best = v_set1(INFINITY);
-  size_t i = 0;
-  for (; i + VL <= n; i += VL) best = v_min_nan(best, v_load(x + i));
-  float result = -v_reduce_max(-best);
-  for (; i < n; i++) result = (x[i] < result || x[i] != x[i]) ? x[i] : result;
-  return result;
-}
 
 bool K_FN(all_finite)(const float *x, size_t n) {
   // An exponent of all ones is infinite or NaN.
@@ -108,23 +69,15 @@ void K_FN(row_sum)(float *y, const float *x, bool accumulate, size_t rows, size_
   }
 }
 
-void K_FN(row_dot)(float *y, const float *a, const float *b, bool accumulate, size_t rows,
-                   size_t c) {
-  for (size_t r = 0; r < rows; r++, a += c, b += c) {
-    vf total = {0};
-    for (size_t i = 0; i < c; i += VL) {
-      total = total + v_load_n(a + i, c - i) * v_load_n(b + i, c - i);
-    }
-    y[r] = v_sum(total) + (accumulate ? y[r] : 0);
-  }
-}
-
 void K_FN(row_max)(float *y, const float *x, size_t rows, size_t c) {
-  for (size_t r = 0; r < rows; r++) y[r] = K_FN(max)(x + r * c, c);
-}
-
-void K_FN(row_min)(float *y, const float *x, size_t rows, size_t c) {
-  for (size_t r = 0; r < rows; r++) y[r] = K_FN(min)(x + r * c, c);
+  for (size_t r = 0; r < rows; r++, x += c) {
+    vf best = v_set1(-INFINITY);
+    size_t i = 0;
+    for (; i + VL <= c; i += VL) best = v_max_nan(best, v_load(x + i));
+    float result = v_reduce_max(best);
+    for (; i < c; i++) result = (x[i] > result || x[i] != x[i]) ? x[i] : result;
+    y[r] = result;
+  }
 }
 
 // MARK: - Columns
@@ -161,24 +114,10 @@ void K_FN(column_sum)(float *y, const float *x, size_t x_stride, bool accumulate
 #undef STEP
 }
 
-void K_FN(column_dot)(float *y, const float *a, const float *b, bool accumulate, size_t rows,
-                      size_t c) {
-#define STEP(best) best + v_load_n(a + r * c + at, left) * v_load_n(b + r * c + at, left)
-  COLUMNS((vf){0}, STEP)
-#undef STEP
-}
-
 void K_FN(column_max)(float *y, const float *x, size_t x_stride, bool accumulate, size_t rows,
                       size_t c) {
 #define STEP(best) v_max_nan(best, v_load_n(x + r * x_stride + at, left))
   COLUMNS(v_set1(-INFINITY), STEP)
-#undef STEP
-}
-
-void K_FN(column_min)(float *y, const float *x, size_t x_stride, bool accumulate, size_t rows,
-                      size_t c) {
-#define STEP(best) v_min_nan(best, v_load_n(x + r * x_stride + at, left))
-  COLUMNS(v_set1(INFINITY), STEP)
 #undef STEP
 }
 

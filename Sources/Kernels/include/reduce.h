@@ -8,41 +8,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/// `Σ x[i]`.
-double k_sum(const float *x, size_t n);
 /// `Σ x[i]²`.
 double k_sum_of_squares(const float *x, size_t n);
 /// `Σ a[i] · b[i]`.
 double k_dot(const float *a, const float *b, size_t n);
-/// `Σ |x[i]|`.
-double k_sum_of_magnitudes(const float *x, size_t n);
-/// The largest element; NaN if any element is; −∞ if there is none.
-float k_max(const float *x, size_t n);
-/// The smallest element; NaN if any element is; +∞ if there is none.
-float k_min(const float *x, size_t n);
 /// Whether no element is infinite or NaN.
 bool k_all_finite(const float *x, size_t n);
 
 /// `y[r] (+)= Σ_c x[r][c]`, `x: [rows, c]`, `y: [rows]`.
 void k_row_sum(float *y, const float *x, bool accumulate, size_t rows, size_t c);
-/// `y[r] (+)= Σ_c a[r][c] · b[r][c]`.
-void k_row_dot(float *y, const float *a, const float *b, bool accumulate, size_t rows, size_t c);
-/// `y[r] = max_c x[r][c]`; NaN if any is.
+/// `y[r] = max_c x[r][c]`; NaN if any is, −∞ if there is none.
 void k_row_max(float *y, const float *x, size_t rows, size_t c);
-/// `y[r] = min_c x[r][c]`; NaN if any is.
-void k_row_min(float *y, const float *x, size_t rows, size_t c);
 
 /// `y[c] (+)= Σ_r x[r][c]`, rows in order; `x: [rows, c]` with `x_stride` floats between rows.
 void k_column_sum(float *y, const float *x, size_t x_stride, bool accumulate, size_t rows,
                   size_t c);
-/// `y[c] (+)= Σ_r a[r][c] · b[r][c]`, rows in order, contiguous rows.
-void k_column_dot(float *y, const float *a, const float *b, bool accumulate, size_t rows,
-                  size_t c);
 /// `y[c] = max_r x[r][c]`, and of the old `y[c]` too if `accumulate`; NaN if any is.
 void k_column_max(float *y, const float *x, size_t x_stride, bool accumulate, size_t rows,
-                  size_t c);
-/// `y[c] = min_r x[r][c]`, and of the old `y[c]` too if `accumulate`; NaN if any is.
-void k_column_min(float *y, const float *x, size_t x_stride, bool accumulate, size_t rows,
                   size_t c);
 
 /// Adds `sum[c] += Σ_r d` and `squares[c] += Σ_r d²` with `d = x[r][c] − center[c]`, in double;
