@@ -12,8 +12,6 @@ K_VERSIONS(void, scale_columns,
 K_VERSIONS(void, product, (float *y, const float *a, const float *b, size_t n))
 K_VERSIONS(void, product_backward,
            (float *dr, float *dv, const float *dp, const float *r, const float *v, size_t n))
-K_VERSIONS(void, add_column_dots,
-           (float *sum, const float *a, const float *b, size_t rows, size_t c))
 K_VERSIONS(void, add_column_sums, (float *sum, const float *a, size_t rows, size_t c))
 K_VERSIONS(void, sigmoid_backward_from_output,
            (float *dx, const float *dy, const float *y, size_t n))
@@ -45,10 +43,6 @@ void k_product(float *y, const float *a, const float *b, size_t n) { K_CALL(prod
 void k_product_backward(float *dr, float *dv, const float *dp, const float *r, const float *v,
                         size_t n) {
   K_CALL(product_backward)(dr, dv, dp, r, v, n);
-}
-
-void k_add_column_dots(float *sum, const float *a, const float *b, size_t rows, size_t c) {
-  K_CALL(add_column_dots)(sum, a, b, rows, c);
 }
 
 void k_add_column_sums(float *sum, const float *a, size_t rows, size_t c) {

@@ -46,13 +46,6 @@ void K_FN(product_backward)(float *dr, float *dv, const float *dp, const float *
   }
 }
 
-void K_FN(add_column_dots)(float *sum, const float *a, const float *b, size_t rows, size_t c) {
-  for (size_t row = 0; row < rows; row++, a += c, b += c) {
-#pragma clang loop vectorize(assume_safety)
-    for (size_t j = 0; j < c; j++) sum[j] += a[j] * b[j];
-  }
-}
-
 void K_FN(add_column_sums)(float *sum, const float *a, size_t rows, size_t c) {
   for (size_t row = 0; row < rows; row++, a += c) {
 #pragma clang loop vectorize(assume_safety)

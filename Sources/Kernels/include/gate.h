@@ -28,9 +28,6 @@ void k_product(float *y, const float *a, const float *b, size_t n);
 void k_product_backward(float *dr, float *dv, const float *dp, const float *r, const float *v,
                         size_t n);
 
-/// Adds `Σ a · b` over the rows to `sum: [c]`, in row order.
-void k_add_column_dots(float *sum, const float *a, const float *b, size_t rows, size_t c);
-
 /// Adds `Σ a` over the rows to `sum: [c]`, in row order.
 void k_add_column_sums(float *sum, const float *a, size_t rows, size_t c);
 
