@@ -7,10 +7,6 @@ K_DISPATCHED(gated_delta_prepare)
 K_DISPATCHED(gated_delta_scan)
 K_DISPATCHED(gated_delta_backward)
 
-size_t k_gated_delta_chunks(const k_gated_delta_sizes *sizes) {
-  return (sizes->tokens + K_GATED_DELTA_CHUNK - 1) / K_GATED_DELTA_CHUNK;
-}
-
 // Decays (exp(c) and exp(c_C − c)), W, (Q·Kᵀ)⊙Γ.
 size_t k_gated_delta_prepared_count(size_t key_dim) {
   return K_GATED_DELTA_CHUNK * (2 + key_dim + K_GATED_DELTA_CHUNK);

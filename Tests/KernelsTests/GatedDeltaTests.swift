@@ -76,7 +76,7 @@ struct GatedDeltaProblem: Sendable, CustomTestStringConvertible {
   /// Runs a form, columns cut in two at `cut`.
   func run(chunked: Bool, cut: Int = 0) -> Result {
     var sizes = sizes
-    let chunks = k_gated_delta_chunks(&sizes)
+    let chunks = (tokens + K_GATED_DELTA_CHUNK - 1) / K_GATED_DELTA_CHUNK
     let (q, k, v, alpha, beta) = (q, k, v, alpha, beta)
     var result = Result(y: [], state: state, u: [], states: [])
     result.y = written(tokens * value) { y in

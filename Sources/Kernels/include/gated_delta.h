@@ -20,7 +20,8 @@
 /// transposed state.
 ///
 /// Arrays are dense, row-major: `q, k: [tokens, key_dim]`, `v, y, u: [tokens, value_dim]`,
-/// `alpha, beta: [tokens]`, `states: [chunks, key_dim, value_dim]` (the state before each chunk).
+/// `alpha, beta: [tokens]`, `states: [chunks, key_dim, value_dim]` (the state before each of the
+/// `ceil(tokens / K_GATED_DELTA_CHUNK)` chunks).
 /// No argument may alias another. Sequences are independent; calls for different sequences or, where
 /// a function takes a range of columns, for disjoint ranges may run on any thread.
 #ifndef RESTORE_KERNELS_GATED_DELTA_H
@@ -35,9 +36,6 @@ enum { K_GATED_DELTA_CHUNK = 32 };
 typedef struct {
   size_t tokens, key_dim, value_dim;
 } k_gated_delta_sizes;
-
-/// `ceil(tokens / K_GATED_DELTA_CHUNK)`.
-size_t k_gated_delta_chunks(const k_gated_delta_sizes *sizes);
 
 /// Token by token: writes columns `first ..< first + columns` of y and u, of the states before each
 /// chunk, and of `state`, which holds the initial state before and the final one after. `u` and
