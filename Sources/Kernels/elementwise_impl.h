@@ -15,7 +15,6 @@ K_INLINE vf unary_value(k_unary function, vf x, vf p) {
   switch (function) {
     case K_UNARY_NEGATE: return -x;
     case K_UNARY_ABSOLUTE: return v_abs(x);
-    case K_UNARY_SIGN: return v_select(x > zero, one, v_select(x < zero, -one, x));
     case K_UNARY_SQUARE: return x * x;
     case K_UNARY_SQUARE_ROOT: return v_sqrt(x);
     case K_UNARY_RSQRT: return one / v_sqrt(x);
@@ -25,7 +24,6 @@ K_INLINE vf unary_value(k_unary function, vf x, vf p) {
     case K_UNARY_SIN: return v_sin(x);
     case K_UNARY_COS: return v_cos(x);
     case K_UNARY_TANH: return v_tanh(x);
-    case K_UNARY_ERF: return v_erf(x);
     case K_UNARY_SIGMOID: return v_sigmoid(x);
     case K_UNARY_SOFTPLUS: return v_softplus(x);
     case K_UNARY_RELU: return v_select(x < zero, zero, x);
@@ -46,8 +44,7 @@ K_INLINE vf unary_derivative(k_unary function, vf x, vf y, vf p) {
   const vf zero = {0}, one = v_set1(1.0f), half = v_set1(0.5f);
   switch (function) {
     case K_UNARY_NEGATE: return -one;
-    case K_UNARY_ABSOLUTE: return unary_value(K_UNARY_SIGN, x, p);
-    case K_UNARY_SIGN: return zero;
+    case K_UNARY_ABSOLUTE: return v_select(x > zero, one, v_select(x < zero, -one, x));
     case K_UNARY_SQUARE: return x + x;
     case K_UNARY_SQUARE_ROOT: return half / y;
     case K_UNARY_RSQRT: return -half * y * y * y;
@@ -57,7 +54,6 @@ K_INLINE vf unary_derivative(k_unary function, vf x, vf y, vf p) {
     case K_UNARY_SIN: return v_cos(x);
     case K_UNARY_COS: return -v_sin(x);
     case K_UNARY_TANH: return one - y * y;
-    case K_UNARY_ERF: return v_set1(1.12837917f) * v_exp(-x * x);
     case K_UNARY_SIGMOID: return y * (one - y);
     case K_UNARY_SOFTPLUS: return v_sigmoid(x);
     case K_UNARY_RELU: return v_select(y > zero, one, v_select(y == y, zero, y));
@@ -96,10 +92,10 @@ K_INLINE void unary_gradient_loop(float *dx, const float *dy, const float *x, co
 
 // One loop per function, so that no loop contains a switch.
 #define UNARY_CASES(CASE)                                                                        \
-  CASE(K_UNARY_NEGATE) CASE(K_UNARY_ABSOLUTE) CASE(K_UNARY_SIGN) CASE(K_UNARY_SQUARE)            \
-  CASE(K_UNARY_SQUARE_ROOT) CASE(K_UNARY_RSQRT) CASE(K_UNARY_RECIPROCAL) CASE(K_UNARY_EXP)       \
-  CASE(K_UNARY_LOG) CASE(K_UNARY_SIN) CASE(K_UNARY_COS) CASE(K_UNARY_TANH) CASE(K_UNARY_ERF)     \
-  CASE(K_UNARY_SIGMOID) CASE(K_UNARY_SOFTPLUS) CASE(K_UNARY_RELU) CASE(K_UNARY_RELU_SQUARED)     \
+  CASE(K_UNARY_NEGATE) CASE(K_UNARY_ABSOLUTE) CASE(K_UNARY_SQUARE) CASE(K_UNARY_SQUARE_ROOT)     \
+  CASE(K_UNARY_RSQRT) CASE(K_UNARY_RECIPROCAL) CASE(K_UNARY_EXP) CASE(K_UNARY_LOG)               \
+  CASE(K_UNARY_SIN) CASE(K_UNARY_COS) CASE(K_UNARY_TANH) CASE(K_UNARY_SIGMOID)                   \
+  CASE(K_UNARY_SOFTPLUS) CASE(K_UNARY_RELU) CASE(K_UNARY_RELU_SQUARED)                           \
   CASE(K_UNARY_LEAKY_RELU) CASE(K_UNARY_ELU) CASE(K_UNARY_SILU) CASE(K_UNARY_GELU)
 
 void K_FN(unary_forward_rows)(float *y, size_t y_stride, const float *x, k_unary function,

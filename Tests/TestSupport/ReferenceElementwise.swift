@@ -29,7 +29,6 @@ extension Reference {
     public static let all: [Self] = [
       Self("negate") { x, _ in -x },
       Self("absolute") { x, _ in abs(x) },
-      Self("sign") { x, _ in x > 0 ? 1 : x < 0 ? -1 : x },
       Self("square") { x, _ in x * x },
       Self("square root", positive: true) { x, _ in x.squareRoot() },
       Self("reciprocal square root", positive: true) { x, _ in 1 / x.squareRoot() },
@@ -39,7 +38,6 @@ extension Reference {
       Self("sin") { x, _ in sin(x) },
       Self("cos") { x, _ in cos(x) },
       Self("tanh") { x, _ in tanh(x) },
-      Self("erf") { x, _ in erf(x) },
       Self("sigmoid") { x, _ in 1 / (1 + exp(-x)) },
       Self("softplus") { x, _ in x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)) },
       Self("relu") { x, _ in x < 0 ? 0 : x },

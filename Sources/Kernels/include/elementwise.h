@@ -14,7 +14,6 @@
 typedef enum {
   K_UNARY_NEGATE = 0,    // −x                      neither
   K_UNARY_ABSOLUTE,      // |x|, derivative 0 at 0  x
-  K_UNARY_SIGN,          // −1, 0 or 1              neither (derivative 0)
   K_UNARY_SQUARE,        // x²                      x
   K_UNARY_SQUARE_ROOT,   // √x                      y
   K_UNARY_RSQRT,         // 1 / √x                  y
@@ -24,7 +23,6 @@ typedef enum {
   K_UNARY_SIN,           // sin x                   x
   K_UNARY_COS,           // cos x                   x
   K_UNARY_TANH,          // tanh x                  y
-  K_UNARY_ERF,           // erf x                   x
   K_UNARY_SIGMOID,       // σ(x) = 1 / (1 + e⁻ˣ)     y
   K_UNARY_SOFTPLUS,      // ln(1 + eˣ)              x
   K_UNARY_RELU,          // max(x, 0)               y
