@@ -1,20 +1,9 @@
 // What happens to a tile of a matrix product before it is stored; shared by all kinds of products.
 // GEMM_ROWS and GEMM_VECTORS are the largest tile's sizes.
 
-// The activations that need more registers than a full tile leaves: on a copy of the tile in
-// memory.
-static __attribute__((noinline)) void K_FN(gemm_activate)(float *tile, k_activation activation,
-                                                          size_t count) {
-  for (size_t i = 0; i < count; i += VL) {
-    vf v = v_load(tile + i);
-    switch (activation) {
-      case K_ACT_SIGMOID: v = v_sigmoid(v); break;
-      case K_ACT_SILU: v = v * v_sigmoid(v); break;
-      case K_ACT_GELU: v = v * v_normal_cdf(v); break;
-      default: break;
-    }
-    v_store(tile + i, v);
-  }
+// The sigmoid needs more registers than a full tile leaves: on a copy of the tile in memory.
+static __attribute__((noinline)) void K_FN(gemm_sigmoid)(float *tile, size_t count) {
+  for (size_t i = 0; i < count; i += VL) v_store(tile + i, v_sigmoid(v_load(tile + i)));
 }
 
 // VL lanes at p, or the lanes of vector j of a tile that ends after `columns`.
@@ -49,10 +38,10 @@ K_INLINE void gemm_complete(vf sum[GEMM_ROWS][GEMM_VECTORS], const float *y, siz
       const float *bias = e->bias + column;
       GEMM_EACH sum[i][j] = sum[i][j] + gemm_load(bias, j, whole, columns);
     }
-    if (e->activation >= K_ACT_SIGMOID) {
+    if (e->activation == K_ACT_SIGMOID) {
       float tile[GEMM_ROWS * GEMM_VECTORS * VL] __attribute__((aligned(64)));
       GEMM_EACH v_store(tile + (i * vectors + j) * VL, sum[i][j]);
-      K_FN(gemm_activate)(tile, e->activation, rows * vectors * VL);
+      K_FN(gemm_sigmoid)(tile, rows * vectors * VL);
       GEMM_EACH sum[i][j] = v_load(tile + (i * vectors + j) * VL);
     } else if (e->activation != K_ACT_NONE) {
       GEMM_EACH sum[i][j] = v_select(sum[i][j] < zero, zero, sum[i][j]);

@@ -16,8 +16,6 @@ typedef enum {
   K_ACT_RELU,
   K_ACT_RELU_SQUARED,  // max(x, 0)²
   K_ACT_SIGMOID,
-  K_ACT_SILU,
-  K_ACT_GELU,  // exact: x · Φ(x) with an erf good to 2e-7
 } k_activation;
 
 /// What happens to a product before it is stored:
