@@ -15,7 +15,6 @@ void k_resize_plan(int32_t *low, float *fraction, int32_t *first, k_resize_mode 
     float position = 0;
     switch (mode) {
       case K_RESIZE_NEAREST: position = (float)o * scale; break;
-      case K_RESIZE_NEAREST_CENTRE: position = ((float)o + 0.5f) * scale; break;
       case K_RESIZE_LINEAR: position = ((float)o + 0.5f) * scale - 0.5f; break;
       case K_RESIZE_LINEAR_CORNERS: position = (float)o * corner_scale; break;
     }

@@ -11,8 +11,8 @@ struct ResizeTests {
     ([3, 5, 1], [2, 5, 6]),
   ]
   static let modes: [(k_resize_mode, Reference.ResizeMode)] = [
-    (K_RESIZE_NEAREST, .nearest), (K_RESIZE_NEAREST_CENTRE, .nearestCentre),
-    (K_RESIZE_LINEAR, .linear), (K_RESIZE_LINEAR_CORNERS, .linearCorners),
+    (K_RESIZE_NEAREST, .nearest), (K_RESIZE_LINEAR, .linear),
+    (K_RESIZE_LINEAR_CORNERS, .linearCorners),
   ]
 
   /// The tables of one axis.

@@ -3,8 +3,6 @@ extension Reference {
   public enum ResizeMode: CaseIterable, Sendable {
     /// Input ⌊o · scale⌋.
     case nearest
-    /// Input ⌊(o + ½) · scale⌋.
-    case nearestCentre
     /// Linear between pixel centres, `(o + ½) · scale − ½`.
     case linear
     /// Linear with first and last centres aligned.
@@ -18,7 +16,6 @@ extension Reference {
       let position: Double
       switch mode {
       case .nearest: position = (Double(o) * scale).rounded(.down)
-      case .nearestCentre: position = ((Double(o) + 0.5) * scale).rounded(.down)
       case .linear: position = (Double(o) + 0.5) * scale - 0.5
       case .linearCorners: position = output == 1 ? 0 : Double(o * (input - 1)) / Double(output - 1)
       }

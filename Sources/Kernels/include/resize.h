@@ -14,7 +14,6 @@
 
 typedef enum {
   K_RESIZE_NEAREST = 0,     // input ⌊o · scale⌋
-  K_RESIZE_NEAREST_CENTRE,  // input ⌊(o + ½) · scale⌋
   K_RESIZE_LINEAR,          // between pixel centres: (o + ½) · scale − ½, clamped at the ends
   K_RESIZE_LINEAR_CORNERS,  // first and last centres coincide: o · (input − 1) / (output − 1)
 } k_resize_mode;
