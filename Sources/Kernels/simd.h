@@ -84,9 +84,8 @@ K_INLINE void v_store_n(float *p, vf x, size_t n) {
 
 // Lanes of a where the mask is all ones, of b where it is zero.
 K_INLINE vf v_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
-// The larger or smaller; b if either is NaN.
+// The larger; b if either is NaN.
 K_INLINE vf v_max(vf a, vf b) { return v_select(a > b, a, b); }
-K_INLINE vf v_min(vf a, vf b) { return v_select(a < b, a, b); }
 // The larger or smaller; NaN if either is.
 K_INLINE vf v_max_nan(vf a, vf b) { return v_select((a > b) | (a != a), a, b); }
 K_INLINE vf v_min_nan(vf a, vf b) { return v_select((a < b) | (a != a), a, b); }
