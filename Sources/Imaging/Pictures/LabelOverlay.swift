@@ -17,11 +17,6 @@ public struct LabelOverlay: Sendable {
     [0, 114, 178], [255, 255, 255],
   ]
 
-  /// The names of the colours, for legends.
-  public static let colourNames = [
-    "sky blue", "yellow", "vermilion", "green", "purple", "orange", "blue", "white",
-  ]
-
   private let height: Int
   private let width: Int
   private var samples: [UInt16]

@@ -83,11 +83,6 @@ public struct SurfaceDistances: Sendable, Equatable {
     fromPrediction.reduce(0, +) / Double(fromPrediction.count)
   }
 
-  /// The mean distance from the reference's surface to the prediction's.
-  public var averageFromReference: Double {
-    fromReference.reduce(0, +) / Double(fromReference.count)
-  }
-
   /// The part of all surface voxels that lie within a tolerance of the other surface.
   ///
   /// - Parameter tolerance: In mm.

@@ -83,14 +83,6 @@ public struct SurfelDistances: Sendable, Equatable {
     let near = all.reduce(0) { $1.distance <= tolerance ? $0 + $1.size : $0 }
     return near / all.reduce(0) { $0 + $1.size }
   }
-
-  /// The mean distances by area, of the prediction to the reference and back, in mm.
-  public var averages: (fromPrediction: Double, fromReference: Double) {
-    func mean(_ surfels: [Surfel]) -> Double {
-      surfels.reduce(0) { $0 + $1.distance * $1.size } / surfels.reduce(0) { $0 + $1.size }
-    }
-    return (mean(prediction), mean(reference))
-  }
 }
 
 /// The grid corners through which a surface passes.
