@@ -15,8 +15,6 @@ public struct StrokeSegmenter {
     public let mask: VoxelMask
     /// The lesions, the largest first.
     public let lesions: LesionList
-    /// D0, D1, D2 of what the networks saw.
-    public let fieldSize: [Int]
   }
 
   /// A segmenter.
@@ -53,7 +51,6 @@ public struct StrokeSegmenter {
     let mask = VoxelMask(voxels: probability.voxels.map { $0 > 0.5 }, size: geometry.size)
     return Result(
       probability: probability, mask: mask,
-      lesions: LesionList(of: mask, geometry: geometry, probability: probability.voxels),
-      fieldSize: field.size)
+      lesions: LesionList(of: mask, geometry: geometry, probability: probability.voxels))
   }
 }
