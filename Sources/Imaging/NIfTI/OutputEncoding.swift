@@ -151,19 +151,6 @@ extension Volume {
     return seen.sorted()
   }
 
-  /// Checks that a label map holds no other labels than the given ones.
-  ///
-  /// - Parameters:
-  ///   - allowed: The labels that may occur.
-  ///   - file: The name of the file in errors.
-  /// - Throws: ``ImagingError/unexpectedLabel(file:label:allowed:)``,
-  ///   ``ImagingError/labelMapNotInteger(file:value:)``.
-  public func requireLabels(in allowed: [Int], file: String) throws(ImagingError) {
-    for label in try labels(file: file) where !allowed.contains(label) {
-      throw .unexpectedLabel(file: file, label: label, allowed: allowed)
-    }
-  }
-
   /// The smallest type for the labels.
   fileprivate func labelType(file: String) throws(ImagingError) -> NIfTIDataType {
     let labels = try labels(file: file)
