@@ -98,7 +98,7 @@ public struct ScanFile: Sendable {
         .map { $0.description }
     case (.png(let bitDepth, channels: 1), nil) where Self.isFolder(self.path):
       let saturated = try PNGVolume.writeStack(
-        volume, bitDepth: bitDepth, likeStackIn: self.path, to: path,
+        volume, bitDepth: bitDepth, to: PNGStackOutput(path, likeStackIn: self.path),
         overwrite: options.overwrite)
       return Self.saturation(saturated, of: volume)
     case (.png(let bitDepth, channels: 1), .png) where !Self.isFolder(self.path):
@@ -152,7 +152,29 @@ public struct ScanFile: Sendable {
     guard isFolder(input) else {
       return try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: inputs)
     }
-    try PNGVolume.checkStackOutput(output, likeStackIn: input, overwrite: overwrite)
+    try PNGStackOutput(output, likeStackIn: input).check(overwrite: overwrite)
+  }
+
+  /// Whether the output of an input is there.
+  ///
+  /// - Parameters:
+  ///   - output: A file, or for a stack of PNG slices a folder, which must hold them all.
+  ///   - input: The path that is read.
+  /// - Returns: Whether there is nothing left to write.
+  public static func outputExists(_ output: String, for input: String) -> Bool {
+    guard isFolder(input) else { return FileManager.default.fileExists(atPath: output) }
+    return (try? PNGStackOutput(output, likeStackIn: input).isComplete) ?? false
+  }
+
+  /// Removes what ``write(_:to:options:)`` wrote, and nothing else.
+  ///
+  /// - Parameter output: The path that was written.
+  public func removeOutput(_ output: String) {
+    if Self.isFolder(path) {
+      try? PNGStackOutput(output, likeStackIn: path).remove()
+    } else {
+      unlink(output)
+    }
   }
 
   private static func otherFormat(_ output: String, than input: String) -> ImagingError {

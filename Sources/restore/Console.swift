@@ -16,6 +16,7 @@ final class Console: Sendable {
     var format = LogFormat.text
     var isTerminal = isatty(STDERR_FILENO) == 1
     var hasOpenLine = false
+    var outputError: String?
   }
 
   private let state = Mutex(State())
@@ -117,8 +118,31 @@ final class Console: Sendable {
     write(String(decoding: data, as: UTF8.self) + "\n", to: .standardError)
   }
 
+  /// Why a result could not be written to standard output; nil if all went well.
+  var failure: CommandFailure? {
+    state.withLock { $0.outputError }.map { reason in
+      CommandFailure(
+        code: ExitStatus.writeFailed, kind: "write-failed", what: "write failed (standard output)",
+        cause: reason, advice: "free space where it is sent to, or send it elsewhere")
+    }
+  }
+
   private func write(_ text: String, to handle: FileHandle) {
-    // A closed pipe is the reader's business, not an error of ours.
-    try? handle.write(contentsOf: Data(text.utf8))
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes {
+        Foundation.write(handle.fileDescriptor, $0.baseAddress, $0.count)
+      }
+      if count < 0 {
+        let code = errno
+        if code == EINTR { continue }
+        // A closed pipe is the reader's business, not an error of ours.
+        if code != EPIPE, handle === FileHandle.standardOutput {
+          state.withLock { $0.outputError = String(cString: strerror(code)) }
+        }
+        return
+      }
+      rest = rest.dropFirst(count)
+    }
   }
 }

@@ -17,6 +17,8 @@ enum Interruption {
   static func install() {
     // A reader that went away must not end the program between two files.
     Foundation.signal(SIGPIPE, SIG_IGN)
+    // A limit on the size of files is an error of writing like any other.
+    Foundation.signal(SIGXFSZ, SIG_IGN)
     // A parent whose thread blocks signals passes that on to its children.
     var set = sigset_t()
     sigemptyset(&set)

@@ -14,6 +14,8 @@ struct RestorationJob {
   struct Figures: Encodable {
     let psnr: Double
     let ssim: Double
+    /// Over what the window of SSIM slid, `ssim_2d` or `ssim_3d`.
+    let ssimKind: String
     let rmse: Double
     let foregroundPSNR: Double?
   }
@@ -35,8 +37,8 @@ struct RestorationJob {
       for (name, figures) in [("before", before), ("after ", after)] {
         guard let figures else { continue }
         var line = String(
-          format: "  %@  PSNR %6.2f dB  SSIM %.4f  RMSE %.4g", name, figures.psnr, figures.ssim,
-          figures.rmse)
+          format: "  %@  PSNR %6.2f dB  SSIM %@ %.4f  RMSE %.4g", name, figures.psnr,
+          figures.ssimKind == "ssim_3d" ? "3D" : "2D", figures.ssim, figures.rmse)
         if let foreground = figures.foregroundPSNR {
           line += String(format: "  foreground PSNR %6.2f dB", foreground)
         }
@@ -111,7 +113,7 @@ struct RestorationJob {
       }
     } catch {
       // Else --skip-existing would take it for done.
-      try? FileManager.default.removeItem(atPath: item.output)
+      scan.removeOutput(item.output)
       throw error
     }
     return report
@@ -145,7 +147,14 @@ struct RestorationJob {
   /// The reference, read and checked before minutes of work.
   private func reference(for scan: ScanFile) throws -> Volume? {
     guard let path = command.reference else { return nil }
-    let volume = try ScanFile.read(path, options: command.files.readOptions()).volume
+    var reading = try command.files.readOptions()
+    let volume: Volume
+    do { volume = try ScanFile.read(path, options: reading).volume } catch {
+      // One volume of a series may have a reference of its own.
+      guard case .noSuchVolume(_, _, count: 1) = error else { throw error }
+      reading.volume = nil
+      volume = try ScanFile.read(path, options: reading).volume
+    }
     try requireSameGrid(scan.volume, item: scan.path, volume, path)
     return volume
   }
@@ -165,23 +174,14 @@ struct RestorationJob {
   }
 
   private func figures(_ volume: Volume, _ reference: Volume, _ file: String) throws -> Figures {
-    let fidelity = Fidelity(of: volume.voxels, against: reference.voxels)
-    let first = reference.volume(at: 0)
-    let size = first.size
-    // A window through thick slices would reach beyond the volume.
-    let ssim =
-      size.z >= 11 && size.y >= 11 && size.x >= 11
-      ? try StructuralSimilarity.gaussian.score(
-        of: volume.volume(at: 0).voxels, against: first.voxels, shape: size.shape,
-        dataRange: fidelity.referenceSpan, name: file)
-      : try StructuralSimilarity.gaussian.meanOfSlices(
-        of: volume.volume(at: 0).voxels, against: first.voxels, shape: size.shape,
-        dataRange: fidelity.referenceSpan, name: file)
-    let foreground = try? ForegroundPSNR(clean: first, name: file)
-      .score(of: volume.volume(at: 0).voxels, in: first.geometry.acquisitionPlane).mean
+    let comparison = try ImageComparison(of: volume, against: reference, name: file)
+    // An image without foreground has none of the figures of one.
+    let foreground = try? ForegroundPSNR.mean(of: volume, against: reference, name: file)
     return Figures(
-      psnr: fidelity.peakSignalToNoiseRatio(), ssim: ssim, rmse: fidelity.rootMeanSquaredError,
-      foregroundPSNR: foreground)
+      psnr: comparison.psnr, ssim: comparison.similarity,
+      ssimKind: comparison.similarityKind.rawValue,
+      rmse: comparison.fidelity.rootMeanSquaredError,
+      foregroundPSNR: foreground.flatMap { $0.isNaN ? nil : $0 })
   }
 
   private func sidecar(
@@ -200,7 +200,12 @@ struct RestorationJob {
       tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,
       backEnd: Engine.shared.backEnd, inputRange: range(scan.volume.voxels),
       outputRange: range(restored.voxels), nonFiniteVoxels: scan.nonFinite?.count ?? 0,
-      warnings: report.warnings,
+      warnings: report.warnings.map { warning in
+        isFull
+          ? warning
+          : warning.replacingOccurrences(
+            of: item.input, with: Sidecar.withoutFolders(item.input))
+      },
       elapsedSeconds: command.files.reproducible ? nil : report.seconds,
       peakMemoryBytes: command.files.reproducible ? nil : Memory.peak)
     return Sidecar(

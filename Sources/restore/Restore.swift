@@ -40,6 +40,7 @@ struct Restore: ParsableCommand {
     do {
       var command = try parseAsRoot()
       try command.run()
+      if let failure = Console.shared.failure { throw failure }
     } catch let failure as CommandFailure {
       failure.report()
       Foundation.exit(failure.code)

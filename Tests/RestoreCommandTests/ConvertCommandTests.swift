@@ -22,6 +22,40 @@ struct ConvertCommandTests {
     #expect(try space.restore("convert", "stack", "back.nii.gz").status == 73)
   }
 
+  @Test("a NIfTI image in another container keeps header, type, and voxels that are no numbers")
+  func containers() throws {
+    let space = try Workspace()
+    var volume = space.volume(times: 2)
+    volume.voxels[5] = .nan
+    try space.image("in.nii", volume)
+    #expect(try space.restore("convert", "in.nii", "out.nii.gz").status == 0)
+    #expect(try space.restore("convert", "out.nii.gz", "pair.hdr").status == 0)
+    #expect(try space.restore("convert", "pair.img", "back.nii").status == 0)
+    #expect(try space.data("back.nii") == space.data("in.nii"))
+    let integers = Volume(
+      voxels: (0..<360).map { Float($0 * 3 - 500) }, geometry: space.volume().geometry)
+    try space.image("int.nii", integers, type: .labels)
+    #expect(try space.restore("convert", "int.nii", "int.nii.gz").status == 0)
+    let (a, b) = (try NIfTI.read(space.path("int.nii")), try NIfTI.read(space.path("int.nii.gz")))
+    #expect(a.source.header == b.source.header && a.volume.voxels == b.volume.voxels)
+    #expect(try space.restore("convert", "int.nii", "int.nii", "--overwrite").status == 73)
+  }
+
+  @Test("whole numbers are stored as they are", arguments: ["same", "int16"])
+  func wholeNumbers(type: String) throws {
+    let space = try Workspace()
+    let size = GridSize(x: 5, y: 4, z: 3)
+    let volume = Volume(
+      voxels: (0..<size.count).map { Float(128 + 35 * $0) }, geometry: Geometry(size: size))
+    try space.image("v.nii", volume)
+    #expect(try space.restore("convert", "v.nii", "stack").status == 0)
+    let outcome = try space.restore("convert", "stack", "back.nii", "--dtype", type)
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let back = try NIfTI.read(space.path("back.nii"))
+    #expect(back.volume.voxels == volume.voxels)
+    #expect(back.source.header.integer(.dataType) == 4)
+  }
+
   @Test("other intensities are spread over 16 bits, or a window is")
   func window() throws {
     let space = try Workspace()

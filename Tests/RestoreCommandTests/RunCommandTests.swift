@@ -92,6 +92,42 @@ struct RunCommandTests {
     #expect(try PNGImage(contentsOf: space.path("out.png")).width > 20)
   }
 
+  @Test("figures against a reference are those of eval, also for thick slices along another axis")
+  func sameFigures() throws {
+    let space = try Workspace()
+    let size = GridSize(x: 4, y: 16, z: 20)
+    var volume = Volume(
+      voxels: (0..<size.count * 2).map { 200 + 100 * sin(Float($0) / 3) },
+      geometry: Geometry(size: size, spacing: SIMD3(5, 1, 1)), volumeCount: 2)
+    try space.image("clean.nii", volume)
+    volume.voxels = volume.voxels.enumerated().map { $1 + Float($0 * 7 % 13) }
+    try space.image("in.nii", volume)
+    let run = try space.restore(
+      "run", "-i", "in.nii", "-o", "out.nii", "-m", "./tiny", "--reference", "clean.nii", "--json")
+    #expect(run.status == 0, "\(run.errors)")
+    let item = try #require((try run.json()["items"] as? [[String: Any]])?.first)
+    for (key, file) in [("before", "in.nii"), ("after", "out.nii")] {
+      let figures = try #require(item[key] as? [String: Any])
+      let eval = try space.restore(
+        "eval", "--pred", file, "--reference", "clean.nii", "--foreground", "--json")
+      #expect(eval.status == 0, "\(eval.errors)")
+      let cases = try #require(try eval.json()["cases"] as? [[String: Any]])
+      let metrics = try #require(cases.first?["metrics"] as? [String: Double])
+      #expect(figures["ssimKind"] as? String == "ssim_2d")
+      #expect(figures["ssim"] as? Double == metrics["ssim_2d"])
+      #expect(figures["psnr"] as? Double == metrics["psnr_db"])
+      #expect(figures["foregroundPSNR"] as? Double == metrics["foreground_psnr_db"], "\(metrics)")
+    }
+    // One volume of a series has a reference of its own, or one of a series.
+    try space.image("one.nii", volume.volume(at: 1))
+    for reference in ["one.nii", "clean.nii"] {
+      let outcome = try space.restore(
+        "run", "-i", "in.nii", "-o", "\(reference)-out.nii", "-m", "./tiny", "--volume", "1",
+        "--reference", reference)
+      #expect(outcome.status == 0, "\(outcome.errors)")
+    }
+  }
+
   @Test("--reference on another grid is refused")
   func referenceGrid() throws {
     let space = try Workspace()

@@ -162,6 +162,52 @@ struct SafetyTests {
     #expect(config.status == 66 && config.headline == "no such file (none.yaml)")
   }
 
+  @Test("a result that cannot be written is an error; a reader that went away is not")
+  func fullOutput() throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    let full = try space.start(["info", "in.nii"], through: "exec > /dev/full").finish()
+    #expect(full.status == 74)
+    #expect(full.headline == "write failed (standard output)", "\(full.errors)")
+    // A limit on the size of files is an error too, not the end.
+    let limited = try space.start(
+      ["run", "-i", "in.nii", "-o", "out.nii", "-m", "./tiny"], through: "ulimit -f 0"
+    ).finish()
+    #expect(limited.status == 74 || limited.status == 73, "\(limited.status) \(limited.errors)")
+    #expect(!space.exists("out.nii") && space.temporaries.isEmpty)
+  }
+
+  @Test("a card cannot make a network that is larger than its weights")
+  func largeNetwork() throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    var card = try space.json("tiny/model.json")
+    var hyperparameters = try #require(card["hyperparameters"] as? [String: Any])
+    hyperparameters["dim"] = 1024
+    card["hyperparameters"] = hyperparameters
+    try space.write(JSONSerialization.data(withJSONObject: card), to: "tiny/model.json")
+    let outcome = try space.restore("run", "-i", "in.nii", "-o", "out.nii", "-m", "./tiny")
+    #expect(outcome.status == 78)
+    #expect(outcome.headline?.hasPrefix("model bundle invalid") == true)
+    #expect(outcome.errors.contains("parameters, weights.safetensors"), "\(outcome.errors)")
+  }
+
+  @Test("no folder above an input is told by its description, however the path is given")
+  func paths() throws {
+    let space = try Workspace()
+    var volume = space.volume()
+    volume.voxels = volume.voxels.map { _ in 7 }
+    try space.image("in.nii", volume)
+    let outcome = try space.start([
+      "run", "--input=\(space.path("in.nii"))", "-o", space.path("out.nii"),
+      "--model=\(space.path("tiny"))",
+    ]).finish()
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let text = String(decoding: try space.data("out.json"), as: UTF8.self)
+    #expect(!text.contains(space.folder) && text.contains("--input=in.nii"), "\(text)")
+    #expect(text.contains("in.nii: the image is constant"))
+  }
+
   @Test("a model for another task is refused")
   func task() throws {
     let space = try Workspace()
@@ -199,63 +245,5 @@ struct SafetyTests {
     let failures = try #require(document["failures"] as? [[String: Any]])
     #expect(failures.count == 1 && failures[0]["code"] as? Int == 66)
     #expect(failures[0]["file"] as? String == "none.nii")
-  }
-}
-
-@Suite("Folders of PNG slices")
-struct StackTests {
-  /// A folder `stack` with eleven slices of 16 bits; slice10 comes after slice9.
-  private func workspace() throws -> Workspace {
-    let space = try Workspace()
-    try FileManager.default.createDirectory(
-      atPath: space.path("stack"), withIntermediateDirectories: true)
-    for index in 0..<11 {
-      try PNGImage(
-        samples: (0..<16 * 24).map { UInt16(1000 + 50 * ($0 % 24) + 900 * index) }, height: 16,
-        width: 24, colour: .grey, bitDepth: 16
-      ).write(to: space.path("stack/slice\(index).png"))
-    }
-    return space
-  }
-
-  @Test("are one volume, and come out as such a folder")
-  func run() throws {
-    let space = try workspace()
-    let outcome = try space.restore(
-      "run", "-i", "stack", "-o", "out", "-m", "./tiny", "--spacing", "1,1,3",
-      "--clip-to-input-range")
-    #expect(outcome.status == 0, "\(outcome.errors)")
-    #expect(outcome.output == "stack -> out\n")
-    #expect(outcome.errors.contains("slice 11/11"))
-    let names = try FileManager.default.contentsOfDirectory(atPath: space.path("out")).sorted()
-    #expect(names == (0..<11).map { "slice\($0).png" }.sorted())
-    let (input, output) = try (
-      PNGVolume(stackIn: space.path("stack")), PNGVolume(stackIn: space.path("out"))
-    )
-    #expect(output.bitDepth == 16 && output.volume.size == input.volume.size)
-    #expect(output.volume.voxels != input.volume.voxels)
-    #expect(try space.json("out.json")["Sources"] as? [String] == ["stack"])
-    #expect(space.temporaries.isEmpty)
-  }
-
-  @Test("are written over neither the input nor, unasked, another stack")
-  func refused() throws {
-    let space = try workspace()
-    let run = ["run", "-i", "stack/", "-m", "./tiny", "-o"]
-    #expect(try space.start(run + ["out"]).finish().status == 0)
-    let before = try space.data("out/slice3.png")
-    for (output, options, code, message) in [
-      ("out", [], Int32(73), "output exists"), ("out.nii", [], 65, "unsupported file format"),
-      ("stack", ["--overwrite"], 73, "refusing to overwrite input"),
-    ] {
-      let outcome = try space.start(run + [output] + options).finish()
-      #expect(outcome.status == code)
-      #expect(outcome.headline?.hasPrefix(message) == true, "\(outcome.errors)")
-    }
-    #expect(try space.start(run + ["out", "--overwrite"]).finish().status == 0)
-    #expect(try space.data("out/slice3.png") == before)
-    // A pattern takes the same files one by one.
-    let single = try space.restore("run", "-i", "stack/*.png", "-o", "each", "-m", "./tiny")
-    #expect(single.status == 0 && single.output.split(separator: "\n").count == 11)
   }
 }

@@ -240,12 +240,13 @@ extension AtomicFile {
     pending.withLock { $0.remove(temporary) != nil }
   }
 
-  /// Removes every temporary file that is still open, before a process ends on a signal.
+  /// Removes every temporary file and folder that is still open, before a process ends on a signal.
   public static func discardAll() {
     let names = pending.withLock { names in
       defer { names.removeAll() }
       return names
     }
     for name in names { unlink(name) }
+    TemporaryFolder.discardAll()
   }
 }

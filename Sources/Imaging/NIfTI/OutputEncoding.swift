@@ -96,6 +96,13 @@ struct OutputEncoding {
       high = max(high, Double(voxel))
     }
     let (least, most) = type.storedRange
+    // Whole numbers within the range need no scaling, and none is exact.
+    if low >= least, high <= most, volume.voxels.allSatisfy({ $0 == $0.rounded() || !$0.isFinite })
+    {
+      return OutputEncoding(
+        encoder: VoxelEncoder(type: type, isSwapped: isSwapped, scaling: nil), patch: (1, 0),
+        warnings: [])
+    }
     var slope = max(high / most, least < 0 ? low / least : 0)
     var intercept = 0.0
     if low < 0 && least == 0 {

@@ -139,7 +139,7 @@ public struct PNGVolume: Sendable, Equatable {
   }
 
   private static func check(_ spacing: SIMD3<Double>, file: String) throws(ImagingError) {
-    guard spacing.min() > 0, spacing.max().isFinite else {
+    guard Geometry.accepts(spacing) else {
       throw .invalidVoxelSize(
         file: file, reason: "\(spacing.x) x \(spacing.y) x \(spacing.z) mm was asked for")
     }

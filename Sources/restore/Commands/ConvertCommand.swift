@@ -12,6 +12,7 @@ struct ConvertCommand: ParsableCommand {
       restore convert model.pth NAME --arch restore-rwkv   checkpoint to model bundle
       restore convert volume.nii.gz FOLDER                 slices along z as 16-bit PNG files
       restore convert FOLDER volume.nii.gz                 stack of PNG files to NIfTI
+      restore convert volume.hdr volume.nii.gz             the same image in one file
 
       Nothing in a checkpoint is executed; one that asks for it is refused.
       """)
@@ -30,8 +31,11 @@ struct ConvertCommand: ParsableCommand {
   @Option(name: .long, help: "PNG to NIfTI: voxel size, mm, as 0.8,0.8,3 or one number.")
   var spacing: String?
 
-  @Option(name: .long, help: "PNG to NIfTI: voxel type, same, float32 or int16.")
-  var dtype: OutputDataType = .float32
+  @Option(
+    name: .long,
+    help: "To NIfTI: voxel type, same, float32 or int16 (default: same for NIfTI, float32 for PNG)."
+  )
+  var dtype: OutputDataType?
 
   @Flag(name: .long, help: "Replace outputs that exist.")
   var overwrite = false
@@ -66,10 +70,18 @@ struct ConvertCommand: ParsableCommand {
     let size = sizes.count == 1 ? SIMD3(repeating: sizes[0]) : SIMD3(sizes[0], sizes[1], sizes[2])
     let scan = try ScanFile.read(input, options: NIfTIReadOptions(assumedSpacing: size))
     scan.warnings.forEach(Console.shared.warning)
-    let notes = try NIfTI.write(
-      scan.volume, to: output,
-      options: NIfTIWriteOptions(dataType: dtype, overwrite: overwrite, inputs: [input]))
-    notes.forEach { Console.shared.warning($0.description) }
+    var options = NIfTIWriteOptions(
+      overwrite: overwrite, inputs: [input], nonFinite: scan.nonFinite)
+    if case .nifti = scan.source {
+      // The same image in another container: header, extensions and NaN stay.
+      options.dataType = dtype ?? .same
+      try scan.write(scan.volume, to: output, options: options).forEach(Console.shared.warning)
+    } else {
+      // Pixels are whole numbers, which the smallest type that holds them keeps as they are.
+      options.dataType = dtype == .same ? .labels : dtype ?? .float32
+      try NIfTI.write(scan.volume, to: output, options: options)
+        .forEach { Console.shared.warning($0.description) }
+    }
     show([output])
   }
 
@@ -82,35 +94,25 @@ struct ConvertCommand: ParsableCommand {
         file: input, reason: "\(volume.volumeCount) volumes; a stack of PNG files holds one")
     }
     let (low, high) = try range(of: volume)
-    do {
-      try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
-    } catch {
-      throw ImagingError.cannotCreate(file: output, reason: error.localizedDescription)
-    }
     let (size, digits) = (volume.size, max(4, String(volume.size.z - 1).count))
-    let scale = Float(65535 / max(high - low, .leastNormalMagnitude))
-    var written: [String] = []
-    var saturated = 0
-    for z in 0..<size.z {
-      let number = String(z)
-      let name = String(repeating: "0", count: digits - number.count) + number + ".png"
-      let first = z * size.x * size.y
-      let values = volume.voxels[first..<first + size.x * size.y].map {
-        low == 0 && high == 65535 ? $0 : ($0 - Float(low)) * scale
-      }
-      let (image, count) = PNGImage.rounding(
-        values, height: size.y, width: size.x, colour: .grey, bitDepth: 16)
-      saturated += count
-      try image.write(to: output + "/" + name, overwrite: overwrite, inputs: [input])
-      written.append(output + "/" + name)
+    let names = (0..<size.z).map { z in
+      String(repeating: "0", count: digits - String(z).count) + "\(z).png"
     }
+    let stack = PNGStackOutput(output, names: names, inputs: [input])
+    let scale = Float(65535 / max(high - low, .leastNormalMagnitude))
+    var scaled = volume
+    if low != 0 || high != 65535 {
+      scaled.voxels = volume.voxels.map { ($0 - Float(low)) * scale }
+    }
+    let saturated = try PNGVolume.writeStack(
+      scaled, bitDepth: 16, to: stack, overwrite: overwrite)
     if saturated > 0 {
       Console.shared.warning("\(saturated) voxels lay beyond the window and were set to its ends")
     }
     if low != 0 || high != 65535 {
       Console.shared.info("0 stands for \(low), 65535 for \(high)")
     }
-    show(written)
+    show(stack.paths)
   }
 
   /// What becomes 0 and 65535: the window; else nothing changes if all values fit 16 bits.

@@ -72,7 +72,7 @@ struct RunCommand: ParsableCommand {
     var skipped = 0
     for item in items {
       if Interruption.signal != nil { throw Interruption.failure("add --skip-existing to go on") }
-      if many.skipExisting, FileManager.default.fileExists(atPath: item.output) {
+      if many.skipExisting, ScanFile.outputExists(item.output, for: item.input) {
         Console.shared.info("skipped, exists: \(item.output)")
         skipped += 1
         continue
@@ -102,7 +102,7 @@ struct RunCommand: ParsableCommand {
     var written: [String] = []
     for item in items {
       try ScanFile.checkFormat(ofOutput: item.output, for: item.input)
-      let exists = FileManager.default.fileExists(atPath: item.output)
+      let exists = ScanFile.outputExists(item.output, for: item.input)
       if many.dryRun || many.skipExisting && exists { continue }
       try ScanFile.checkOutput(
         item.output, for: item.input, overwrite: many.overwrite, inputs: inputs)
