@@ -2,6 +2,7 @@ import Foundation
 import Layers
 public import Models
 import Randomness
+import TensorCore
 
 /// A folder with a trained network: `model.json`, `weights.safetensors`, `README.md`, `LICENSE`; or the same in a
 /// zip file.
@@ -128,15 +129,27 @@ public struct ModelBundle: Sendable {
   public func loadModel() throws(InferenceError) -> any RestorationModel {
     try verify()
     do {
+      let weights =
+        try archive.map { try Safetensors($0.weights, path: weightsPath) }
+        ?? Safetensors(contentsOf: weightsPath)
+      // Before a small card makes a large network: buffers that follow from weights need not be stored.
+      let (stored, needed) = (
+        weights.entries.reduce(0) { $0 + $1.shape.count }, try card.network.parameterCount()
+      )
+      guard needed <= 4 * stored + 1_000_000 else {
+        throw InferenceError.bundleInvalid(
+          bundle: path,
+          reason:
+            "the network of model.json has \(needed) parameters, weights.safetensors \(stored)")
+      }
       var generator = SeededGenerator(seed: 0)
       let model = try card.network.makeModel(using: &generator)
       model.setTraining(false)
       model.setRequiresGradient(false)
-      let weights =
-        try archive.map { try Safetensors($0.weights, path: weightsPath) }
-        ?? Safetensors(contentsOf: weightsPath)
       try model.load(weights)
       return model
+    } catch let error as InferenceError {
+      throw error
     } catch {
       throw .bundleInvalid(bundle: path, reason: Self.text(error))
     }

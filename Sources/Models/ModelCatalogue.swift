@@ -1,3 +1,5 @@
+import Foundation
+import Layers
 public import Randomness
 
 /// All networks that this build knows.
@@ -81,15 +83,32 @@ public struct ModelDescription: Codable, Sendable {
     try configuration.encode(to: container.superEncoder(forKey: .hyperparameters))
   }
 
+  /// How many numbers the network's parameters and buffers have, found without making them.
+  ///
+  /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
+  package func parameterCount() throws(ModelError) -> Int {
+    try Parameter.count { () throws(ModelError) in
+      var generator = SeededGenerator(seed: 0)
+      _ = try architecture.make(configuration, using: &generator)
+    }
+  }
+
   /// Builds the network with initial weights.
   ///
   /// - Parameter generator: Draws the weights.
   /// - Returns: A network that requires gradients.
-  /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``.
+  /// - Throws: ``ModelError/invalidValue(key:value:architecture:rule:)``, or
+  ///   ``ModelError/tooLarge(architecture:parameters:bytes:limit:)`` before any memory is taken.
   public func makeModel(using generator: inout SeededGenerator) throws(ModelError)
     -> any RestorationModel
   {
-    try architecture.make(configuration, using: &generator)
+    let count = try parameterCount()
+    let (bytes, limit) = (4 * UInt64(count), ProcessInfo.processInfo.physicalMemory)
+    guard bytes <= limit else {
+      throw .tooLarge(
+        architecture: architecture.architecture, parameters: count, bytes: bytes, limit: limit)
+    }
+    return try architecture.make(configuration, using: &generator)
   }
 }
 

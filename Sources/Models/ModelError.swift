@@ -11,6 +11,9 @@ public enum ModelError: Error, Equatable, Sendable {
 
   /// A hyperparameter has a value that the network cannot have.
   case invalidValue(key: String, value: String, architecture: String, rule: String)
+
+  /// The network would not fit into the machine's memory.
+  case tooLarge(architecture: String, parameters: Int, bytes: UInt64, limit: UInt64)
 }
 
 extension ModelError: CustomStringConvertible {
@@ -26,6 +29,9 @@ extension ModelError: CustomStringConvertible {
       "\(architecture) has no hyperparameter \"\(key)\"\(Self.question(nearest))"
     case .invalidValue(let key, let value, let architecture, let rule):
       "\(architecture): \(key) is \(value), but \(rule)"
+    case .tooLarge(let architecture, let parameters, let bytes, let limit):
+      "\(architecture): these hyperparameters make \(parameters) parameters, \(bytes >> 20) MiB, and the "
+        + "machine has \(limit >> 20) MiB of memory"
     }
   }
 

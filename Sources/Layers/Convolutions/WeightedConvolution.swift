@@ -185,12 +185,12 @@ public final class WeightedConvolution: KernelConvolution {
   /// - Returns: A new layer; it does not follow later changes of this one.
   public func foldedConvolution() -> Convolution {
     var generator = SeededGenerator(seed: 0)
-    let kernel = effectiveKernel.detached()
     let plain = Convolution(
       inChannels: weight.shape[1] * groups, outChannels: weight.shape[0],
       kernel: Array(weight.shape.dimensions.dropFirst(2)), stride: stride, padding: padding,
       dilation: dilation, groups: groups, hasBias: bias != nil, using: &generator)
-    plain.weight.load(kernel)
+    guard !Parameter.isCounting else { return plain }
+    plain.weight.load(effectiveKernel.detached())
     if let bias { plain.bias?.load(bias.tensor.detached()) }
     return plain
   }

@@ -134,7 +134,9 @@ public final class FDConv: Module {
             channels: inChannels, configuration: configuration.bands, using: &generator) : nil,
         order: spectrumOrder,
         groups: SpectrumGroups(indices, kept: kept, count: count), indices: indices))
-    setSpectrum(ofKernel: plain.weight.tensor.detached(), share: 1)
+    if !Parameter.isCounting {
+      setSpectrum(ofKernel: plain.weight.tensor.detached(), share: 1)
+    }
   }
 
   /// Spectrum, bias, attentions and band modulation, or the plain convolution's weights.

@@ -254,7 +254,9 @@ public struct FrequencyBandConfiguration: Codable, Equatable, Sendable {
     guard parts >= 1, inChannels % parts == 0 else {
       return "\(inChannels) channels must divide into spatial_group = \(parts) parts"
     }
-    guard kernel > 0, kernel % 2 == 1 else { return "spatial_kernel must be odd" }
+    guard (1...31).contains(kernel), kernel % 2 == 1 else {
+      return "spatial_kernel must be odd, 1 to 31"
+    }
     guard divisors.allSatisfy({ $0 >= 1 }) else {
       return "every entry of k_list must be at least 1"
     }

@@ -23,9 +23,29 @@ public final class Parameter: Sendable {
     _ shape: Shape, requiresGradient: Bool = true,
     fill: (UnsafeMutableBufferPointer<Float>) -> Void
   ) {
-    values = Tensor(shape, fill: fill).asParameter(tracked: false)
+    values = (Self.census?.tensor(shape) ?? Tensor(shape, fill: fill)).asParameter(tracked: false)
     leaf = values.tracked()
     tracks = Atomic(requiresGradient)
+  }
+
+  /// Where parameters are counted instead of made.
+  @TaskLocal private static var census: Census?
+
+  /// Whether parameters are counted instead of made: layers need not compute with them.
+  static var isCounting: Bool { census != nil }
+
+  /// How many elements the parameters have that a closure makes; they get no memory.
+  ///
+  /// - Parameter body: Makes modules, which are of no use. Their parameters are not drawn.
+  /// - Returns: Elements of all parameters, buffers too.
+  /// - Throws: What `body` throws.
+  package static func count<Failure: Error>(
+    in body: () throws(Failure) -> Void
+  ) throws(Failure) -> Int {
+    let census = Census()
+    let result = $census.withValue(census) { Result { () throws(Failure) in try body() } }
+    try result.get()
+    return census.count
   }
 
   /// The shape, which never changes.
@@ -59,6 +79,7 @@ public final class Parameter: Sendable {
   public func update<Failure: Error>(
     _ body: (UnsafeMutableBufferPointer<Float>) throws(Failure) -> Void
   ) throws(Failure) {
+    guard values.hasValues else { return }
     // On the engine's thread as a whole: no forward pass sees new values under an old version.
     try Engine.shared.perform { () throws(Failure) in
       defer { changes.add(1, ordering: .acquiringAndReleasing) }
