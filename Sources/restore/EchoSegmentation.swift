@@ -16,14 +16,12 @@ struct EchoSegmentation {
   let firstMasks: [String]
   let overwrite: Bool
 
-  /// The side of the network's frames.
-  private static let networkSize = [112, 112]
-
   /// Segments and writes everything; returns what was measured.
   func run() throws -> EchoReport {
     let (base, ending) = Self.parts(of: output)
     let bases = [base, base + "_view2"].prefix(inputs.count)
     for base in bases {
+      try NIfTI.checkName(base + ending)
       for path in [base + ending, base + "_curve.csv", base + "_overlay.png"] {
         try AtomicFile.checkOutput(
           path: path, overwrite: overwrite, inputs: inputs + firstMasks)
@@ -63,7 +61,7 @@ struct EchoSegmentation {
     _ input: String, firstMask: String?, output: String
   ) throws -> EchoView {
     let scan = try ScanFile.read(input)
-    for warning in scan.warnings { Console.shared.detail("\(input): \(warning)") }
+    for warning in scan.warnings { Console.shared.warning("\(input): \(warning)") }
     let volume = scan.volume
     let size = volume.size
     // Frames lie along z in a stack or in the layout of CAMUS, along t in a 4D file.
@@ -71,7 +69,7 @@ struct EchoSegmentation {
     let pixels = size.x * size.y
     let map = try bundle.card.normalization.map(for: volume.voxels, file: input)
     let known = try firstMask.map { try mask($0, size: size) }
-    var segmenter = ClipSegmenter(model, networkSize: Self.networkSize)
+    var segmenter = ClipSegmenter(model, networkSize: try bundle.frameSize())
     var labels: [[UInt8]] = []
     for index in 0..<count {
       if Interruption.signal != nil { throw Interruption.failure("run the same command again") }

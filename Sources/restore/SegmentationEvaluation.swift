@@ -69,8 +69,10 @@ struct SegmentationEvaluation {
       let name = count > 1 ? "\(pair.name)#\(index)" : pair.name
       func row(_ label: String, _ a: VoxelMask, _ b: VoxelMask) -> SegmentationReport.Row {
         self.row(
-          name: name, label: label, a, b, spacing: expected.volume.spacing, prediction: path,
-          reference: pair.reference)
+          .init(
+            name: name, volume: count > 1 ? index : nil, label: label, prediction: path,
+            reference: pair.reference, figures: [:], emptiness: .neither, lesions: []),
+          a, b, spacing: expected.volume.spacing)
       }
       for label in labels {
         let masks = try [prediction, reference].concurrentMap(threads: threads) {
@@ -89,13 +91,12 @@ struct SegmentationEvaluation {
     return (rows, warnings)
   }
 
+  /// A row with its figures.
   private func row(
-    name: String, label: String, _ prediction: VoxelMask, _ reference: VoxelMask,
-    spacing: SIMD3<Double>, prediction path: String, reference referencePath: String
+    _ empty: SegmentationReport.Row, _ prediction: VoxelMask, _ reference: VoxelMask,
+    spacing: SIMD3<Double>
   ) -> SegmentationReport.Row {
-    var row = SegmentationReport.Row(
-      name: name, label: label, prediction: path, reference: referencePath, figures: [:],
-      emptiness: .neither, lesions: [])
+    var row = empty
     if let definitions {
       row.figures = definitions.figures(
         of: prediction, against: reference, spacing: spacing, threads: threads)

@@ -17,7 +17,7 @@ struct SegmentationOptions: ParsableArguments {
   var nsdTolerance: Double?
 
   @Option(name: .long, help: "Volumes in ml between classes of lesion size.")
-  var lesionSizes: NumberList = NumberList(numbers: [0.1, 1, 10])
+  var lesionSizes: NumberList = NumberList(numbers: Self.usualSizes)
 
   @Option(name: .long, help: "Write a page with best, median and worst case of each label.")
   var html: String?
@@ -26,6 +26,14 @@ struct SegmentationOptions: ParsableArguments {
     name: .long,
     help: "Folder of the images under the outlines of --html: NAME, or NAME_0000 (nnU-Net).")
   var images: String?
+
+  /// Whether an option is given that says nothing without label maps.
+  var isChanged: Bool {
+    empty != .infinite || nsdTolerance != nil || lesionSizes.numbers != Self.usualSizes
+      || images != nil
+  }
+
+  private static let usualSizes = [0.1, 1, 10]
 
   func validate() throws {
     if images != nil, html == nil { throw ValidationError("--images belongs to --html") }
@@ -46,7 +54,7 @@ enum LabelSelection: ExpressibleByArgument, Equatable {
       return
     }
     let labels = argument.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
-    let valid = labels.compactMap(\.self).filter { $0 > 0 }
+    let valid = labels.compactMap(\.self).filter { (1...LabelMap.largest).contains($0) }
     guard !valid.isEmpty, valid.count == labels.count, Set(valid).count == valid.count else {
       return nil
     }

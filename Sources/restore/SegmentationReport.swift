@@ -18,6 +18,8 @@ struct SegmentationReport {
   /// One label of one case.
   struct Row {
     let name: String
+    /// Which volume of the files; nil if they have one.
+    let volume: Int?
     let label: String
     let prediction: String
     let reference: String
@@ -133,6 +135,7 @@ extension SegmentationReport: EvaluationDocument {
 
   private struct RowDocument: Encodable {
     let name: String
+    let volume: Int?
     let label: String
     let prediction: String
     let reference: String
@@ -158,7 +161,8 @@ extension SegmentationReport: EvaluationDocument {
     try values.encode(
       rows.map { row in
         RowDocument(
-          name: row.name, label: row.label, prediction: row.prediction, reference: row.reference,
+          name: row.name, volume: row.volume, label: row.label, prediction: row.prediction,
+          reference: row.reference,
           metrics: Dictionary(
             uniqueKeysWithValues: row.figures.map { ($0.key.rawValue, $0.value) }),
           empty: row.emptiness.rawValue, lesions: row.lesions)

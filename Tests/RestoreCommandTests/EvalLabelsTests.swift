@@ -118,6 +118,49 @@ struct EvalLabelsTests {
     #expect(lone.status == 64)
   }
 
+  @Test("a file whose name looks like a volume of another, and labels beyond all, do no harm")
+  func names() throws {
+    let space = try folders()
+    for folder in ["pred", "ref"] {
+      let name = folder == "pred" ? "a.nii.gz" : "a.nii"
+      try FileManager.default.copyItem(
+        atPath: space.path("\(folder)/\(name)"),
+        toPath: space.path("\(folder)-a#5.nii\(folder == "pred" ? ".gz" : "")"))
+    }
+    let eval = ["eval", "--pred", "pred-a#5.nii.gz", "--reference", "ref-a#5.nii"]
+    let page = try space.start(eval + ["--labels", "1,3", "--html", "p.html", "--json", "p.json"])
+      .finish()
+    #expect(page.status == 0 && !page.errors.contains("warning"), "\(page.errors)")
+    #expect(String(decoding: try space.data("p.html"), as: UTF8.self).contains("data:image/png"))
+    let far = try space.start(eval + ["--labels", "1,3000000000"]).finish()
+    #expect(far.status == 64)
+    // Two volumes of a file are two cases, and each has a picture of its own.
+    var series = space.volume(x: 10, y: 8, z: 4, times: 2)
+    series.voxels = series.voxels.indices.map { $0 % 10 == ($0 < 320 ? 2 : 7) ? 1 : 0 }
+    try space.image("s.nii", series)
+    let both = try space.restore(
+      "eval", "--pred", "s.nii", "--reference", "s.nii", "--labels", "1", "--html", "s.html",
+      "--json", "s.json")
+    #expect(both.status == 0 && !both.errors.contains("warning"), "\(both.errors)")
+    let cases = try #require(try space.json("s.json")["cases"] as? [[String: Any]])
+    #expect(cases.map { $0["volume"] as? Int } == [0, 1])
+    #expect(cases.map { $0["name"] as? String } == ["s#0", "s#1"])
+  }
+
+  @Test("options of label maps do not go with images; pictures must be there")
+  func wrongOptions() throws {
+    let space = try folders()
+    let eval = ["eval", "--pred", "pred/a.nii.gz", "--reference", "ref/a.nii"]
+    for options in [["--nsd-tolerance", "1"], ["--empty", "nan"], ["--lesion-sizes", "1,2"]] {
+      let outcome = try space.start(eval + options).finish()
+      #expect(outcome.status == 64 && outcome.errors.contains("add --labels"), "\(options)")
+    }
+    let absent = try space.start(
+      eval + ["--labels", "all", "--html", "p.html", "--images", "nowhere"]
+    ).finish()
+    #expect(absent.status == 66 && !space.exists("p.html"), "\(absent.errors)")
+  }
+
   @Test("the protocols of the papers are named in the table")
   func protocols() throws {
     let space = try folders()

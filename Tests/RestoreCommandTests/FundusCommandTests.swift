@@ -69,6 +69,32 @@ struct FundusCommandTests {
     #expect(judged.status == 0 && judged.output.contains("hd95_pooled"), "\(judged.errors)")
   }
 
+  @Test("what is named is meant, whatever its name; nothing is made for what cannot be")
+  func names() throws {
+    let space = try trained()
+    let photograph = try #require(
+      try FileManager.default.contentsOfDirectory(atPath: space.path("eyes"))
+        .first { $0.hasSuffix(".png") && !$0.hasSuffix("_mask.png") })
+    for folder in ["a", "b"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+      try FileManager.default.copyItem(
+        atPath: space.path("eyes/\(photograph)"), toPath: space.path("\(folder)/eye_mask.png"))
+    }
+    let segment = ["segment", "-m", "run/bundle"]
+    let named = try space.start(segment + ["-i", "a/eye_mask.png", "-o", "one.png"]).finish()
+    #expect(named.status == 0 && space.exists("one.png"), "\(named.errors)")
+    let none = try space.start(segment + ["-i", "a", "-o", "none"]).finish()
+    #expect(none.status == 66 && !space.exists("none"), "\(none.errors)")
+    let same = try space.start(
+      segment + ["-i", "a/eye_mask.png", "b/eye_mask.png", "-o", "same"]
+    ).finish()
+    #expect(same.status == 64 && !space.exists("same"), "\(same.errors)")
+    try space.image("v.nii")
+    let volume = try space.start(segment + ["-i", "v.nii", "-o", "v-out.nii"]).finish()
+    #expect(volume.status == 65 && !space.exists("v-out.nii"), "\(volume.errors)")
+  }
+
   @Test("a whole field is searched, one file has one output, existing ones stay")
   func field() throws {
     let space = try trained()

@@ -5,6 +5,9 @@ public struct LabelMap: Sendable, Equatable {
   /// The grid.
   public let geometry: Geometry
 
+  /// The largest label: Float32 holds whole numbers up to 2²⁴ exactly, and no label map needs larger ones.
+  public static let largest = 16_777_215
+
   /// A segmentation of labels.
   ///
   /// - Parameters:
@@ -28,9 +31,8 @@ public struct LabelMap: Sendable, Equatable {
   ///   ``ImagingError/unexpectedLabel(file:label:allowed:)``.
   public init(_ volume: Volume, file: String, allowed: Set<Int>? = nil) throws(ImagingError) {
     precondition(volume.volumeCount == 1, "LabelMap: \(volume.volumeCount) volumes, not one")
-    // Float32 holds whole numbers up to 2²⁴ exactly; no label map needs larger ones.
     func isLabel(_ value: Float) -> Bool {
-      value.magnitude < 16_777_216 && Float(Int32(value)) == value
+      value.magnitude <= Float(Self.largest) && Float(Int32(value)) == value
     }
     let voxels = volume.voxels
     let labels = [Int32](unsafeUninitializedCapacity: voxels.count) { buffer, count in

@@ -116,6 +116,10 @@ struct EvalCommand: ParsableCommand {
     if !comparesLabels, segmentation.html != nil {
       throw ValidationError("--html belongs to --labels; `restore report` is for images")
     }
+    if !comparesLabels, segmentation.isChanged {
+      throw ValidationError(
+        "--nsd-tolerance, --empty, --lesion-sizes and --images are for label maps: add --labels")
+    }
     if comparesLabels {
       if [.restoreRWKV, .fsRWKV].contains(protocolName) {
         throw ValidationError(
@@ -156,8 +160,15 @@ struct EvalCommand: ParsableCommand {
     }
   }
 
+  /// Makes sure that a folder is there before pages are made without its images.
+  static func requireFolder(_ path: String) throws(ImagingError) {
+    guard !FileManager.default.fileExists(atPath: path) else { return }
+    throw .noSuchFile(file: path, reason: "a folder of images was expected")
+  }
+
   func run() throws {
     messages.apply(isJSON: isJSON)
+    if let images = segmentation.images { try Self.requireFolder(images) }
     let pairs = try EvaluationPair.pairs(predictions: pred, references: reference)
     if comparesLabels {
       let evaluation = SegmentationEvaluation(

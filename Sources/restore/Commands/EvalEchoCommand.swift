@@ -24,8 +24,11 @@ struct EvalEchoCommand: ParsableCommand {
   @Option(name: .long, help: "Frames of each heart's cycle.")
   var frames = 16
 
-  @Option(name: .long, help: "Rows and columns of a frame, a multiple of 16.")
-  var size = 112
+  @Option(
+    name: .long,
+    help: "Rows and columns of a frame, a multiple of 16; by default those of the model's training."
+  )
+  var size: Int?
 
   @Option(name: .long, help: "The part of the frames with a shadow, 0 to 1.")
   var shadowedPart = 0.0
@@ -49,7 +52,7 @@ struct EvalEchoCommand: ParsableCommand {
       throw ValidationError("--hearts and --frames are at least 1, --shadowed-part is 0 to 1")
     }
     _ = try shadows()
-    guard size >= GDKVM.sizeStep, size <= 1024, size % GDKVM.sizeStep == 0 else {
+    if let size, size < GDKVM.sizeStep || size > 1024 || size % GDKVM.sizeStep != 0 {
       throw ValidationError("--size is a multiple of \(GDKVM.sizeStep) up to 1024")
     }
     guard hearts <= 10_000, frames <= 1000, seed < 1 << 30 else {
@@ -77,10 +80,12 @@ struct EvalEchoCommand: ParsableCommand {
         advice: "`restore models list` shows the models")
     }
     let first = Self.firstHeart + seed * 10_000
+    let own = try bundle.frameSize()
     let data = EchoDataset(
-      seeds: first..<first + UInt64(hearts), frames: frames, size: (size, size),
+      seeds: first..<first + UInt64(hearts), frames: frames,
+      size: (size ?? own[0], size ?? own[1]),
       objects: network.configuration.objects)
-    let found = EchoEvaluation(
+    let found = try EchoEvaluation(
       network, on: data.clips, shadows: try shadows(), seed: seed,
       givesFirstMask: firstMask)
     if common.json {

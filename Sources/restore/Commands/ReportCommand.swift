@@ -34,6 +34,7 @@ struct ReportCommand: ParsableCommand {
 
   func run() throws {
     common.apply()
+    if let inputs { try EvalCommand.requireFolder(inputs) }
     var evaluations: [EvaluationFile] = []
     var runs: [(label: String, log: RunLog)] = []
     var files: [String] = []

@@ -13,14 +13,27 @@ extension SegmentCommand {
         cause: "it does not have the two classes cup and disc",
         advice: "`restore models list` shows the models")
     }
+    // Masks that lie beside the photographs of a folder are none; what is named is meant.
     let files = try input.flatMap { argument throws(CommandFailure) in
-      try ItemList.inputs(argument)
-    }.filter { !$0.hasSuffix("_mask.png") }
+      let found = try ItemList.inputs(argument)
+      return found == [argument] ? found : found.filter { !$0.hasSuffix("_mask.png") }
+    }
+    guard !files.isEmpty else { throw ImagingError.noImages(folder: input.joined(separator: ", ")) }
     let job = FundusJob(
       bundle: bundle,
       segmenter: FundusSegmenter(network, normalization: bundle.card.normalization),
       overwrite: overwrite)
     let isFile = files.count == 1 && output.lowercased().hasSuffix(".png")
+    let targets = files.map { isFile ? output : "\(output)/\(ImageFormat.stem(of: $0)).png" }
+    try OutputPaths.requireDistinct(targets)
+    for (file, target) in zip(files, targets) {
+      guard ImageFormat(path: file) == .png else {
+        throw ImagingError.unsupportedFormat(file: file, reason: "photographs are PNG files")
+      }
+      for path in job.outputs(target) where FileManager.default.fileExists(atPath: path) {
+        try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: files)
+      }
+    }
     if !isFile {
       do {
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
@@ -29,11 +42,10 @@ extension SegmentCommand {
       }
     }
     var cases: [FundusJob.Case] = []
-    for (index, file) in files.enumerated() {
+    for (index, (file, target)) in zip(files, targets).enumerated() {
       if Interruption.signal != nil {
         throw Interruption.failure("run the same command again, with --overwrite")
       }
-      let target = isFile ? output : "\(output)/\(ImageFormat.stem(of: file)).png"
       cases.append(try job.run(file, to: target))
       Console.shared.progress(
         "photograph \(index + 1)/\(files.count)", done: index + 1, total: files.count)
@@ -91,13 +103,18 @@ struct FundusJob {
     }
   }
 
-  /// Writes labels, `…_overlay.png` and `….json`.
+  /// Labels, `…_overlay.png` and `….json`.
+  func outputs(_ output: String) -> [String] {
+    let base = output.hasSuffix(".png") ? String(output.dropLast(4)) : output
+    return [output, base + "_overlay.png", base + ".json"]
+  }
+
+  /// Writes all ``outputs(_:)``.
   func run(_ file: String, to output: String) throws -> Case {
     let start = Date()
-    let base = output.hasSuffix(".png") ? String(output.dropLast(4)) : output
-    let overlayPath = base + "_overlay.png"
-    let sidecar = base + ".json"
-    for path in [output, overlayPath, sidecar] {
+    let paths = outputs(output)
+    let (overlayPath, sidecar) = (paths[1], paths[2])
+    for path in paths {
       try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: [file])
     }
     let image = try PNGImage(contentsOf: file).pixels()

@@ -82,6 +82,7 @@ extension SegmentCommand {
       throw Interruption.failure("run the same command again, with --overwrite")
     }
     let start = Date()
+    try ScanFile.checkFormat(ofOutput: target, for: item.images[0])
     let sidecar = Sidecar.path(besides: target)
     for path in [target, sidecar] {
       try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: item.images)

@@ -42,7 +42,7 @@ struct SimulateLowDoseCT: ParsableCommand {
     simulator.electronicNoise = electronicNoise
     simulator.window = filter == .hann ? .hann : .ramLak
     try options.run { volume, file, index in
-      try volume.requireSquarePixels(file: file)
+      try volume.requireProjectable(file: file)
       return try simulator.applied(
         to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
     }
@@ -94,7 +94,7 @@ struct SimulateLowCountPET: ParsableCommand {
     simulator.iterations = iterations
     simulator.postFilter = postFilter
     try options.run { volume, file, index in
-      try volume.requireSquarePixels(file: file)
+      try volume.requireProjectable(file: file)
       return try simulator.applied(
         to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
     }

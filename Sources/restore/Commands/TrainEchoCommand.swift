@@ -39,7 +39,7 @@ struct TrainEchoCommand: ParsableCommand {
     let outcome = try trainer.run(
       shouldStop: { stop.isMet }, report: { Console.shared.showDice($0) })
     try StopCondition.check(outcome)
-    let dice = trainer.validate()
+    let dice = try trainer.validate()
     let metrics = Dictionary(
       uniqueKeysWithValues: zip(["ventricle", "myocardium", "atrium"], dice).map {
         ("dice_simulated_\($0)", $1)

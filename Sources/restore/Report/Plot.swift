@@ -42,7 +42,7 @@ enum Plot {
     body +=
       "<text x=\"\(margin.left)\" y=\"\(height - 14)\" class=\"s\">0</text>"
       + "<text x=\"\(width - margin.right)\" y=\"\(height - 14)\" text-anchor=\"end\" class=\"s\">"
-      + "step \(Int(lastStep))</text>"
+      + "step \(String(format: "%.0f", lastStep))</text>"
     return wrapped(body, label: title)
   }
 

@@ -6,6 +6,8 @@ struct SegmentationFile: Decodable {
   /// One label of one case.
   struct Case: Decodable {
     let name: String
+    /// Which volume of the files; nil if they have one, and in evaluations of earlier versions.
+    let volume: Int?
     let label: String
     let prediction: String
     let reference: String

@@ -129,12 +129,16 @@ struct SegmentationPage {
   private mutating func picture(
     of item: SegmentationFile.Case, in file: SegmentationFile
   ) throws -> (html: String, remark: String) {
-    // Several volumes of a file are cases of their own: NAME#INDEX.
-    let index = item.name.split(separator: "#").dropFirst().last.flatMap { Int($0) } ?? 0
     func read(_ path: String) throws -> Volume {
       let exists = FileManager.default.fileExists(atPath: path)
-      return try ScanFile.read(exists || path.hasPrefix("/") ? path : file.folder + "/" + path)
-        .volume.volume(at: index)
+      let volume = try ScanFile.read(
+        exists || path.hasPrefix("/") ? path : file.folder + "/" + path
+      ).volume
+      let index = item.volume ?? 0
+      guard (0..<volume.volumeCount).contains(index) else {
+        throw ImagingError.noSuchVolume(file: path, index: index, count: volume.volumeCount)
+      }
+      return volume.volume(at: index)
     }
     let (prediction, reference) = (try read(item.prediction), try read(item.reference))
     try prediction.requireGrid(
@@ -158,7 +162,7 @@ struct SegmentationPage {
     let (a, b) = (slices.0[position], slices.1[position])
     let (levels, remark) = try background(of: item, plane, position, a)
     var overlay = LabelOverlay(levels, height: a.height, width: a.width)
-    let number = Int32(Int(item.label) ?? 1)
+    let number = Int32(clamping: Int(item.label) ?? 1)
     func outlined(_ slice: ImageSlice) -> [Int32] {
       slice.pixels.map { isWanted($0) ? number : 0 }
     }
@@ -178,7 +182,9 @@ struct SegmentationPage {
     let text = HTML.picture(png, alternative: "\(item.name), label \(item.label)")
       .replacingOccurrences(
         of: "<img ",
-        with: "<img style=\"width:\(Int(Self.shownWidth))px;height:\(Int(height.rounded()))px\" ")
+        with:
+          "<img style=\"width:\(Int(Self.shownWidth))px;height:\(Int(min(max(height, 1), 4096)))px\" "
+      )
     var parts = [
       "solid: prediction, dotted: reference",
       slices.1.count > 1 ? "\(plane.rawValue) slice \(position + 1) of \(slices.1.count)" : "",
@@ -194,8 +200,10 @@ struct SegmentationPage {
   ) throws -> (levels: [Float], remark: String) {
     let plain = [Float](repeating: 40, count: slice.pixels.count)
     guard let images else { return (plain, "no image given") }
-    let name = item.name.split(separator: "#").first.map(String.init) ?? item.name
-    guard let path = Self.image(named: name, in: images) else {
+    // Several volumes of a file are cases of their own, NAME#INDEX.
+    let ending = item.volume.map { "#\($0)" } ?? ""
+    let name = item.name.hasSuffix(ending) ? item.name.dropLast(ending.count) : item.name[...]
+    guard let path = Self.image(named: String(name), in: images) else {
       return (plain, "no image of this name")
     }
     if ImageFormat(path: path) == .png {
@@ -207,8 +215,10 @@ struct SegmentationPage {
       return (picture.values.map { $0 * scale }, "")
     }
     let volume = try ScanFile.read(path).volume
-    let index = item.name.split(separator: "#").dropFirst().last.flatMap { Int($0) } ?? 0
-    guard volume.volumeCount > index else { return (plain, "the image has fewer volumes") }
+    let index = item.volume ?? 0
+    guard (0..<volume.volumeCount).contains(index) else {
+      return (plain, "the image has fewer volumes")
+    }
     let whole = volume.volume(at: index)
     let own = whole.slices(in: plane)
     guard position < own.count,
