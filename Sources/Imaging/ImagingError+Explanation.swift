@@ -183,6 +183,11 @@ extension ImagingError {
         "pixels-not-square", .badData, file, "pixels are not square",
         cause: "rows are \(row) mm apart and columns \(column) mm: projections need square pixels",
         try: "resample the image to equal spacing in the plane of acquisition")
+    case .intensityTooLarge(let file, let value):
+      Explanation(
+        "intensity", .badData, file, "intensities too large",
+        cause: "sums of values such as \(value) are beyond the range of float32",
+        try: "divide the image by a constant")
     case .invalidParameter(let name, let value, let reason):
       Explanation(
         "parameter", .usage, nil, "invalid \(name) \(value)", cause: reason,

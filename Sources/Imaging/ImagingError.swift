@@ -66,6 +66,8 @@ public enum ImagingError: Error, Equatable, Sendable {
   case smallerThanWindow(file: String, shape: [Int], window: Int)
   /// Pixels of the slices are longer one way than the other (spacing of rows and columns in mm), which projections cannot take.
   case pixelsNotSquare(file: String, row: Double, column: Double)
+  /// Sums of intensities would be beyond the range of Float32.
+  case intensityTooLarge(file: String, value: Float)
   /// A parameter of an operation on images is out of its range.
   case invalidParameter(name: String, value: String, reason: String)
 

@@ -296,6 +296,19 @@ struct NIfTIErrorTests {
       #expect(pixdim.volume.geometry.affine.origin == SIMD3(-10, -20, -30))
       #expect(pixdim.warnings == [.assumedSpacing(reason: "pixdim[2] is 0.0")])
 
+      // What computes with such sizes overflows.
+      for size in [1e-20, 1e30] {
+        let impossible = try read { $0.pixdim[2] = size }
+        #expect(impossible.volume.spacing == SIMD3(5, 6, 7))
+        #expect(throws: ImagingError.self) {
+          var file = NIfTITestFile()
+          file.pixdim[1] = 0
+          return try NIfTI.read(
+            write(file.bytes, to: folder, as: "c.nii"),
+            options: NIfTIReadOptions(assumedSpacing: SIMD3(1, size, 1)))
+        }
+      }
+
       let singular = try read { $0.srow[1] = [0, 0, 0, 0] }
       #expect(
         singular.volume.geometry == Geometry(size: singular.volume.size, spacing: SIMD3(5, 6, 7)))

@@ -57,6 +57,19 @@ struct NNUNetFolderTests {
     #expect(set.channels == ["CT"] && set.labels == [NNUNetFolder.Label(name: "liver", value: 1)])
   }
 
+  @Test("two files of one channel are refused, one of the two being the wrong one")
+  func twice() throws {
+    let folder = try Folder()
+    for name in ["x_0000.nii.gz", "x_0000.nii", "x_0001.nii.gz"] {
+      try folder.write("", to: "imagesTs/" + name)
+    }
+    let error = #expect(throws: ImagingError.self) {
+      try NNUNetFolder.images(in: folder.path + "/imagesTs")
+    }
+    #expect(
+      error?.cause.contains("x_0000.nii is the same channel") == true, "\(error?.cause ?? "")")
+  }
+
   @Test("missing labels, channels and gaps in numbers are errors that say so")
   func refusals() throws {
     let folder = try Folder()

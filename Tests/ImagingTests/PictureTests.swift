@@ -242,6 +242,10 @@ struct PictureTests {
     #expect(montage.window == 5...6)
     #expect(montage.differenceLimit > 0)
     #expect(montage.image().width > 0)
+    // 1 more is the same number there.
+    let large = volume { _, _, _ in 1e20 }
+    let picture = try Montage(input: large, output: large)
+    #expect(picture.window.lowerBound < picture.window.upperBound && picture.image().width > 0)
     #expect(throws: ImagingError.noFiniteVoxel(file: "image")) {
       let empty = volume { _, _, _ in .nan }
       return try Montage(input: empty, output: empty)

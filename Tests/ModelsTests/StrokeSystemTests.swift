@@ -122,6 +122,19 @@ struct StrokeSystemTests {
     #expect(off < 1e-4, "worst \(off)")
   }
 
+  @Test("a path that makes no numbers makes no lesion map, and not an empty one either")
+  func notFinite() throws {
+    let system = try Self.tiny(second: .mirror)
+    let last = try #require(system.networks[3].parameters.last?.parameter)
+    last.update { $0.update(repeating: .nan) }
+    let volume = Self.volume([16, 16, 16], channels: 1)
+    let stacks = StrokeStacks(of: volume, for: system)
+    #expect(system.mask(ofPath: 3, stacks) { _ in }.contains(StrokeSystem.notANumber))
+    #expect(!system.mask(ofPath: 2, stacks) { _ in }.contains(StrokeSystem.notANumber))
+    let probability = system.probability(of: volume) { _ in }
+    #expect(probability.allSatisfy { $0.isNaN })
+  }
+
   @Test("a system of one path needs its plane alone")
   func onePath() throws {
     let system = try Self.tiny(paths: ["ZY_3"])

@@ -111,7 +111,10 @@ public struct EchoNetIndex: Sendable, Equatable {
     var chords: [String: [Int: [(x1: Double, y1: Double, x2: Double, y2: Double)]]] = [:]
     for row in tracings.rows {
       let numbers = row.values.dropFirst().compactMap { Double($0) }
-      guard numbers.count == 5, let frame = Int(exactly: numbers[4]) else {
+      // Corners are whole pixels.
+      guard numbers.count == 5, numbers.allSatisfy({ $0.magnitude < 1e6 }),
+        let frame = Int(exactly: numbers[4])
+      else {
         throw tracings.invalid(row.line)
       }
       chords[Self.name(row.values[0]), default: [:]][frame, default: []].append(

@@ -86,8 +86,12 @@ public struct NNUNetFolder: Sendable, Equatable {
       let digits = stem.suffix(4)
       let hasChannel = stem.dropLast(4).hasSuffix("_") && digits.allSatisfy(\.isNumber)
       let channel = hasChannel ? Int(digits) ?? 0 : 0
-      files[hasChannel ? String(stem.dropLast(5)) : stem, default: [:]][channel] =
-        "\(folder)/\(name)"
+      let other = files[hasChannel ? String(stem.dropLast(5)) : stem, default: [:]]
+        .updateValue("\(folder)/\(name)", forKey: channel)
+      if let other {
+        throw .unreadable(
+          file: "\(folder)/\(name)", reason: "\(other) is the same channel of the same case")
+      }
     }
     guard !files.isEmpty else { throw .noImages(folder: folder) }
     var cases: [Case] = []

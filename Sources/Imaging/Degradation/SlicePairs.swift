@@ -62,11 +62,19 @@ extension ImageSlice {
 }
 
 extension Volume {
-  /// Checks that slices of the acquisition plane can be projected: that their pixels are square, within 1 %.
+  /// Sums along rays, over views and over iterations stay below the largest Float32.
+  private static let largestProjected: Float = 1e25
+
+  /// Checks that slices of the acquisition plane can be projected: that their pixels are square, within 1 %, and
+  /// sums of their intensities finite.
   ///
   /// - Parameter file: The name of this volume in the error.
-  /// - Throws: ``ImagingError/pixelsNotSquare(file:row:column:)``.
-  public func requireSquarePixels(file: String) throws(ImagingError) {
+  /// - Throws: ``ImagingError/pixelsNotSquare(file:row:column:)`` or
+  ///   ``ImagingError/intensityTooLarge(file:value:)``.
+  public func requireProjectable(file: String) throws(ImagingError) {
+    if let value = voxels.first(where: { $0.magnitude > Self.largestProjected }) {
+      throw .intensityTooLarge(file: file, value: value)
+    }
     guard let slice = slices(in: geometry.acquisitionPlane).first, !slice.hasSquarePixels else {
       return
     }

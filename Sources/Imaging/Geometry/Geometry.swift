@@ -32,6 +32,14 @@ public struct Geometry: Sendable, Equatable {
     self.init(size: size, affine: Affine(spacing: spacing), isOrientationKnown: false)
   }
 
+  /// Voxel sizes that a file or a user may give, mm: what computes with others overflows.
+  public static let spacingRange = 1e-6...1e6
+
+  /// Whether a file or a user may give a voxel size.
+  public static func accepts(_ spacing: SIMD3<Double>) -> Bool {
+    (0..<3).allSatisfy { spacingRange.contains(spacing[$0]) }
+  }
+
   /// The voxel size along the storage axes x, y, z in mm.
   public var spacing: SIMD3<Double> { affine.spacing }
 

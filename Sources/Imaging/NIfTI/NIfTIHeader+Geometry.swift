@@ -75,7 +75,7 @@ extension NIfTIHeader {
     warnings: inout [NIfTIWarning]
   ) throws(ImagingError) -> ChosenGeometry {
     let pixdim = voxelSizes
-    let badAxis = (0..<3).first { !(pixdim[$0].isFinite && pixdim[$0] > 0) }
+    let badAxis = (0..<3).first { !Geometry.spacingRange.contains(pixdim[$0]) }
     let form: AffineForm = chooseForm(source, warnings: &warnings)
     // A qform is built from the voxel sizes, so assumed ones enter it here.
     let qform = quaternionForm.flatMap {
@@ -87,7 +87,7 @@ extension NIfTIHeader {
       case .qform: qform
       case .pixdim: badAxis == nil ? Affine(spacing: pixdim) : nil
       }
-    let affine = candidate.flatMap { $0.isUsable ? $0 : nil }
+    let affine = candidate.flatMap { $0.isUsable && Geometry.accepts($0.spacing) ? $0 : nil }
 
     if badAxis == nil, let affine {
       addWarnings(sform, qform, size: size, used: form, warnings: &warnings)
@@ -100,8 +100,12 @@ extension NIfTIHeader {
 
     let reason =
       badAxis.map { "pixdim[\($0 + 1)] is \(pixdim[$0])" }
-      ?? "the affine of the \(form) is singular or not finite"
+      ?? "the affine of the \(form) is singular, not finite, or one of impossible voxels"
     guard let assumed else { throw .invalidVoxelSize(file: file, reason: reason) }
+    guard Geometry.accepts(assumed) else {
+      throw .invalidVoxelSize(
+        file: file, reason: "\(assumed.x) x \(assumed.y) x \(assumed.z) mm was asked for")
+    }
     warnings.append(.assumedSpacing(reason: reason))
     guard let affine, form != .pixdim else {
       warnings.append(.orientationUnknown)

@@ -157,9 +157,11 @@ extension Montage {
     guard let low = all.percentile(0.5), let high = all.percentile(99.5) else {
       throw .noFiniteVoxel(file: "image")
     }
-    guard low >= 0 else { return low < high ? low...high : low...low + 1 }
+    // Wide enough to differ from its lower end in any unit.
+    let narrowest = low...low + max(1, abs(low) * 1e-6)
+    guard low >= 0 else { return low < high ? low...high : narrowest }
     let signal = OrderStatistics(of: volume.voxels, selection: .positive).percentile(99.5) ?? high
-    return low < signal ? low...signal : low...low + 1
+    return low < signal ? low...signal : narrowest
   }
 
   /// The 99.5th percentile of the differences, rounded up; 1 % of the window if there are none.

@@ -74,7 +74,9 @@ public struct LesionSimulator: Sendable, Equatable {
       var generator = SeededGenerator(seed: seed, stream: 1, UInt64(lesion))
       let range = log(volumes.upperBound / volumes.lowerBound)
       let volume = volumes.lowerBound * exp(range * generator.nextUniformDouble())
-      let wanted = max(1, Int((volume * 1000 / t1.geometry.voxelVolume).rounded()))
+      // More than the whole image is as impossible as any larger number.
+      let most = Double(8 * t1.voxels.count)
+      let wanted = max(1, Int(min(volume * 1000 / t1.geometry.voxelVolume, most).rounded()))
       guard
         let grown = grow(growth, wanted, tissue: tissue, using: &generator)
       else { continue }

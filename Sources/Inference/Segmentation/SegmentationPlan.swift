@@ -83,7 +83,7 @@ public struct SegmentationPlan: Codable, Sendable, Equatable {
   ///   - geometry: Its grid.
   ///   - file: The name in errors.
   /// - Throws: ``ImagingError/invalidDimensions(file:dimensions:reason:)``.
-  func requireSize(of geometry: Geometry, file: String) throws(ImagingError) {
+  package func requireSize(of geometry: Geometry, file: String) throws(ImagingError) {
     _ = try ResampledSize.sizes(sizes(of: geometry), ratios: ratios(of: geometry), file: file)
   }
 

@@ -38,6 +38,9 @@ public struct StrokeStacks: Sendable {
 // Whole volumes in bounded memory: normalised slices are made when they are needed, masks take a byte a
 // voxel, and the second stage goes slab by slab.
 extension StrokeSystem {
+  /// In a mask: the network made no number here.
+  public static let notANumber: UInt8 = 2
+
   /// Slices that a path's network sees at once.
   private static let batch = 4
 
@@ -50,7 +53,8 @@ extension StrokeSystem {
   ///   - index: The path.
   ///   - stacks: The volume.
   ///   - progress: Told the slices done since the last call.
-  /// - Returns: 1 where the lesion's logit is the larger one, in the order of the slices `[L, a, b]`.
+  /// - Returns: 1 where the lesion's logit is the larger one, ``notANumber`` where the logits cannot be
+  ///   compared, else 0, in the order of the slices `[L, a, b]`.
   public func mask(
     ofPath index: Int, _ stacks: StrokeStacks, progress: (Int) throws -> Void
   ) rethrows -> [UInt8] {
@@ -66,7 +70,9 @@ extension StrokeSystem {
         logits.withValues { values in
           mask.withUnsafeMutableBufferPointer { mask in
             for pixel in 0..<slices.count * pixels {
-              mask[first * pixels + pixel] = values[2 * pixel + 1] > values[2 * pixel] ? 1 : 0
+              let difference = values[2 * pixel + 1] - values[2 * pixel]
+              mask[first * pixels + pixel] =
+                difference > 0 ? 1 : difference.isNaN ? Self.notANumber : 0
             }
           }
         }
@@ -122,8 +128,12 @@ extension StrokeSystem {
   /// - Parameters:
   ///   - stacks: The volume.
   ///   - masks: One for each path, as ``mask(ofPath:_:progress:)`` gives them.
-  /// - Returns: `[D0, D1, D2]`; above one half where the lesion is the more probable class.
+  /// - Returns: `[D0, D1, D2]`; above one half where the lesion is the more probable class. NaN everywhere if a
+  ///   path made no numbers: norms of the second stage spread them over the volume.
   public func probability(_ stacks: StrokeStacks, _ masks: [[UInt8]]) -> [Float] {
+    guard !masks.contains(where: { $0.contains(Self.notANumber) }) else {
+      return [Float](repeating: .nan, count: stacks.size.reduce(1, *))
+    }
     var probability: [Float] = []
     probability.reserveCapacity(stacks.size.reduce(1, *))
     Engine.shared.perform {
