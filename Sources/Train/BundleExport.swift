@@ -47,7 +47,8 @@ extension Trainer {
       trainingData: summaries.map(\.data).joined(separator: " "),
       intendedUse: "Research on " + summaries.map(\.use).joined(separator: ", ")
         + ", slice by slice.",
-      limitations: "Not for diagnosis or treatment. Not tested on images unlike the training data.",
+      limitations: "Not for diagnosis or treatment. Not tested on images unlike the training data."
+        + (normalizationWarning.map { " In training \($0)." } ?? ""),
       metrics: metrics, weightsSHA256: digest,
       references: model is RestoreRWKV
         ? ["Yang et al., Restore-RWKV, arXiv 2407.11087, IEEE JBHI 30(1), 2026."] : [],

@@ -45,6 +45,8 @@ extension TrainingConfiguration {
     public var tissueMaps: [String] = []
     /// `positive`: 0 to the 99.5th percentile of voxels above 0; `all`: minimum to the 99.5th
     /// percentile of all; `mri`, `ct`, `pet`: the authors' fixed ranges; `byte`: 0 to 255.
+    ///
+    /// A bundle has that of the first task.
     public var normalization = "positive"
     /// Side of the square crops, pixels.
     public var crop = 96
@@ -112,10 +114,10 @@ extension TrainingConfiguration {
 
     /// Checks that the simulator takes a scan.
     ///
-    /// - Throws: `ImagingError.pixelsNotSquare` for tomography of pixels that are not.
+    /// - Throws: As `Volume.requireProjectable(file:)` for tomography.
     func requireProjectable(_ volume: Volume, file: String) throws(ImagingError) {
       guard [.lowDose, .lowCount].contains(kind) else { return }
-      try volume.requireSquarePixels(file: file)
+      try volume.requireProjectable(file: file)
     }
 
     /// How intensities become those that the network sees.
@@ -182,6 +184,9 @@ extension TrainingConfiguration {
       try require(
         ["positive", "all", "mri", "ct", "pet", "byte"].contains(normalization), "normalization",
         "`\(normalization)` is none of positive, all, mri, ct, pet, byte")
+      try require(
+        kind != .lowDose || normalization != "positive", "normalization",
+        "`positive` leaves out what is below 0 HU: `all` or `ct` is for `ct-lowdose`")
       try require(
         validationShare >= 0 && testShare >= 0 && validationShare + testShare < 1,
         "validation_share", "and test_share leave nobody to train, or are negative")

@@ -81,7 +81,12 @@ public struct DatasetFolder {
         throw .invalidSplit(
           file: path, reason: "\(folder)/\(name) does not end in a channel such as _0000")
       }
-      channels[String(stem[..<mark]), default: [:]][channel] = "\(path)/\(folder)/\(name)"
+      let other = channels[String(stem[..<mark]), default: [:]]
+        .updateValue("\(path)/\(folder)/\(name)", forKey: channel)
+      if let other {
+        throw .invalidSplit(
+          file: path, reason: "\(folder)/\(name) is the same channel of the same case as \(other)")
+      }
     }
     var subjects: [DataSplit.Subject] = []
     for (name, files) in channels.sorted(by: { $0.key < $1.key }) {

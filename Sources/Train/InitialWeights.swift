@@ -29,6 +29,14 @@ public struct InitialWeights: Codable, Sendable, Equatable {
     if files.count > 1 { try value.encode(files) } else { try value.encode(files.first ?? "") }
   }
 
+  /// What a training began with, in words for a card: files with the folder that they lie in.
+  var origin: String {
+    guard !files.isEmpty else { return "random weights" }
+    let names = files.map { $0.split(separator: "/").suffix(2).joined(separator: "/") }
+    return files.count == 1
+      ? "the weights \(names[0])" : "the mean of \(names.joined(separator: ", "))"
+  }
+
   /// Gives a network these weights, if there are any.
   ///
   /// - Throws: As ``read()``, or if they are not those of such a network.
@@ -101,6 +109,11 @@ extension Safetensors {
         [wanted[0], wanted[1] / 2, wanted[2], wanted[3]], repeating: 0)
       writer.add(Tensor.concatenate([side, stored, side], axis: 1), named: entry.name)
       isChanged = true
+    }
+    // Loading refuses what the network does not have, and must see it.
+    let own = Set(module.state.map(\.name))
+    for entry in entries where !own.contains(entry.name) {
+      if let stored = tensor(named: entry.name) { writer.add(stored, named: entry.name) }
     }
     return isChanged ? try Safetensors(writer.encoded(), path: path) : self
   }

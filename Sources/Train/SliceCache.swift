@@ -71,7 +71,12 @@ final class SliceCache: Sendable {
     state.bytes += size - (old?.bytes ?? 0)
   }
 
+  /// Bytes of the pixels of some slices; a target is one of the clean ones where there are any.
   private static func size(of slices: [TaskSimulator.Pair]) -> Int {
-    slices.reduce(0) { $0 + 4 * ($1.target.count + $1.inputs.joined().reduce(0) { $0 + $1.count }) }
+    slices.reduce(0) { sum, pair in
+      let own = pair.clean.isEmpty ? [pair.target] : pair.clean
+      return sum + MemoryLayout<Float>.size
+        * (own + pair.inputs.joined()).reduce(0) { $0 + $1.count }
+    }
   }
 }

@@ -18,6 +18,17 @@ public final class Trainer {
   /// What is worth telling about the start, one sentence each.
   public var warnings: [String] {
     loop.warnings + Set(dataset.warnings + validation.warnings).sorted()
+      + [normalizationWarning].compactMap(\.self)
+  }
+
+  /// What a bundle cannot say: it normalises images one way.
+  var normalizationWarning: String? {
+    let first = configuration.allTasks[0]
+    guard
+      let other = configuration.allTasks.first(where: { $0.normalization != first.normalization })
+    else { return nil }
+    return "the task \(other.name) is normalised by `\(other.normalization)`, but the bundle "
+      + "normalises all images by `\(first.normalization)`, as the task \(first.name)"
   }
 
   private static let weightStream: UInt64 = 0
@@ -39,7 +50,6 @@ public final class Trainer {
   ) throws {
     try configuration.validate()
     self.configuration = configuration
-    let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
     model = try configuration.networkDescription().makeModel(using: &generator)
     if let weights = try configuration.model.initialWeights.read() {
@@ -53,8 +63,10 @@ public final class Trainer {
     loss = RestorationLoss(configuration.loss)
     teachers = try Teachers(configuration)
     let splits = try configuration.splits()
-    try Self.keep(splits, of: configuration, in: runFolder)
     try Self.check(model, configuration)
+    // After all that a mistake in a configuration may end, and before minutes of preparation.
+    let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
+    try Self.keep(splits, of: configuration, in: runFolder)
     dataset = try SliceDataset(
       configuration, splits: splits, shouldStop: shouldStop, report: preparing)
     guard !shouldStop() else { throw TrainingError.stopped }

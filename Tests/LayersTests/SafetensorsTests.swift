@@ -219,6 +219,17 @@ struct SafetensorsTests {
     #expect(data[0] % 8 == 0)
   }
 
+  @Test("what half precision cannot hold is deployed in single")
+  func halves() throws {
+    var writer = SafetensorsWriter()
+    writer.add(deployed: Tensor([2], [1.0009765625, -65504]), named: "fits")
+    writer.add(deployed: Tensor([2], [1, 70000]), named: "overflows")
+    let file = try Safetensors(writer.encoded(), path: "memory")
+    #expect(file.tensor(named: "fits")?.values == [1.0009765625, -65504])
+    #expect(file.tensor(named: "overflows")?.values == [1, 70000])
+    #expect(writer.encoded().count < 300)
+  }
+
   @Test("an empty file of tensors is a file")
   func empty() throws {
     let file = try Safetensors(SafetensorsWriter().encoded(), path: "w")

@@ -412,6 +412,7 @@ struct DatasetTests {
     configuration.data = section {
       $0.simulator = simulator
       $0.split = root + "/split.json"
+      $0.normalization = "all"
     }
     let error = try #require(throws: ImagingError.self) { try SliceDataset(configuration) }
     guard case .pixelsNotSquare(let file, _, _) = error else {

@@ -79,8 +79,9 @@ struct EchoTrainerTests {
     let bundle = try ModelBundle(
       path: rest.exportBundle(metrics: ["dice_simulated_ventricle": 0.5]))
     #expect(bundle.card.task == .segment && bundle.card.metrics["dice_simulated_ventricle"] == 0.5)
-    let loaded = try bundle.loadModel()
-    #expect(loaded is GDKVM)
+    let loaded = try #require(bundle.loadModel() as? GDKVM)
+    // Clips are segmented at the size of the training.
+    #expect(try bundle.frameSize() == configuration.size)
     let latest = try Safetensors(contentsOf: folder + "/cut/checkpoints/latest.safetensors")
     for (name, parameter) in loaded.parameters {
       let last = try #require(latest.tensor(named: name)).values
@@ -89,6 +90,18 @@ struct EchoTrainerTests {
         abs($0 - $1) <= abs($1) / 2048 + 1e-7
       }
       #expect(isSame, "\(name)")
+    }
+    // A network that makes no numbers has no Dice, and not that of background either.
+    for (_, parameter) in loaded.parameters where parameter.shape.rank == 1 {
+      parameter.update { $0.update(repeating: .nan) }
+    }
+    #expect(throws: InferenceError.outputNotFinite(slice: 0)) {
+      try EchoEvaluation(
+        loaded,
+        on: EchoDataset(
+          seeds: 1..<2, frames: 2, size: (configuration.size[0], configuration.size[1]),
+          objects: configuration.network.objects
+        ).clips)
     }
   }
 

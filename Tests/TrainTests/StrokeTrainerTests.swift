@@ -127,6 +127,7 @@ struct StrokeTrainerTests {
       $0.combiner.iterations = 6
     }
     let whole = try StrokeTrainer(configuration, folder: folder + "/whole", resume: false)
+    #expect(FileManager.default.fileExists(atPath: folder + "/whole/.lock"))
     #expect(try Self.run(whole).isFinished)
     let first = try StrokeTrainer(configuration, folder: folder + "/cut", resume: false)
     #expect(try !Self.run(first, steps: cut).isFinished)

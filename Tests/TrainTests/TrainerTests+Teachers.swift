@@ -103,4 +103,42 @@ extension TrainerTests {
     #expect(configuration.data.teacher == "/somewhere/models/x")
     #expect(configuration.tasks.map(\.teacher) == ["mri-sr-x2"])
   }
+
+  @Test(
+    "CT needs a normalisation that holds what is below 0 HU; a bundle has that of the first task")
+  func normalizations() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var configuration = try configuration(folder, steps: 1)
+    configuration.data.simulator = "ct-lowdose"
+    #expect(
+      throws: TrainingError.invalidValue(
+        key: "data.normalization",
+        reason: "`positive` leaves out what is below 0 HU: `all` or `ct` is for `ct-lowdose`")
+    ) { try configuration.validate() }
+    configuration = try self.configuration(folder, steps: 1)
+    configuration.tasks = ["positive", "mri"].map { name in
+      var section = configuration.data
+      (section.name, section.normalization) = (name, name)
+      return section
+    }
+    let trainer = try Trainer(configuration, folder: folder + "/run", resume: false)
+    #expect(
+      trainer.warnings.count == 1 && trainer.warnings[0].contains("the task mri is normalised"))
+    #expect(try trainer.run(shouldStop: { false }, report: { _ in }) == .finished)
+    let card = try ModelBundle(path: trainer.exportBundle()).card
+    #expect(card.limitations.contains("normalises all images by `positive`"))
+  }
+
+  @Test("a mistake that ends a training before it begins leaves no folder")
+  func noFolder() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var configuration = try configuration(folder, steps: 1)
+    configuration.data.split = folder + "/absent.json"
+    #expect(throws: TrainingError.noSuchSplit(file: folder + "/absent.json")) {
+      try Trainer(configuration, folder: folder + "/run", resume: false)
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder + "/run"))
+  }
 }

@@ -345,6 +345,19 @@ struct TrainerTests {
     let size = GridSize(x: 16, y: 24, z: 3)
     let volume = Volume(
       voxels: (0..<size.count).map { 100 + Float($0 * 37 % 101) }, geometry: Geometry(size: size))
+    // Weights of another network are not taken in part.
+    let stored = try Safetensors(contentsOf: single.weightsPath)
+    var writer = SafetensorsWriter()
+    for entry in stored.entries {
+      writer.add(try #require(stored.tensor(named: entry.name)), named: entry.name)
+    }
+    writer.add(Tensor([1], [1]), named: "foreign.weight")
+    let foreign = folder + "/foreign.safetensors"
+    try writer.encoded().write(to: URL(fileURLWithPath: foreign))
+    configuration.model.initialWeights = InitialWeights([foreign])
+    #expect(throws: LayerError.self) {
+      try Trainer(configuration, folder: folder + "/other", resume: false)
+    }
     let a = try VolumeRestorer(single).restore(volume).volume.voxels
     let b = try VolumeRestorer(stack).restore(volume).volume.voxels
     #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-3 })

@@ -48,6 +48,19 @@ public struct SafetensorsWriter {
       Item(name: name, shape: tensor.shape, values: .halves(tensor.detached()), type: .float16))
   }
 
+  /// Adds a tensor of a network that is to be deployed: as `F16`, or as `F32` where half precision would make a
+  /// finite element infinite.
+  ///
+  /// - Parameters:
+  ///   - tensor: Its elements are read now and when the file is encoded.
+  ///   - name: Not used before.
+  public mutating func add(deployed tensor: Tensor, named name: String) {
+    let overflows = tensor.withValues { values in
+      values.contains { $0.isFinite && !Float(Float16($0)).isFinite }
+    }
+    if overflows { add(tensor, named: name) } else { add(half: tensor, named: name) }
+  }
+
   /// Adds integers as `I64`.
   ///
   /// - Parameters:

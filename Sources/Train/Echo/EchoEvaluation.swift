@@ -42,10 +42,11 @@ public struct EchoEvaluation: Codable, Sendable {
   ///   - drawn: How often each clip's frames, all but the first, get an ``EchoShadow``, and how wide.
   ///   - seed: Draws the shadows.
   ///   - givesFirstMask: Whether the true mask of the first frame is given.
+  /// - Throws: `InferenceError.outputNotFinite` if the network makes no numbers.
   public init(
     _ model: GDKVM, on clips: [EchoClip], shadows drawn: EchoShadows = EchoShadows(),
     seed: UInt64 = 0, givesFirstMask: Bool = false
-  ) {
+  ) throws {
     let objects = model.configuration.objects
     let labels = HeartLabel.structures.prefix(objects)
     var found = labels.map { _ in [[[Bool]]]() }
@@ -56,7 +57,7 @@ public struct EchoEvaluation: Codable, Sendable {
       let (shown, shadowed) = clip.shadowed(
         by: drawn, of: Array(clip.frames.indices.dropFirst()), using: &generator)
       shadows.append(shadowed)
-      let maps = Self.segmented(shown, by: model, givesFirstMask: givesFirstMask)
+      let maps = try Self.segmented(shown, by: model, givesFirstMask: givesFirstMask)
       for (position, label) in labels.enumerated() {
         found[position].append(maps.map { $0.map { $0 == label.rawValue } })
         truth[position].append(clip.labels.map { $0.map { $0 == label.rawValue } })
@@ -83,27 +84,30 @@ public struct EchoEvaluation: Codable, Sendable {
   /// The structure of each pixel of each frame.
   private static func segmented(
     _ clip: EchoClip, by model: GDKVM, givesFirstMask: Bool
-  ) -> [[UInt8]] {
+  ) throws -> [[UInt8]] {
     let batch = EchoDataset.tensors(
       clip, Array(clip.frames.indices), objects: model.configuration.objects)
     var state: GDKVMState?
-    return clip.frames.indices.map { index in
+    return try clip.frames.indices.map { index in
       let image = batch.clips.sliced(axis: 1, index..<index + 1)
         .reshaped(to: [1, clip.height, clip.width, 1])
       let result = model.step(
         model.encoded(image), state: state,
         firstMasks: givesFirstMask && index == 0 ? batch.firstMasks : nil)
       state = result.state
-      return labels(result.frame.logits)
+      return try labels(result.frame.logits, frame: index)
     }
   }
 
-  /// The most probable structure of each pixel of one frame, `[1, H, W, N + 1]`; all background if the
-  /// network's output is not finite.
-  static func labels(_ logits: Tensor) -> [UInt8] {
+  /// The most probable structure of each pixel of a frame, `[1, H, W, N + 1]`.
+  private static func labels(
+    _ logits: Tensor, frame: Int
+  ) throws(InferenceError) -> [UInt8] {
     let classes = logits.shape.channels
-    return logits.withValues { mostProbableClasses($0, classes: classes) }
-      ?? [UInt8](repeating: 0, count: logits.shape.count / classes)
+    guard let labels = logits.withValues({ mostProbableClasses($0, classes: classes) }) else {
+      throw .outputNotFinite(slice: frame)
+    }
+    return labels
   }
 }
 

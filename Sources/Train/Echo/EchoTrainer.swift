@@ -103,7 +103,7 @@ public final class EchoTrainer {
       },
       validation: { step in
         let names = HeartLabel.structures.prefix(configuration.network.objects).map(\.name)
-        return DiceScores(step: step, structures: names, dice: validate())
+        return DiceScores(step: step, structures: names, dice: try validate())
       }, shouldStop: shouldStop, report: report)
   }
 
@@ -167,10 +167,12 @@ public final class EchoTrainer {
   // MARK: - Validation
 
   /// The mean Dice of each structure over all frames of the validation hearts, without a first mask.
-  public func validate() -> [Double] {
+  ///
+  /// - Throws: `InferenceError.outputNotFinite` if the network makes no numbers.
+  public func validate() throws -> [Double] {
     model.setTraining(false)
     model.setRequiresGradient(false)
-    return EchoEvaluation(
+    return try EchoEvaluation(
       model, on: validation.clips, shadows: configuration.shadows, seed: configuration.seed
     ).dice
   }
@@ -190,13 +192,14 @@ public final class EchoTrainer {
     for entry in model.state {
       if case .derived = entry.content { continue }
       if entry.name.hasSuffix("num_batches_tracked") { continue }
-      writer.add(half: entry.tensor, named: entry.name)
+      writer.add(deployed: entry.tensor, named: entry.name)
     }
     try runFolder.write(writer.encoded(), to: bundle + "/weights.safetensors")
+    var frames = ModelCard.DataFormat(modality: "US", channel: "intensity")
+    frames.spatialShape = configuration.size.map(String.init)
     var card = ModelCard(
       name: configuration.name, version: "1.0.0", task: .segment,
-      network: ModelDescription(model),
-      format: ModelCard.DataFormat(modality: "US", channel: "intensity"),
+      network: ModelDescription(model), format: frames,
       normalization: .window(low: 0, high: 255, clips: true), sizeMultiple: GDKVM.sizeStep,
       trainingData: "Simulated clips of beating hearts only, \(configuration.hearts) of them; "
         + "no real echocardiogram.",

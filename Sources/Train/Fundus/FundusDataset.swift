@@ -174,13 +174,15 @@ public struct FundusDataset: Sendable {
   /// `(2 · |A ∩ B| + 1) / (|A| + |B| + 1)` for each image.
   ///
   /// - Parameter logits: Maps `[1, side, side, 3]` to `[1, side, side, 2]`.
-  /// - Returns: Both means, in 0...1.
+  /// - Returns: Both means, in 0...1; NaN if the network makes no numbers.
   public func validationDice(_ logits: (Tensor) -> Tensor) -> (cup: Double, disc: Double) {
     var sums = [0.0, 0.0]
     // The logit of 0.75.
     let threshold = Float(log(3.0))
     for item in validation {
       let output = logits(Tensor([1, side, side, 3], item.image)).values
+      // The training stops at a score that is no number.
+      guard output.allSatisfy(\.isFinite) else { return (.nan, .nan) }
       for c in 0..<2 {
         var (both, total) = (0.0, 0.0)
         for pixel in 0..<side * side {

@@ -24,7 +24,7 @@ extension FundusTrainer {
     for entry in network.state {
       if case .derived = entry.content { continue }
       if entry.name.hasSuffix("num_batches_tracked") { continue }
-      writer.add(half: entry.tensor, named: entry.name)
+      writer.add(deployed: entry.tensor, named: entry.name)
     }
     try runFolder.write(writer.encoded(), to: folder + "/weights.safetensors")
     var metrics: [String: Double] = [:]
@@ -45,7 +45,8 @@ extension FundusTrainer {
       name: configuration.model.name, version: "1.0.0", task: .segment,
       network: ModelDescription(network), format: colours,
       normalization: .window(low: 127.5, high: 255), sizeMultiple: network.sizeMultiple,
-      trainingData: "\(trainingCount) photographs of optic discs with masks, from random weights.",
+      trainingData: "\(trainingCount) photographs of optic discs with masks, from "
+        + "\(configuration.model.initialWeights.origin).",
       intendedUse: "Research on optic disc and cup in fundus photographs.",
       limitations: "Not for diagnosis or treatment. Not tested on images unlike the training data.",
       metrics: metrics,

@@ -76,6 +76,7 @@ public struct SegmentationDataset: Sendable {
     for (index, item) in folder.cases.enumerated() {
       progress("preparing \(index + 1)/\(folder.cases.count)")
       let (volumes, map) = try read(item)
+      try plan.requireSize(of: map.geometry, file: item.images[0])
       let image = preprocessor.image(volumes)
       bytes += image.count * 5
       guard bytes <= section.cacheMegabytes << 20 else {
@@ -222,7 +223,8 @@ public struct SegmentationDataset: Sendable {
   /// - Parameters:
   ///   - most: The most validation cases that are looked at.
   ///   - segmenter: With the network in evaluation mode.
-  /// - Returns: One value a structure; 1 where no case has it and none claims it.
+  /// - Returns: One value a structure; 1 where no case has it and none claims it; NaN if the network makes no
+  ///   numbers.
   /// - Throws: What segmenting throws.
   public func validationDice(most: Int, _ segmenter: VolumeSegmenter) throws -> [Double] {
     let classes = plan.labels.count
@@ -230,6 +232,10 @@ public struct SegmentationDataset: Sendable {
     var counts = sums
     for item in validation.prefix(most) {
       let probabilities = try segmenter.probabilities(item.image)
+      // The training stops at a score that is no number.
+      guard probabilities.withValues({ values in values.allSatisfy(\.isFinite) }) else {
+        return [Double](repeating: .nan, count: classes)
+      }
       var (both, sizes) = (
         [Int](repeating: 0, count: classes + 1), [Int](repeating: 0, count: classes + 1)
       )

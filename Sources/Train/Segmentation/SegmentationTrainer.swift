@@ -224,7 +224,8 @@ public final class SegmentationTrainer {
       network: ModelDescription(network), format: channels, normalization: .zScore(),
       sizeMultiple: network.sizeMultiple,
       trainingData: "\(dataset.train.count) cases of the folder "
-        + "\(URL(fileURLWithPath: configuration.data.split).lastPathComponent), from random weights.",
+        + "\(URL(fileURLWithPath: configuration.data.split).lastPathComponent), from "
+        + "\(configuration.model.initialWeights.origin).",
       intendedUse: "Research on " + plan.labels.map(\.name).joined(separator: ", ")
         + " in images like those of the training.",
       limitations: "Not for diagnosis or treatment. Not tested on images unlike the training data.",

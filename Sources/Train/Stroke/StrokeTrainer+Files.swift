@@ -20,6 +20,7 @@ extension StrokeTrainer {
     } catch {
       throw ImagingError.cannotCreate(file: folder, reason: error.localizedDescription)
     }
+    lock = try FolderLock(folder)
     if exists {
       try restore()
     } else {

@@ -35,6 +35,8 @@ public final class StrokeTrainer {
   public let data: StrokeDataset
 
   let folder: String
+  /// Keeps other programs out of the folder.
+  var lock: FolderLock?
   var optimizer: any Optimizer
   /// The path that is trained; the number of paths stands for the combiner, one more for the end.
   var stage = 0
