@@ -36,7 +36,7 @@ struct ReduceTests {
         var broken = x
         broken[position] = .nan
         let none = written(1) { k_row_max($0, broken, 1, count) }
-        #expect(none.allSatisfy(\.isNaN))
+        #expect(none.allSatisfy { $0.isNaN })
       }
     }
   }
