@@ -41,6 +41,9 @@ extension TrainingConfiguration {
       merged["model"] = model
     }
     if let tasks { merged["tasks"] = try Self.tasks(tasks, onto: merged["data"]) }
+    if let key = Self.notFinite(in: merged) {
+      throw .invalidValue(key: key, reason: "is not a finite number")
+    }
     do {
       self = try Self.decoded(merged)
     } catch let error as DecodingError {
@@ -86,6 +89,17 @@ extension TrainingConfiguration {
       preconditionFailure("configuration: plain values that do not encode")
     }
     return String(decoding: data, as: UTF8.self) + "\n"
+  }
+
+  /// The key of a number that JSON cannot hold, which YAML can.
+  private static func notFinite(in value: Any, key: String = "") -> String? {
+    if let number = value as? Double { return number.isFinite ? nil : key }
+    if let list = value as? [Any] {
+      return list.lazy.compactMap { notFinite(in: $0, key: key) }.first
+    }
+    guard let section = value as? [String: Any] else { return nil }
+    return section.sorted { $0.key < $1.key }.lazy
+      .compactMap { notFinite(in: $1, key: key.isEmpty ? $0 : key + "." + $0) }.first
   }
 
   private static func dictionary(_ configuration: TrainingConfiguration) -> [String: Any] {

@@ -128,7 +128,9 @@ struct EchoReport: Encodable {
   /// Lines for people.
   var lines: [String] {
     let outputs = [output] + [secondView?.output].compactMap(\.self)
-    guard !ejection.isEmpty else { return ["no left ventricle was found in any frame"] + outputs }
+    guard !ejection.isEmpty else {
+      return ["the left ventricle was not found in two frames: no ejection fraction"] + outputs
+    }
     let volume = unit == "mm" ? "ml" : "1000 pixels³"
     var lines: [String] = []
     func append(_ title: String, _ ejections: [SinglePlaneEjection]) {

@@ -104,6 +104,10 @@ struct NNUNetFolderTests {
     #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }
     try folder.write("", to: "labelsTr/x.nii.gz")
     #expect(try NNUNetFolder(path: folder.path).cases.count == 1)
+    try folder.write("", to: "labelsTr/y.nii.gz")
+    let lost = #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }
+    #expect(lost?.cause.contains("labelsTr/y.nii.gz has no image") == true)
+    try FileManager.default.removeItem(atPath: folder.path + "/labelsTr/y.nii.gz")
     try folder.write("", to: "imagesTr/x_0002.nii.gz")
     let hole = #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }
     #expect("\(String(describing: hole))".contains("channel 1 is missing"))

@@ -78,6 +78,8 @@ struct VentricleCurveTests {
     #expect(single.count == 2)
     for item in single { #expect(item.endDiastole == 0 && item.endSystole == 2) }
     #expect(single[0].ejectionFraction > 50 && single[0].ejectionFraction < 85)
+    let once = VentricleCurve([Self.empty, full[0], Self.empty])
+    #expect(SinglePlaneEjection.all(of: once).isEmpty, "one frame has no beat")
     let nothing = VentricleCurve([Self.empty, Self.empty])
     #expect(SinglePlaneEjection.all(of: nothing).isEmpty)
     #expect(throws: BiplaneError.noVentricle(view: 1)) { try BiplaneEjection(curve, nothing) }

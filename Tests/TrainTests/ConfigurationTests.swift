@@ -38,6 +38,19 @@ struct ConfigurationTests {
     }
   }
 
+  @Test(
+    "a number that is none names its key",
+    arguments: [
+      ("optim: {learning_rate: .nan}", "optim.learning_rate"),
+      ("data: {factor: [1, .inf]}", "data.factor"),
+      ("tasks: [{name: a}, {gamma: [-.inf, 1]}]", "tasks.gamma"),
+    ])
+  func notFinite(text: String, key: String) {
+    #expect(throws: TrainingError.invalidValue(key: key, reason: "is not a finite number")) {
+      try TrainingConfiguration(text: text, file: "c.yaml")
+    }
+  }
+
   @Test("a value of the wrong type names its key")
   func wrongType() {
     #expect(

@@ -47,7 +47,7 @@ public struct SinglePlaneEjection: Encodable, Equatable, Sendable {
   /// Percent.
   public let ejectionFraction: Double
 
-  /// Both formulas for a ventricle: area-length, Simpson's 20 discs; none if there is no ventricle.
+  /// Both formulas for a ventricle: area-length, Simpson's 20 discs; none unless two frames show a ventricle.
   public static func all(of curve: VentricleCurve) -> [SinglePlaneEjection] {
     [
       SinglePlaneEjection(
@@ -60,7 +60,9 @@ public struct SinglePlaneEjection: Encodable, Equatable, Sendable {
   }
 
   private init?(_ method: String, longAxis: String, _ volumes: [Double?]) {
-    guard let (largest, smallest) = VentricleCurve.extremes(volumes),
+    // One frame has no beat.
+    guard volumes.count(where: { $0 ?? 0 > 0 }) > 1,
+      let (largest, smallest) = VentricleCurve.extremes(volumes),
       let diastolic = volumes[largest], let systolic = volumes[smallest],
       let percent = EjectionFraction.percent(endDiastolic: diastolic, endSystolic: systolic)
     else { return nil }

@@ -69,6 +69,15 @@ public struct NNUNetFolder: Sendable, Equatable {
       cases.append(Case(name: item.name, images: item.images, labels: truth))
     }
     guard !cases.isEmpty else { throw .noImages(folder: path + "/imagesTr") }
+    let names = Set(cases.map(\.name))
+    let maps = (try? FileManager.default.contentsOfDirectory(atPath: path + "/labelsTr")) ?? []
+    for map in maps.sorted() where !map.hasPrefix(".") && ImageFormat(path: map) != nil {
+      guard names.contains(ImageFormat.stem(of: map)) else {
+        throw .noSuchFile(
+          file: "\(path)/imagesTr/\(ImageFormat.stem(of: map))",
+          reason: "labelsTr/\(map) has no image")
+      }
+    }
     self.cases = cases
   }
 
