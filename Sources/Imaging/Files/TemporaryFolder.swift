@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// A hidden folder beside the one that its contents are for; gone with the object, whatever is in it.
+/// A hidden folder on the file system of the one that its contents are for; gone with the object, whatever is in it.
 final class TemporaryFolder {
   /// Where it is.
   let path: String
@@ -10,10 +10,13 @@ final class TemporaryFolder {
 
   /// Makes the folder, and those above it that are not there.
   ///
-  /// - Parameter output: The folder that its contents are for.
+  /// - Parameter output: The folder that its contents are for. If it is there, the new one lies in it, for it may be
+  ///   where another file system is mounted; else beside it.
   /// - Throws: ``ImagingError/cannotCreate(file:reason:)``.
-  init(besides output: String) throws(ImagingError) {
-    let parent = URL(fileURLWithPath: output).deletingLastPathComponent().path
+  init(for output: String) throws(ImagingError) {
+    let parent =
+      FileManager.default.fileExists(atPath: output)
+      ? output : URL(fileURLWithPath: output).deletingLastPathComponent().path
     path = "\(parent)/.restore-\(String(UInt64.random(in: .min ... .max), radix: 16)).tmp"
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)

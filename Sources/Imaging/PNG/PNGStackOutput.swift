@@ -82,7 +82,7 @@ public struct PNGStackOutput: Sendable {
   ///   those before it are the new ones then.
   public func write(overwrite: Bool, _ image: (Int) -> PNGImage) throws(ImagingError) {
     try check(overwrite: overwrite)
-    let temporary = try TemporaryFolder(besides: folder)
+    let temporary = try TemporaryFolder(for: folder)
     for (index, name) in names.enumerated() {
       try image(index).write(to: temporary.path + "/" + name)
     }
