@@ -44,7 +44,9 @@ extension Trainer {
       network: ModelDescription(model),
       format: format,
       normalization: sections[0].intensities, sizeMultiple: model.sizeMultiple,
-      trainingData: summaries.map(\.data).joined(separator: " "),
+      trainingData: summaries.map(\.data).joined(separator: " ")
+        + (teachers.names.isEmpty
+          ? "" : " Taught by \(teachers.names.joined(separator: ", "))."),
       intendedUse: "Research on " + summaries.map(\.use).joined(separator: ", ")
         + ", slice by slice.",
       limitations: "Not for diagnosis or treatment. Not tested on images unlike the training data."

@@ -95,7 +95,9 @@ extension TrainingConfiguration {
   private static func notFinite(in value: Any, key: String = "") -> String? {
     if let number = value as? Double { return number.isFinite ? nil : key }
     if let list = value as? [Any] {
-      return list.lazy.compactMap { notFinite(in: $0, key: key) }.first
+      return list.enumerated().lazy.compactMap { index, item in
+        notFinite(in: item, key: item is [String: Any] ? "\(key).\(index)" : key)
+      }.first
     }
     guard let section = value as? [String: Any] else { return nil }
     return section.sorted { $0.key < $1.key }.lazy

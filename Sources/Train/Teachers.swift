@@ -6,7 +6,7 @@ import TensorCore
 ///
 /// A clean image holds detail that no network could tell from the degraded one; it pulls the weights hither
 /// and thither. The restoration of a network that is trained already does not. The target of a task with a
-/// teacher is their weighted mean, which for a squared error is the same as the sum of both losses, weighted.
+/// teacher is their weighted mean, whose squared error has the gradient of both squared errors, weighted.
 ///
 /// Source: Hinton et al., *Distilling the knowledge in a neural network*, arXiv:1503.02531, 2015 (the weighted
 /// sum of both targets).
@@ -16,6 +16,8 @@ final class Teachers {
     let weight: Float
   }
 
+  /// What the teachers are called, for a card; each once.
+  let names: [String]
   /// One a task; nil for those without.
   private let lessons: [Lesson?]
 
@@ -25,15 +27,23 @@ final class Teachers {
   ///   other images than those of its task.
   init(_ configuration: TrainingConfiguration) throws {
     var runners: [String: ModelRunner] = [:]
+    var names: [String] = []
     lessons = try configuration.allTasks.enumerated().map { number, section -> Lesson? in
       guard !section.teacher.isEmpty else { return nil }
       let key = configuration.tasks.isEmpty ? "data.teacher" : "tasks.\(number).teacher"
-      let runner =
-        try runners[section.teacher] ?? ModelRunner(ModelBundle.find(section.teacher).loadModel())
-      runners[section.teacher] = runner
+      let runner: ModelRunner
+      if let known = runners[section.teacher] {
+        runner = known
+      } else {
+        let bundle = try ModelBundle.find(section.teacher)
+        runner = ModelRunner(try bundle.loadModel())
+        runners[section.teacher] = runner
+        names.append("\(bundle.card.name) \(bundle.card.version)")
+      }
       try Self.check(runner.model, section, key: key)
       return Lesson(runner: runner, weight: Float(section.teacherWeight))
     }
+    self.names = names
   }
 
   private static func check(

@@ -13,7 +13,7 @@ public final class Trainer {
   let loop: TrainingLoop<Validation.Findings>
   private let loss: RestorationLoss
   private let validation: Validation
-  private let teachers: Teachers
+  let teachers: Teachers
 
   /// What is worth telling about the start, one sentence each.
   public var warnings: [String] {

@@ -43,7 +43,7 @@ struct ConfigurationTests {
     arguments: [
       ("optim: {learning_rate: .nan}", "optim.learning_rate"),
       ("data: {factor: [1, .inf]}", "data.factor"),
-      ("tasks: [{name: a}, {gamma: [-.inf, 1]}]", "tasks.gamma"),
+      ("tasks: [{name: a}, {gamma: [-.inf, 1]}]", "tasks.1.gamma"),
     ])
   func notFinite(text: String, key: String) {
     #expect(throws: TrainingError.invalidValue(key: key, reason: "is not a finite number")) {

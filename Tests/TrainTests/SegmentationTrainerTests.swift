@@ -68,6 +68,26 @@ struct SegmentationTrainerTests {
     return configuration
   }
 
+  @Test("a case with a wrong voxel size is refused before it is resampled")
+  func wrongSpacing() throws {
+    let (size, mm) = ([16, 16, 16], [1.0, 1, 1])
+    let folder = try Self.dataset(cases: 4, size: size, spacing: mm)
+    let wrong = try Self.dataset(cases: 4, size: size, spacing: mm.map { 2000 * $0 }, seed: 5)
+    defer {
+      for path in [folder, folder + "-run", wrong] {
+        try? FileManager.default.removeItem(atPath: path)
+      }
+    }
+    for file in ["imagesTr/c3_0000.nii.gz", "labelsTr/c3.nii.gz"] {
+      try FileManager.default.removeItem(atPath: "\(folder)/\(file)")
+      try FileManager.default.copyItem(atPath: "\(wrong)/\(file)", toPath: "\(folder)/\(file)")
+    }
+    let error = try #require(throws: ImagingError.self) {
+      try SegmentationTrainer(Self.configuration(folder, steps: 1), folder: folder + "-run")
+    }
+    #expect("\(error)".contains("c3_0000.nii.gz"), "\(error)")
+  }
+
   @Test(
     "structures of a small dataset are learnt within seconds",
     arguments: [("2d", [4, 32, 32], [4.0, 1, 1]), ("3d", [16, 16, 16], [1.5, 1.5, 1.5])])

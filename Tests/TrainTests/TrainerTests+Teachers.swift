@@ -41,6 +41,20 @@ extension TrainerTests {
     #expect(abs(taught - (1 - weight) * plain) <= 1e-4 * plain, "\(taught), \(plain)")
   }
 
+  @Test("a card says who taught its network")
+  func card() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (path, _) = try bundle(folder)
+    var configuration = try configuration(folder, steps: 1)
+    configuration.data.teacher = path
+    let trainer = try Trainer(configuration, folder: folder + "/run", resume: false)
+    #expect(try trainer.run(shouldStop: { false }, report: { _ in }) == .finished)
+    let card = try ModelBundle(path: trainer.exportBundle()).card
+    #expect(card.trainingData.hasSuffix(" Taught by model 1.0.0."), "\(card.trainingData)")
+    #expect(try !ModelBundle(path: path).card.trainingData.contains("Taught"))
+  }
+
   @Test("of several tasks only those with a teacher learn from it", arguments: ["equal", "pooled"])
   func teacherOfATask(mixing: String) throws {
     let folder = try folder()
