@@ -78,22 +78,16 @@ struct Sidecar: Encodable {
     path.split(separator: "/").last.map(String.init) ?? path
   }
 
-  /// Whether an absolute path begins at a slash: of `/a/b`, `--input=/a/b` or `-i/a/b`.
-  private static func isPathBegin(_ argument: String, _ slash: String.Index) -> Bool {
-    guard slash > argument.startIndex else { return true }
-    return argument[..<slash].hasSuffix("=")
-      || (argument.hasPrefix("-") && !argument.hasPrefix("--"))
-  }
-
   /// The arguments with absolute paths cut to their last component.
   static func arguments(full: Bool) -> [String] {
     let arguments = CommandLine.arguments
     if full { return arguments }
     return ["restore"]
       + arguments.dropFirst().map { argument in
-        guard let slash = argument.firstIndex(of: "/"), isPathBegin(argument, slash) else {
-          return argument
-        }
+        // `/a/b` or `--input=/a/b`.
+        guard let slash = argument.firstIndex(of: "/"),
+          slash == argument.startIndex || argument[..<slash].hasSuffix("=")
+        else { return argument }
         return argument[..<slash] + withoutFolders(String(argument[slash...]))
       }
   }

@@ -63,6 +63,19 @@ struct SimulationTests {
     #expect(!FileManager.default.fileExists(atPath: space.path("out.nii")))
   }
 
+  @Test(
+    "intensities whose sums no number holds are refused", arguments: ["ct-lowdose", "pet-lowcount"])
+  func largeIntensities(simulator: String) throws {
+    let space = try Workspace()
+    let size = GridSize(x: 16, y: 16, z: 1)
+    try space.image(
+      "large.nii",
+      Volume(
+        voxels: (0..<size.count).map { $0 == 40 ? 3e38 : 1 }, geometry: Geometry(size: size)))
+    let outcome = try space.restore("simulate", simulator, "-i", "large.nii", "-o", "out.nii")
+    #expect(outcome.status == 65 && outcome.headline == "intensities too large (large.nii)")
+  }
+
   @Test("pictures of CT hold HU with an offset")
   func pictures() throws {
     let space = try Workspace()
