@@ -78,6 +78,11 @@ extension TrainingConfiguration {
     ///
     /// 1 and 1 leave every sample as it is.
     public var acquiredPart = [1.0, 1.0]
+    /// How many turns a task takes in each round of all `tasks`, where `train.mixing` is `equal`.
+    public var turns = 1
+    /// The part of the samples that show a stack's middle slice alone, in place of its neighbours too, as
+    /// pictures will be (`neighbours`).
+    public var alonePart = 0.125
     /// A bundle whose restorations the network learns from beside the clean images (``Teachers``): the name of
     /// an installed one, or a path with a slash, relative to the configuration's folder; empty for none.
     public var teacher = ""
@@ -165,6 +170,8 @@ extension TrainingConfiguration {
       try require(
         acquiredPart[0] == 1 || kind == .superResolution, "acquired_part", "goes with `mri-sr` only"
       )
+      try require((1...1000).contains(turns), "turns", "\(turns) is not in 1...1000")
+      try require((0...1).contains(alonePart), "alone_part", "\(alonePart) is not in 0...1")
       try require(
         (0...1).contains(teacherWeight), "teacher_weight", "\(teacherWeight) is not in 0...1")
       for (key, value, range) in [

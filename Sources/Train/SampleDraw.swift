@@ -20,9 +20,6 @@ struct SampleDraw {
   private var height: Int { reduction?.reduced(slice.height) ?? slice.height }
   private var width: Int { reduction?.reduced(slice.width) ?? slice.width }
 
-  /// How often a slice of a stack is shown without its neighbours, as pictures will be.
-  private static let shareOfSlicesAlone = 0.125
-
   /// Draws where the crop lies.
   ///
   /// - Parameters:
@@ -46,7 +43,7 @@ struct SampleDraw {
       height: reduction?.reduced(slice.height) ?? slice.height,
       width: reduction?.reduced(slice.width) ?? slice.width, flips: section.flips, &generator)
     let isAlone =
-      section.neighbours > 0 && generator.nextUniformDouble() < Self.shareOfSlicesAlone
+      section.neighbours > 0 && generator.nextUniformDouble() < section.alonePart
     order = isAlone ? slice.order.map { _ in slice.order[slice.middle] } : slice.order
   }
 

@@ -52,7 +52,8 @@ public struct SliceDataset: Sendable {
 
   private let tasks: [TaskScans]
   private let cache: SliceCache
-  private let mixing: String
+  /// The tasks of successive samples, over and over; none where each sample draws its own.
+  private let round: [Int]
   private let seed: UInt64
 
   /// What was noticed about the images, one sentence each.
@@ -77,8 +78,8 @@ public struct SliceDataset: Sendable {
     report: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws {
     seed = configuration.seed
-    mixing = configuration.train.mixing
     let sections = configuration.allTasks
+    round = configuration.train.mixing == "pooled" ? [] : Self.round(of: sections.map(\.turns))
     cache = SliceCache(
       limit: sections.reduce(0) { max($0, $1.cacheMegabytes) } << 20)
     var tasks: [TaskScans] = []
@@ -216,7 +217,7 @@ public struct SliceDataset: Sendable {
   }
 
   /// Which tasks the samples of ``batch(step:batch:)`` are of.
-  func tasks(step: Int, batch: Int) -> [Int] {
+  package func tasks(step: Int, batch: Int) -> [Int] {
     (0..<batch).map { draw(step * batch + $0, step: step, index: $0).task }
   }
 
@@ -229,10 +230,23 @@ public struct SliceDataset: Sendable {
     return (task(forSample: sample, &generator), generator)
   }
 
+  /// A round in which each task has its number of turns, spread evenly: the next turn is that of the task
+  /// furthest behind its part.
+  package static func round(of turns: [Int]) -> [Int] {
+    let total = turns.reduce(0, +)
+    var credit = [Int](repeating: 0, count: turns.count)
+    return (0..<total).map { _ in
+      for task in turns.indices { credit[task] += turns[task] }
+      let next = credit.indices.reduce(0) { credit[$1] > credit[$0] ? $1 : $0 }
+      credit[next] -= total
+      return next
+    }
+  }
+
   /// Tasks in turn, or by their parts of all slices, which is how the authors' program pools them.
   private func task(forSample index: Int, _ generator: inout SeededGenerator) -> Int {
     guard tasks.count > 1 else { return 0 }
-    guard mixing == "pooled" else { return index % tasks.count }
+    guard round.isEmpty else { return round[index % round.count] }
     var draw = generator.nextInt(below: count)
     for (number, task) in tasks.enumerated() {
       if draw < task.count { return number }

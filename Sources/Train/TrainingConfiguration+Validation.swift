@@ -17,6 +17,12 @@ extension TrainingConfiguration {
     for (index, task) in allTasks.enumerated() {
       try task.validate(prefix: tasks.isEmpty ? "data" : "tasks.\(index)")
     }
+    for (index, task) in allTasks.enumerated() where task.turns > 1 {
+      try require(
+        tasks.count > 1 && train.mixing == "equal",
+        tasks.isEmpty ? "data.turns" : "tasks.\(index).turns",
+        "goes with several `tasks` and `train.mixing: equal` only")
+    }
     var names = Set<String>()
     for (index, task) in tasks.enumerated() {
       let key = "tasks.\(index)"

@@ -81,12 +81,15 @@ struct ConfigurationTests {
 
   @Test("tasks of one network have crops of one size and names of their own")
   func tasksTogether() throws {
-    func key(_ change: (inout [TrainingConfiguration.DataSection]) -> Void) throws -> String? {
+    func key(
+      mixing: String = "equal", _ change: (inout [TrainingConfiguration.DataSection]) -> Void
+    ) throws -> String? {
       var configuration = try TrainingConfiguration(text: minimal, file: "c")
       var second = configuration.data
       second.name = "second"
       configuration.tasks = [configuration.data, second]
       change(&configuration.tasks)
+      configuration.train.mixing = mixing
       do throws(TrainingError) { try configuration.validate() } catch {
         if case .invalidValue(let key, _) = error { return key }
       }
@@ -96,6 +99,13 @@ struct ConfigurationTests {
     #expect(try key { $0[1].crop = 32 } == "tasks.1.crop")
     #expect(try key { $0[1].neighbours = 1 } == "tasks.1.neighbours")
     #expect(try key { $0[1].name = $0[0].name } == "tasks.1.name")
+    #expect(try key { $0[1].turns = 3 } == nil)
+    #expect(try key { $0[1].turns = 0 } == "tasks.1.turns")
+    #expect(try key(mixing: "pooled") { $0[1].turns = 3 } == "tasks.1.turns")
+    #expect(
+      try key {
+        $0 = [$0[0]]; $0[0].turns = 3
+      } == "tasks.0.turns")
     #expect(
       try key {
         $0[0].name = "a b"
@@ -117,6 +127,8 @@ struct ConfigurationTests {
     }
     #expect(key { _ in } == nil)
     #expect(key { $0.data.split = "" } == "data.split")
+    #expect(key { $0.data.turns = 2 } == "data.turns")
+    #expect(key { $0.data.alonePart = 1.5 } == "data.alone_part")
     #expect(key { $0.data.noisePercent = [5, 1] } == "data.noise_percent")
     #expect(key { $0.optim.learningRate = .nan } == "optim.learning_rate")
     #expect(key { $0.optim.betas = [0.9] } == "optim.betas")

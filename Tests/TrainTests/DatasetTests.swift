@@ -387,6 +387,12 @@ struct DatasetTests {
     }
     // The even samples have strong noise, the odd ones only lost resolution.
     #expect(min(error(0), error(2)) > 2 * max(error(1), error(3)))
+    configuration.tasks[1].turns = 3
+    let more = try SliceDataset(configuration)
+    #expect(more.tasks(step: 0, batch: 8) == [1, 0, 1, 1, 1, 0, 1, 1])
+    #expect(more.tasks(step: 1, batch: 4) == [1, 0, 1, 1])
+    #expect(SliceDataset.round(of: [1, 1, 1]) == [0, 1, 2])
+    configuration.tasks[1].turns = 1
     configuration.train.mixing = "pooled"
     let pooled = try SliceDataset(configuration).batch(step: 0, batch: 4)
     #expect(pooled.noisy.shape == noisy.shape && pooled.noisy.values != noisy.values)

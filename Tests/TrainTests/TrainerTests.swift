@@ -312,13 +312,21 @@ struct TrainerTests {
       #expect(distance(channel(1), target) < distance(channel(0), target))
       #expect(distance(channel(1), target) < distance(channel(2), target))
     }
-    // A slice without neighbours is shown three times, here and there.
-    let alone = (0..<200).contains { step in
-      guard let batch = try? dataset.batch(step: step, batch: 1).noisy else { return false }
-      let planes = (0..<3).map { batch.sliced(axis: 3, $0..<$0 + 1).values }
-      return planes[0] == planes[1] && planes[1] == planes[2]
+    // A slice without neighbours is shown three times, in an eighth of the samples or as many as asked for.
+    func countAlone(_ dataset: SliceDataset, of count: Int) throws -> Int {
+      let batch = try dataset.batch(step: 0, batch: count).noisy
+      return (0..<count).count { sample in
+        let planes = (0..<3).map {
+          batch.sliced(axis: 0, sample..<sample + 1).sliced(axis: 3, $0..<$0 + 1).values
+        }
+        return planes[0] == planes[1] && planes[1] == planes[2]
+      }
     }
-    #expect(alone)
+    #expect((5...35).contains(try countAlone(dataset, of: 128)))
+    for (part, expected) in [(0.0, 0), (1.0, 16)] {
+      configuration.data.alonePart = part
+      #expect(try countAlone(try SliceDataset(configuration), of: 16) == expected)
+    }
   }
 
   @Test("weights of single slices become those of stacks, which begin with the same result")
