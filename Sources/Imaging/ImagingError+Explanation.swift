@@ -70,7 +70,7 @@ extension ImagingError {
     case .noImages(let folder):
       Explanation(
         "no-images", .missing, nil, "no images found in \(folder)",
-        cause: "no file there ends in .nii, .nii.gz, .hdr, .img or .png",
+        cause: "no file there has an ending that is looked for",
         try: "name the folder that holds the images themselves; dcm2niix converts DICOM")
     case .unreadable(let file, let reason):
       Explanation(

@@ -173,7 +173,9 @@ public struct ScanFile: Sendable {
     if Self.isFolder(path) {
       try? PNGStackOutput(output, likeStackIn: path).remove()
     } else {
-      unlink(output)
+      for file in ImageFormat(path: output) == .nifti ? NIfTI.files(of: output) : [output] {
+        unlink(file)
+      }
     }
   }
 

@@ -144,6 +144,12 @@ public struct ModelBundle: Sendable {
       }
       var generator = SeededGenerator(seed: 0)
       let model = try card.network.makeModel(using: &generator)
+      if let channels = card.inputs["image"]?.numChannels, channels != model.inChannels {
+        throw InferenceError.bundleInvalid(
+          bundle: path,
+          reason: "model.json: inputs.image has \(channels) channels, the network takes "
+            + "\(model.inChannels)")
+      }
       model.setTraining(false)
       model.setRequiresGradient(false)
       try model.load(weights)

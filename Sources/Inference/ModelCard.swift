@@ -120,10 +120,8 @@ public struct ModelCard: Codable, Sendable {
   /// - Parameters:
   ///   - name: The bundle's name.
   ///   - version: As in `1.0.0`.
-  ///   - task: What the network does.
   ///   - network: How it is built.
-  ///   - format: What goes in and comes out.
-  ///   - normalization: How intensities are brought to the network's range.
+  ///   - interface: What it takes and gives.
   ///   - sizeMultiple: Rows and columns are continued to multiples of this.
   ///   - trainingData: What the data were.
   ///   - intendedUse: For whom and what.
@@ -133,18 +131,17 @@ public struct ModelCard: Codable, Sendable {
   ///   - references: Papers.
   ///   - license: Of the weights.
   public init(
-    name: String, version: String, task: Task, network: ModelDescription, format: DataFormat,
-    normalization: IntensityNormalization, sizeMultiple: Int, trainingData: String,
-    intendedUse: String, limitations: String, metrics: [String: Double], weightsSHA256: String,
-    references: [String], license: String
+    name: String, version: String, network: ModelDescription, interface: Interface,
+    sizeMultiple: Int, trainingData: String, intendedUse: String, limitations: String,
+    metrics: [String: Double], weightsSHA256: String, references: [String], license: String
   ) {
     self.name = name
     self.version = version
-    self.task = task
+    task = interface.task
     self.network = network
-    inputs = ["image": format]
-    outputs = ["pred": format]
-    self.normalization = normalization
+    inputs = ["image": interface.input]
+    outputs = ["pred": interface.output]
+    normalization = interface.normalization
     self.sizeMultiple = sizeMultiple
     self.trainingData = trainingData
     self.intendedUse = intendedUse

@@ -29,7 +29,8 @@ extension Trainer {
     if let best = loop.best { metrics["validation_foreground_psnr_db"] = best.validationPSNR }
     let sections = configuration.allTasks
     let summaries = sections.map(\.summary)
-    var format = ModelCard.DataFormat(modality: Self.modality(of: sections), channel: "intensity")
+    let image = ModelCard.DataFormat(modality: Self.modality(of: sections), channel: "intensity")
+    var format = image
     let reach = sections[0].neighbours
     if reach > 0 {
       format.numChannels = 2 * reach + 1
@@ -40,10 +41,10 @@ extension Trainer {
         })
     }
     var card = ModelCard(
-      name: configuration.model.name, version: "1.0.0", task: .restore,
-      network: ModelDescription(model),
-      format: format,
-      normalization: sections[0].intensities, sizeMultiple: model.sizeMultiple,
+      name: configuration.model.name, version: "1.0.0", network: ModelDescription(model),
+      interface: .init(
+        task: .restore, input: format, output: image, normalization: sections[0].intensities),
+      sizeMultiple: model.sizeMultiple,
       trainingData: summaries.map(\.data).joined(separator: " ")
         + (teachers.names.isEmpty
           ? "" : " Taught by \(teachers.names.joined(separator: ", "))."),
@@ -55,10 +56,6 @@ extension Trainer {
       references: model is RestoreRWKV
         ? ["Yang et al., Restore-RWKV, arXiv 2407.11087, IEEE JBHI 30(1), 2026."] : [],
       license: "Apache-2.0")
-    if reach > 0 {
-      card.outputs["pred"] = ModelCard.DataFormat(
-        modality: Self.modality(of: sections), channel: "intensity")
-    }
     // Independent noise is alike in all planes; the network must have seen them.
     card.averagesPlanes =
       sections.allSatisfy { $0.kind == .rician } && dataset.seesAllPlanes ? true : nil

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 public import Layers
 import TensorCore
 
@@ -51,6 +52,10 @@ public struct InitialWeights: Codable, Sendable, Equatable {
   ///   those of one network.
   public func read() throws -> Safetensors? {
     guard let path = files.first else { return nil }
+    for file in files where !FileManager.default.fileExists(atPath: file) {
+      throw ImagingError.noSuchFile(
+        file: file, reason: "the configuration names it for initial weights")
+    }
     let first = try Safetensors(contentsOf: path)
     guard files.count > 1 else { return first }
     let others = try files.dropFirst().map { try Safetensors(contentsOf: $0) }

@@ -170,7 +170,7 @@ struct RunFolder {
   func drawProgress() throws {
     let log = try RunLog(contentsOf: path)
     let plot = CurvePlot(panels: [
-      CurvePlot.Panel(title: "loss", points: log.loss),
+      CurvePlot.Panel(title: "loss", points: log.losses.flatMap(\.points)),
       CurvePlot.Panel(
         title: log.measure == .dice ? "validation Dice" : "validation PSNR (dB)",
         points: log.validation),
@@ -187,13 +187,7 @@ struct RunFolder {
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     var line = try encoder.encode(record)
     line.append(UInt8(ascii: "\n"))
-    if !FileManager.default.fileExists(atPath: log) {
-      return try write(line, to: log)
-    }
-    let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
-    defer { try? handle.close() }
-    try handle.seekToEnd()
-    try handle.write(contentsOf: line)
+    try GrowingFile.append([UInt8](line), to: log)
   }
 
   func write(_ data: Data, to path: String) throws {

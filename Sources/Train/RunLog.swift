@@ -11,8 +11,8 @@ public struct RunLog: Sendable {
     case dice
   }
 
-  /// Loss over steps.
-  public private(set) var loss: [SIMD2<Double>] = []
+  /// Loss over steps, one curve for each stage of a run; most have one stage without a name.
+  public private(set) var losses: [(stage: String, points: [SIMD2<Double>])] = []
   /// Validations over steps.
   public private(set) var validation: [SIMD2<Double>] = []
   /// What they measured.
@@ -26,6 +26,7 @@ public struct RunLog: Sendable {
 
   private struct Record: Decodable {
     let step: Double
+    let stage: String?
     let loss: Double?
     let validationPSNR: Double?
     let degradedPSNR: Double?
@@ -47,7 +48,11 @@ public struct RunLog: Sendable {
       guard let record = try? JSONDecoder().decode(Record.self, from: Data(line.utf8)) else {
         continue
       }
-      if let value = record.loss { loss.append(SIMD2(record.step, value)) }
+      if let value = record.loss {
+        let stage = record.stage ?? ""
+        if losses.last?.stage != stage { losses.append((stage, [])) }
+        losses[losses.count - 1].points.append(SIMD2(record.step, value))
+      }
       if record.validationDice != nil { measure = .dice }
       if let value = record.validationDice ?? record.validationPSNR {
         validation.append(SIMD2(record.step, value))

@@ -9,7 +9,11 @@ import TensorCore
 
 /// The options of `restore convert` that concern checkpoints.
 struct CheckpointOptions: ParsableArguments {
-  @Option(name: .long, help: "Architecture, as `restore models` knows it.")
+  @Option(
+    name: .long,
+    help:
+      "Architecture: \(ModelCatalogue.architectures.map { $0.architecture }.joined(separator: ", "))."
+  )
   var arch: String?
 
   @Option(name: .long, help: "Named configuration of the architecture; by default the paper's.")
@@ -158,17 +162,11 @@ struct CheckpointConversion {
     let weights = output + "/weights.safetensors"
     try AtomicFile.write(
       [UInt8](writer.encoded()), to: weights, overwrite: overwrite, inputs: [input])
-    let (code, normalization): (String, IntensityNormalization) =
-      switch options.modality {
-      case .mri: ("MR", .window(low: 0, high: 4095, clips: true))
-      case .ct: ("CT", .window(low: -1024, high: 3072, clips: true))
-      case .pet: ("PT", .window(low: 0, high: 20, clips: true))
-      }
     let name = output.split(separator: "/").last.map(String.init) ?? "model"
     var card = ModelCard(
-      name: name, version: "1.0.0", task: .restore, network: ModelDescription(model),
-      format: ModelCard.DataFormat(modality: code, channel: "intensity"),
-      normalization: normalization, sizeMultiple: model.sizeMultiple,
+      name: name, version: "1.0.0", network: ModelDescription(model),
+      interface: interface(of: model),
+      sizeMultiple: model.sizeMultiple,
       trainingData: "Not stated by the checkpoint.",
       intendedUse: "Research; what the checkpoint's authors made it for.",
       limitations: "Not for diagnosis or treatment. Converted weights; not evaluated here.",
@@ -176,6 +174,26 @@ struct CheckpointConversion {
       license: "Not stated by the checkpoint.")
     card.convertedFrom = input.split(separator: "/").last.map(String.init)
     try card.write(toBundle: output, overwrite: overwrite, inputs: [input])
+  }
+
+  /// What the network takes and gives, as its authors' programs prepare it.
+  private func interface(of model: any RestorationModel) -> ModelCard.Interface {
+    switch model {
+    case let model as GDKVM:
+      // The size of the authors' trainings on CAMUS.
+      return .clips(model.configuration, size: [256, 256])
+    case let model as StrokeSystem: return .brains(channels: model.inChannels)
+    case let model as TVConvNet where model.outChannels == 2:
+      return .photographs(size: model.configuration.imageSize)
+    default:
+      let (code, normalization): (String, IntensityNormalization) =
+        switch options.modality {
+        case .mri: ("MR", .window(low: 0, high: 4095, clips: true))
+        case .ct: ("CT", .window(low: -1024, high: 3072, clips: true))
+        case .pet: ("PT", .window(low: 0, high: 20, clips: true))
+        }
+      return .restoration(modality: code, model, normalization: normalization)
+    }
   }
 
   private func report(

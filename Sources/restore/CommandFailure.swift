@@ -61,7 +61,8 @@ struct CommandFailure: Error {
     case let error as ModelError:
       self.init(
         code: ExitStatus.configuration, kind: "model", what: "model description invalid",
-        cause: "\(error)", advice: "`restore models list` shows what there is")
+        cause: "\(error)",
+        advice: "`restore models show NAME` prints architecture and hyperparameters of a model")
     default:
       self.init(
         code: ExitStatus.failure, kind: "internal", what: "internal failure", cause: "\(error)",

@@ -2,6 +2,7 @@ import Foundation
 import Imaging
 import Inference
 import Models
+import TensorCore
 
 /// `restore segment` for a clip, or for two views of one heart: labels, overlay strip, curve and
 /// ejection fraction.
@@ -15,17 +16,24 @@ struct EchoSegmentation {
   /// Labels of the first frame of as many clips as are known.
   let firstMasks: [String]
   let overwrite: Bool
+  let writesSidecar: Bool
 
   /// Segments and writes everything; returns what was measured.
   func run() throws -> EchoReport {
+    let start = Date()
     let (base, ending) = Self.parts(of: output)
     let bases = [base, base + "_view2"].prefix(inputs.count)
+    var outputs: [String] = []
     for base in bases {
       try NIfTI.checkName(base + ending)
-      for path in [base + ending, base + "_curve.csv", base + "_overlay.png"] {
-        try AtomicFile.checkOutput(
-          path: path, overwrite: overwrite, inputs: inputs + firstMasks)
+      outputs += [base + ending, base + "_curve.csv", base + "_overlay.png"]
+      if writesSidecar {
+        try Sidecar.requireWritable(besides: base + ending, overwrite: overwrite)
+        outputs.append(Sidecar.path(besides: base + ending))
       }
+    }
+    for path in outputs where !path.hasSuffix(".json") {
+      try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: inputs + firstMasks)
     }
     let views = try zip(inputs, bases).enumerated().map { index, paths in
       try segment(
@@ -40,11 +48,17 @@ struct EchoSegmentation {
         advice: "give both views as NIfTI files", file: file)
     }
     let report = try EchoReport(views, structures: Self.structures(of: model.configuration))
-    for (index, view) in views.enumerated() {
-      try write(view)
-      try write(Data(report.tables[index].utf8), to: bases[index] + "_curve.csv")
-      try view.strip().write(
-        to: bases[index] + "_overlay.png", overwrite: overwrite, inputs: inputs)
+    try OutputPaths.allOrNone(outputs) {
+      for (index, view) in views.enumerated() {
+        try write(view)
+        try write(Data(report.tables[index].utf8), to: bases[index] + "_curve.csv")
+        try view.strip().write(
+          to: bases[index] + "_overlay.png", overwrite: overwrite, inputs: inputs)
+        if writesSidecar {
+          try sidecar(of: view, seconds: -start.timeIntervalSinceNow)
+            .write(to: Sidecar.path(besides: view.output))
+        }
+      }
     }
     return report
   }
@@ -93,10 +107,15 @@ struct EchoSegmentation {
         advice: "give the mask of the first frame on the clip's own grid", file: path)
     }
     return try scan.volume.voxels.prefix(size.x * size.y).map { value in
-      guard value == value.rounded(), (0...255).contains(value) else {
+      guard value == value.rounded(), value.magnitude <= Float(LabelMap.largest) else {
         throw ImagingError.labelMapNotInteger(file: path, value: value)
       }
-      return UInt8(value)
+      let allowed = 0...model.configuration.objects
+      guard allowed.contains(Int(value)), let label = UInt8(exactly: value) else {
+        throw ImagingError.unexpectedLabel(
+          file: path, label: Int(value), allowed: Array(allowed.dropFirst()))
+      }
+      return label
     }
   }
 
@@ -114,6 +133,23 @@ struct EchoSegmentation {
     for warning in try NIfTI.write(volume, to: view.output, like: source, options: options) {
       Console.shared.detail("\(view.output): \(warning)")
     }
+  }
+
+  private func sidecar(of view: EchoView, seconds: Double) throws -> Sidecar {
+    let voxels = view.scan.volume.voxels
+    let labels = Set(view.labels.joined())
+    let provenance = Sidecar.Provenance(
+      arguments: Sidecar.arguments(full: false), model: bundle.card.name,
+      modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
+      inputSHA256: try Sidecar.checksums(of: [view.input]), seed: 0,
+      threads: Engine.shared.threads, plane: "frames", backEnd: Engine.shared.backEnd,
+      inputRange: [voxels.min() ?? 0, voxels.max() ?? 0],
+      outputRange: [Float(labels.min() ?? 0), Float(labels.max() ?? 0)],
+      nonFiniteVoxels: view.scan.nonFinite?.count ?? 0, warnings: view.scan.warnings,
+      elapsedSeconds: seconds, peakMemoryBytes: Memory.peak)
+    return Sidecar(
+      sources: [Sidecar.withoutFolders(view.input)], skullStripped: false,
+      resolution: "native grid of the input", restore: provenance)
   }
 
   private func write(_ data: Data, to path: String) throws {

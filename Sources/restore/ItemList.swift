@@ -108,7 +108,7 @@ enum ItemList {
   }
 
   /// What follows the last dot of a name, if it looks like the ending of a format.
-  private static func ending(of path: String) -> String? {
+  static func ending(of path: String) -> String? {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false).last?
       .split(separator: ".", omittingEmptySubsequences: false)
     guard let parts, parts.count > 1, let last = parts.last, (1...5).contains(last.count),

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 
 /// Checks of the paths that a command is to write, before any work.
 enum OutputPaths {
@@ -15,5 +16,36 @@ enum OutputPaths {
         cause: "the second would replace the first", advice: "give each output a name of its own",
         file: path)
     }
+  }
+
+  /// The files of a folder of inputs, which no output may replace.
+  ///
+  /// - Parameter folder: Nil for none.
+  static func files(in folder: String?) -> [String] {
+    guard let folder else { return [] }
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.map { folder + "/" + $0 }
+  }
+
+  /// Writes several files that belong together, and takes away what was written if it fails.
+  ///
+  /// What stood at a path before stays, unless it was replaced already.
+  ///
+  /// - Parameters:
+  ///   - paths: All that `write` may write.
+  ///   - write: Writes them.
+  static func allOrNone<Result>(_ paths: [String], _ write: () throws -> Result) throws -> Result {
+    let paths = paths.flatMap { ImageFormat(path: $0) == .nifti ? NIfTI.files(of: $0) : [$0] }
+    let before = paths.map(identity)
+    do { return try write() } catch {
+      for (path, old) in zip(paths, before) where identity(path) != old { unlink(path) }
+      throw error
+    }
+  }
+
+  /// Which file is at a path; nil for none. A replaced file is another one.
+  private static func identity(_ path: String) -> UInt64? {
+    var status = stat()
+    return lstat(path, &status) == 0 ? UInt64(status.st_ino) : nil
   }
 }

@@ -190,11 +190,10 @@ struct RestorationJob {
   ) throws -> Sidecar {
     let isFull = command.files.provenance == .full
     func range(_ voxels: [Float]) -> [Float] { [voxels.min() ?? 0, voxels.max() ?? 0] }
-    let isFolder = ImageFormat(path: item.input) == nil
     let provenance = Sidecar.Provenance(
       arguments: Sidecar.arguments(full: isFull), model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
-      inputSHA256: isFolder ? nil : try SHA256.hexadecimal(ofFile: item.input),
+      inputSHA256: try Sidecar.checksums(of: [item.input]),
       seed: command.seed, threads: Engine.shared.threads,
       plane: restorer.planes(scan.volume, options).map(\.rawValue).joined(separator: ", "),
       tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,

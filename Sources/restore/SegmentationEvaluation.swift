@@ -29,9 +29,31 @@ struct SegmentationEvaluation {
     }
   }
 
+  /// The labels that every case is compared by: those listed, or all that occur in some map of some pair, so
+  /// that what is found where nothing is counts too.
+  ///
+  /// Maps that cannot be read are left out: comparing their pair will say why.
+  func labels(of pairs: [EvaluationPair]) throws -> [Int] {
+    if case .listed(let listed)? = options.labels { return listed }
+    let reading = NIfTIReadOptions(maxMemory: maxMemory)
+    var found = Set<Int>()
+    for pair in pairs {
+      if Interruption.signal != nil { throw Interruption.failure("run the command again") }
+      let present = try [pair.prediction, pair.reference].compactMap(\.self)
+        .concurrentMap(threads: threads) { path -> [Int] in
+          guard let volume = try? ScanFile.read(path, options: reading).volume else { return [] }
+          return (0..<volume.volumeCount).flatMap {
+            (try? LabelMap(volume.volume(at: $0), file: path))?.present ?? []
+          }
+        }
+      found.formUnion(present.joined())
+    }
+    return found.isEmpty ? [1] : found.sorted()
+  }
+
   /// The figures of every label of a pair, and of all labels together if there are several.
   func rows(
-    of pair: EvaluationPair, in predictions: String
+    of pair: EvaluationPair, in predictions: String, labels: [Int]
   ) throws -> (rows: [SegmentationReport.Row], warnings: [String]) {
     guard let path = pair.prediction else {
       throw ImagingError.noSuchFile(
@@ -52,19 +74,11 @@ struct SegmentationEvaluation {
         try LabelMap($0.volume.volume(at: index), file: $1)
       }
       let (prediction, reference) = (maps[0], maps[1])
-      let labels: [Int]
-      switch options.labels {
-      case .listed(let listed):
-        labels = listed
-        let allowed = Set(listed)
-        for (map, file) in [(prediction, path), (reference, pair.reference)] {
-          if let label = map.present.first(where: { !allowed.contains($0) }) {
-            throw ImagingError.unexpectedLabel(file: file, label: label, allowed: listed)
-          }
+      let allowed = Set(labels)
+      for (map, file) in [(prediction, path), (reference, pair.reference)] {
+        if let label = map.present.first(where: { !allowed.contains($0) }) {
+          throw ImagingError.unexpectedLabel(file: file, label: label, allowed: labels)
         }
-      case .all, nil:
-        let present = reference.present
-        labels = present.isEmpty ? [1] : present
       }
       let name = count > 1 ? "\(pair.name)#\(index)" : pair.name
       func row(_ label: String, _ a: VoxelMask, _ b: VoxelMask) -> SegmentationReport.Row {

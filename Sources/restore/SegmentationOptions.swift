@@ -5,7 +5,7 @@ public import Imaging
 struct SegmentationOptions: ParsableArguments {
   @Option(
     name: .long,
-    help: "Compare label maps: the labels, as in 1,2, or `all` for those that the references have.")
+    help: "Compare label maps: the labels, as in 1,2, or `all` for every one that occurs in a map.")
   var labels: LabelSelection?
 
   @Option(

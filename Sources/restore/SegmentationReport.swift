@@ -35,6 +35,8 @@ struct SegmentationReport {
   let lesionEdges: [Double]
   var rows: [Row] = []
   var failures: [EvaluationReport.Failure] = []
+  /// What is to be known about the files, each with its name.
+  var warnings: [String] = []
 
   private var metrics: [SegmentationMetric] {
     SegmentationMetric.allCases.filter { metric in rows.contains { $0.figures[metric] != nil } }
@@ -145,7 +147,7 @@ extension SegmentationReport: EvaluationDocument {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case ok, cases, failures, summary, seed, resamples, lesions
+    case ok, cases, failures, warnings, summary, seed, resamples, lesions
     case definitions = "protocol"
     case lesionEdges = "lesion_sizes_ml"
   }
@@ -157,6 +159,7 @@ extension SegmentationReport: EvaluationDocument {
     try values.encode(seed, forKey: .seed)
     try values.encode(Summary.resamples, forKey: .resamples)
     try values.encode(failures, forKey: .failures)
+    try values.encode(warnings, forKey: .warnings)
     try values.encode(lesionEdges, forKey: .lesionEdges)
     try values.encode(
       rows.map { row in

@@ -13,7 +13,7 @@ struct Sidecar: Encodable {
     var model: String
     var modelVersion: String
     var weightsSHA256: String
-    var inputSHA256: String?
+    var inputSHA256: Checksums
     var seed: UInt64
     var threads: Int
     var plane: String
@@ -27,6 +27,40 @@ struct Sidecar: Encodable {
     var elapsedSeconds: Double?
     var peakMemoryBytes: UInt64?
     var researchUseOnly = true
+  }
+
+  /// SHA-256 of what was read: of one file as text, of several by their names.
+  enum Checksums: Encodable {
+    case one(String)
+    case several([String: String])
+
+    func encode(to encoder: any Encoder) throws {
+      var value = encoder.singleValueContainer()
+      switch self {
+      case .one(let digest): try value.encode(digest)
+      case .several(let digests): try value.encode(digests)
+      }
+    }
+  }
+
+  /// The checksums of inputs, each a file, one file of a pair (.hdr and .img), or a folder of PNG slices.
+  ///
+  /// - Throws: What reading a file throws.
+  static func checksums(of inputs: [String]) throws -> Checksums {
+    let files = inputs.flatMap { input -> [String] in
+      guard let format = ImageFormat(path: input) else {
+        return OutputPaths.files(in: input).filter { ImageFormat(path: $0) == .png }
+      }
+      return format == .nifti ? NIfTI.files(of: input) : [input]
+    }
+    if files.count == 1 { return .one(try SHA256.hexadecimal(ofFile: files[0])) }
+    // Files of one name in several folders are told apart by as much of their paths as is needed.
+    let names =
+      Set(files.map(withoutFolders)).count == files.count ? files.map(withoutFolders) : files
+    return .several(
+      try Dictionary(
+        zip(names, files).map { ($0, try SHA256.hexadecimal(ofFile: $1)) },
+        uniquingKeysWith: { first, _ in first }))
   }
 
   var sources: [String]

@@ -55,17 +55,20 @@ struct StrokeSegmentation {
     let result = try StrokeSegmenter(system).segment(
       scans.map(\.volume), file: first.path, progress: Self.makeProgress())
     let inferenceSeconds = -inferenceStart.timeIntervalSinceNow
-    try write(
-      Volume(voxels: result.mask.voxels.map { $0 ? 1 : 0 }, geometry: first.volume.geometry),
-      to: output, as: .labels, like: first)
-    try write(result.probability, to: probabilityPath, as: .float32, like: first)
     let report = StrokeReport(
       output: output, probability: probabilityPath, lesions: result.lesions,
       inferenceSeconds: inferenceSeconds, seconds: -start.timeIntervalSinceNow,
       peakMemoryBytes: Memory.peak)
-    if writesSidecar {
-      for (path, range) in [(output, [0, 1]), (probabilityPath, [0, 1])] as [(String, [Float])] {
-        try sidecar(scans, report, range: range, warnings).write(to: Sidecar.path(besides: path))
+    let images = [output, probabilityPath]
+    try OutputPaths.allOrNone(images + (writesSidecar ? images.map(Sidecar.path(besides:)) : [])) {
+      try write(
+        Volume(voxels: result.mask.voxels.map { $0 ? 1 : 0 }, geometry: first.volume.geometry),
+        to: output, as: .labels, like: first)
+      try write(result.probability, to: probabilityPath, as: .float32, like: first)
+      if writesSidecar {
+        for (path, range) in [(output, [0, 1]), (probabilityPath, [0, 1])] as [(String, [Float])] {
+          try sidecar(scans, report, range: range, warnings).write(to: Sidecar.path(besides: path))
+        }
       }
     }
     return report
@@ -113,7 +116,7 @@ struct StrokeSegmentation {
     let provenance = Sidecar.Provenance(
       arguments: Sidecar.arguments(full: false), model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
-      inputSHA256: try SHA256.hexadecimal(ofFile: inputs[0]), seed: 0,
+      inputSHA256: try Sidecar.checksums(of: inputs), seed: 0,
       threads: Engine.shared.threads, plane: "axial, sagittal, coronal",
       backEnd: Engine.shared.backEnd, inputRange: [voxels.min() ?? 0, voxels.max() ?? 0],
       outputRange: range, nonFiniteVoxels: scans.reduce(0) { $0 + ($1.nonFinite?.count ?? 0) },

@@ -70,6 +70,24 @@ struct ConvertCommandTests {
     #expect(bad.status == 64)
   }
 
+  @Test("options for another conversion and folders named like files are refused")
+  func misplaced() throws {
+    let space = try Workspace()
+    try space.image("v.nii", space.volume())
+    for arguments in [
+      ["convert", "v.nii", "s", "--arch", "restore-rwkv"],
+      ["convert", "v.nii", "s", "--spacing", "3"],
+      ["convert", "v.nii", "v.nii.gz", "--window", "0,1"],
+      ["convert", "v.nii", "s", "--dtype", "int16"],
+    ] {
+      let outcome = try space.start(arguments).finish()
+      #expect(
+        outcome.status == 64 && outcome.errors.contains("does not go with"), "\(outcome.errors)")
+    }
+    let text = try space.restore("convert", "v.nii", "slices.txt")
+    #expect(text.status == 65 && !space.exists("slices.txt"), "\(text.errors)")
+  }
+
   @Test("a checkpoint that is none, or without an architecture, is refused")
   func refusals() throws {
     let space = try Workspace()
@@ -127,6 +145,52 @@ struct ConvertCommandTests {
       "convert", fixtures + "/tiny_restore_rwkv.pth", "bundle", "--arch", "restore-rwkv",
       "--hyperparameters", "tiny.json")
     #expect(again.status == 73)
+  }
+
+  @Test(
+    "cards of segmenting networks say what they take and give",
+    arguments: [
+      (
+        "gdkvm", "US", [1, 4], ["256", "256"],
+        """
+        {"image_encoder": "resnet18", "image_encoder_width": 8, "mask_encoder_width": 8, "key_dim": 8,
+         "value_dim": 16, "pixel_dim": 16, "sensory_dim": 8, "embed_dim": 16, "heads": 2,
+         "num_queries": 4, "num_blocks": 1, "ff_dim": 16, "decoder_dims": [16, 16, 16], "objects": 3}
+        """
+      ),
+      (
+        "stroke-2.5d", "MR", [2, 2], ["*", "*", "*"], "{\"path\": {\"channels\": 4}}"
+      ),
+      ("tvconv-net", "OP", [3, 2], ["64", "64"], "{\"image_size\": 64}"),
+    ])
+  func segmenting(
+    arch: String, modality: String, channels: [Int], shape: [String], hyperparameters: String
+  ) throws {
+    let space = try Workspace()
+    try space.write(hyperparameters, to: "h.json")
+    let outcome = try space.restore(
+      "convert", fixtures + "/one_tensor_\(arch).pth", "bundle", "--arch", arch,
+      "--hyperparameters", "h.json", "--allow-missing")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let card = try space.json("bundle/model.json")
+    #expect(card["task"] as? String == "segment")
+    let input = try #require((card["inputs"] as? [String: [String: Any]])?["image"])
+    let output = try #require((card["outputs"] as? [String: [String: Any]])?["pred"])
+    #expect(input["modality"] as? String == modality)
+    #expect(input["num_channels"] as? Int == channels[0])
+    #expect(input["spatial_shape"] as? [String] == shape)
+    #expect(output["num_channels"] as? Int == channels[1])
+    #expect(output["format"] as? String == "segmentation")
+    let verified = try space.restore("models", "verify", "./bundle")
+    #expect(verified.status == 0, "\(verified.errors)")
+    var wrong = card
+    var inputs = try #require(card["inputs"] as? [String: [String: Any]])
+    inputs["image"]?["num_channels"] = channels[0] + 1
+    wrong["inputs"] = inputs
+    try JSONSerialization.data(withJSONObject: wrong).write(
+      to: URL(fileURLWithPath: space.path("bundle/model.json")))
+    let refused = try space.restore("models", "verify", "./bundle")
+    #expect(refused.status == 78 && refused.errors.contains("channels"), "\(refused.errors)")
   }
 
   @Test("hyperparameters of the wrong type are refused by their key")

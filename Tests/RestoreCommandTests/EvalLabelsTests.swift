@@ -55,6 +55,52 @@ struct EvalLabelsTests {
     #expect(lines.count == 7 && lines[0].hasPrefix("case,label,dice,iou,precision,recall"))
   }
 
+  @Test("every label of any map counts in every case, so that what is found wrongly does too")
+  func allLabels() throws {
+    let space = try folders()
+    // In `b`, whose reference is empty, label 3 and a label that no reference has are found.
+    var wrong = space.volume(x: 10, y: 8, z: 4)
+    wrong.voxels = (0..<320).map { $0 % 10 == 1 ? 3 : $0 % 10 == 4 ? 7 : 0 }
+    try space.image("pred/b.nii.gz", wrong)
+    let outcome = try space.restore(
+      "eval", "--pred", "pred", "--reference", "ref", "--labels", "all", "--json", "f.json")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let rows = try #require(try space.json("f.json")["cases"] as? [[String: Any]])
+    let labels = ["1", "3", "7", "union"]
+    #expect(rows.map { $0["label"] as? String } == labels + labels)
+    let dice = rows.map { ($0["metrics"] as? [String: Double])?["dice"] }
+    #expect(dice[2] == 1 && dice[4] == 1 && dice[5] == 0 && dice[6] == 0 && dice[7] == 0)
+  }
+
+  @Test("failures and warnings stand on top of pages; images and splits are never replaced")
+  func pages() throws {
+    let space = try folders()
+    try space.write("no image", to: "pred/b.nii.gz")
+    let eval = ["eval", "--pred", "pred", "--reference", "ref", "--labels", "all"]
+    let outcome = try space.start(
+      eval + ["--continue-on-error", "--json", "f.json", "--html", "f.html"]
+    ).finish()
+    #expect(outcome.status == 2, "\(outcome.errors)")
+    #expect(try space.restore("report", "f.json", "-o", "again.html").status == 0)
+    for page in ["f.html", "again.html"] {
+      let text = String(decoding: try space.data(page), as: UTF8.self)
+      #expect(text.contains("b was not evaluated"), "\(page)")
+    }
+    let before = try space.data("ref/a.nii")
+    for arguments in [
+      ["report", "f.json", "-o", "ref/a.nii", "--overwrite"],
+      eval + ["--continue-on-error", "--images", "ref", "--html", "ref/a.nii", "--overwrite"],
+    ] {
+      #expect(try space.start(arguments).finish().status == 73, "\(arguments)")
+    }
+    #expect(try space.data("ref/a.nii") == before)
+    try space.write("{\"test\": [{\"subject\": \"s\", \"files\": [\"a.nii\"]}]}", to: "split.json")
+    let split = try space.restore(
+      "eval", "--pred", "ref/a.nii", "--reference", "ref/a.nii", "--subjects", "split.json",
+      "--json", "split.json", "--overwrite")
+    #expect(split.status == 73, "\(split.errors)")
+  }
+
   @Test("a page shows best, median and worst of each structure, in one file")
   func page() throws {
     let space = try Workspace()

@@ -65,6 +65,19 @@ struct ReportCommandTests {
     let curves = String(decoding: try space.data("labels.html"), as: UTF8.self)
     #expect(curves.contains("validation Dice") && !curves.contains("validation PSNR"))
     #expect(curves.components(separatedBy: "<polyline").count == 1 + 2)
+    // The stages of a stroke training are curves of their own.
+    try FileManager.default.createDirectory(
+      atPath: space.path("stages"), withIntermediateDirectories: true)
+    try space.write(
+      """
+      {"step": 1, "stage": "axial", "loss": 0.5}
+      {"step": 2, "stage": "axial", "loss": 0.4}
+      {"step": 1, "stage": "combiner", "loss": 0.6}
+      """, to: "stages/log.jsonl")
+    #expect(try space.restore("report", "stages", "-o", "stages.html").status == 0)
+    let stages = String(decoding: try space.data("stages.html"), as: UTF8.self)
+    #expect(stages.contains("loss, axial") && stages.contains("loss, combiner"))
+    #expect(stages.components(separatedBy: "<polyline").count == 1 + 2)
     #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"))
     // The worst case of the first model stands first: the one with the largest error.
     let order = ["sub-b", "sub-a_y", "sub-a_x"].map { page.range(of: ". \($0)</h3>")?.lowerBound }

@@ -72,6 +72,19 @@ struct SegmentCommandTests {
     #expect(curve.hasPrefix("frame,left_ventricle_area_mm2,myocardium_area_mm2,"))
     let again = try space.start(arguments).finish()
     #expect(again.status == 73, "\(again.errors)")
+    let restore = try #require(try space.json("out.json")["Restore"] as? [String: Any])
+    #expect((restore["inputSHA256"] as? String)?.count == 64)
+    // Labels fit below the limit, the strip does not: nothing may stay.
+    let full = try space.start(
+      ["segment", "-i", "clip.nii.gz", "-o", "full.nii.gz", "-m", "run/bundle"],
+      through: "trap '' XFSZ; ulimit -f 4"
+    ).finish()
+    #expect(full.status == 74, "\(full.errors)")
+    let left = try FileManager.default.contentsOfDirectory(atPath: space.path(""))
+    #expect(!left.contains { $0.hasPrefix("full") }, "\(left)")
+    let bare = try space.restore(
+      "segment", "-i", "clip.nii.gz", "-o", "bare.nii.gz", "-m", "run/bundle", "--no-sidecar")
+    #expect(bare.status == 0 && !space.exists("bare.json"))
     let given = try space.start(
       arguments + ["--overwrite", "--first-mask", "first.nii.gz"]
     ).finish()
@@ -87,6 +100,13 @@ struct SegmentCommandTests {
       "segment", "-i", "clip.nii.gz", "-o", "o.nii.gz", "-m", "run/bundle", "--first-mask",
       "small.nii")
     #expect(small.status == 65 && small.errors.contains("first mask of another size"))
+    var foreign = space.volume(x: 40, y: 48, z: 1)
+    foreign.voxels = foreign.voxels.indices.map { $0 == 7 ? 4 : 0 }
+    try space.image("foreign.nii", foreign)
+    let label = try space.restore(
+      "segment", "-i", "clip.nii.gz", "-o", "o.nii.gz", "-m", "run/bundle", "--first-mask",
+      "foreign.nii")
+    #expect(label.status == 65 && label.errors.contains("unexpected label"), "\(label.errors)")
     let other = try space.restore(
       "segment", "-i", "clip.nii.gz", "-o", "o.nii.gz", "-m", "./tiny")
     #expect(other.status == 78, "\(other.errors)")
@@ -94,6 +114,9 @@ struct SegmentCommandTests {
       "segment", "-i", "none.nii.gz", "-o", "o.nii.gz", "-m", "run/bundle")
     #expect(missing.status == 66, "\(missing.errors)")
     #expect(!space.exists("o.nii.gz"))
+    try space.write("iterations: 2\nhearts: 2\nsize: [32, 33]\n", to: "bad.yaml")
+    let yaml = try space.restore("train-echo", "-c", "bad.yaml", "-o", "r")
+    #expect(yaml.status == 78 && yaml.errors.contains("size"), "\(yaml.errors)")
     try space.write("{\"iterations\": 0}", to: "bad.json")
     #expect(try space.restore("train-echo", "-c", "bad.json", "-o", "r").status == 78)
     try space.write("{\"iteration\": 1}", to: "bad.json")

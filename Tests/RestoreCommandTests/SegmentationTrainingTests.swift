@@ -77,6 +77,12 @@ struct SegmentationTrainingTests {
     }
     #expect(
       try ScanFile.read(space.path("one.nii.gz")).volume.voxels == labels.volume.voxels)
+    // Both channels are told apart in the description, and the map has one too.
+    let described = try #require(
+      try space.json("one_probability_spot.json")["Restore"] as? [String: Any])
+    let digests = try #require(described["inputSHA256"] as? [String: String])
+    #expect(digests.keys.sorted() == ["c3_0000.nii.gz", "c3_0001.nii.gz"])
+    #expect(Set(digests.values).count == 2)
     let found = try #require(try one.json()["cases"] as? [[String: Any]])
     let structures = try #require(found[0]["structures"] as? [[String: Any]])
     let voxels = labels.volume.voxels.count { $0 == 1 }
@@ -117,6 +123,8 @@ struct SegmentationTrainingTests {
     let printed = try space.restore("train", "-c", "seg.json", "--print-config")
     #expect(printed.status == 0 && printed.output.contains("unet-segmentation"))
     let run = try space.restore("train", "-c", "seg.json", "-o", "run")
+    // What is printed is what the run keeps.
+    #expect(String(decoding: try space.data("run/config.json"), as: UTF8.self) == printed.output)
     #expect(run.status == 0 && run.errors.contains("weighted"), "\(run.errors)")
     let card = try space.json("run/bundle/model.json")
     #expect(card["name"] as? String == "spots" && card["plan"] != nil)

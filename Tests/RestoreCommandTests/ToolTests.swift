@@ -173,6 +173,8 @@ struct BenchCommandTests {
     for (options, code) in [
       (["--shape", "1x0x16"], Int32(64)), (["--shape", "1x16"], 64), (["--runs", "0"], 64),
       (["--isa", "mmx"], 64), (["-m", "nobody"], 66), (["-m", "restore-rwkv:huge"], 78),
+      (["-m", "tvconv-net", "--shape", "1x16x16"], 64),
+      (["-m", "./tiny", "--shape", "1x1000000x1000000"], 71),
     ] {
       #expect(try space.start(["bench"] + options).finish().status == code, "\(options)")
     }

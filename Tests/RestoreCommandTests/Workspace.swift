@@ -112,9 +112,9 @@ final class Workspace {
     var digest = SHA256()
     digest.update(weights)
     let card = ModelCard(
-      name: "tiny", version: "1.2.3", task: .restore, network: ModelDescription(model),
-      format: ModelCard.DataFormat(modality: "MR", channel: "intensity"),
-      normalization: .percentile(low: 0, high: 99.5, of: .positive),
+      name: "tiny", version: "1.2.3", network: ModelDescription(model),
+      interface: .restoration(
+        modality: "MR", model, normalization: .percentile(low: 0, high: 99.5, of: .positive)),
       sizeMultiple: model.sizeMultiple, trainingData: "None: random weights.",
       intendedUse: "Tests of the program.", limitations: "It restores nothing.", metrics: [:],
       weightsSHA256: digest.hexadecimal(), references: [], license: "Apache-2.0")

@@ -49,6 +49,9 @@ extension NIfTI {
     }
   }
 
+  /// The files of an image: one, or for the name of either file of a pair both, the header first.
+  public static func files(of path: String) -> [String] { NIfTIPaths(path).all }
+
   /// Writes a volume; the file, or the pair of files, appears only when it is complete.
   ///
   /// If the grid is that of the source, its header is copied byte for byte, with its byte order and

@@ -195,12 +195,10 @@ public final class EchoTrainer {
       writer.add(deployed: entry.tensor, named: entry.name)
     }
     try runFolder.write(writer.encoded(), to: bundle + "/weights.safetensors")
-    var frames = ModelCard.DataFormat(modality: "US", channel: "intensity")
-    frames.spatialShape = configuration.size.map(String.init)
-    var card = ModelCard(
-      name: configuration.name, version: "1.0.0", task: .segment,
-      network: ModelDescription(model), format: frames,
-      normalization: .window(low: 0, high: 255, clips: true), sizeMultiple: GDKVM.sizeStep,
+    let card = ModelCard(
+      name: configuration.name, version: "1.0.0", network: ModelDescription(model),
+      interface: .clips(configuration.network, size: configuration.size),
+      sizeMultiple: GDKVM.sizeStep,
       trainingData: "Simulated clips of beating hearts only, \(configuration.hearts) of them; "
         + "no real echocardiogram.",
       intendedUse: "Research on segmentation of apical echocardiography clips.",
@@ -209,13 +207,6 @@ public final class EchoTrainer {
       metrics: metrics,
       weightsSHA256: try SHA256.hexadecimal(ofFile: bundle + "/weights.safetensors"),
       references: ["GDKVM, ICCV 2025, arXiv 2512.10252."], license: "Apache-2.0")
-    var output = ModelCard.DataFormat(modality: "US", channel: HeartLabel.background.name)
-    output.format = "segmentation"
-    output.numChannels = configuration.network.objects + 1
-    for label in HeartLabel.structures.prefix(configuration.network.objects) {
-      output.channelDef["\(label.rawValue)"] = label.name
-    }
-    card.outputs = ["pred": output]
     try card.write(toBundle: bundle)
     return bundle
   }

@@ -1,6 +1,7 @@
 import Foundation
 import Imaging
 public import Models
+import Yams
 
 /// Everything that a training run of ``GDKVM`` on clips depends on.
 ///
@@ -66,12 +67,23 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     EchoShadows(part: shadowedPart, widths: shadowWidth[0]...shadowWidth[1])
   }
 
-  /// Reads a JSON file.
+  /// Reads a JSON or YAML file.
   ///
   /// - Throws: ``TrainingError`` naming the file or the key.
   public init(contentsOf path: String) throws {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw TrainingError.unreadableConfiguration(file: path, reason: "the file cannot be read")
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+      throw TrainingError.unreadableConfiguration(
+        file: path, reason: "the file cannot be read as UTF-8 text")
+    }
+    let parsed: Any?
+    do { parsed = try Yams.load(yaml: text) } catch {
+      throw TrainingError.unreadableConfiguration(file: path, reason: "\(error)")
+    }
+    guard let values = parsed as? [String: Any], JSONSerialization.isValidJSONObject(values),
+      let data = try? JSONSerialization.data(withJSONObject: values)
+    else {
+      throw TrainingError.unreadableConfiguration(
+        file: path, reason: "it is not a mapping of keys to values")
     }
     do {
       self = try JSONDecoder().decode(EchoTrainingConfiguration.self, from: data)

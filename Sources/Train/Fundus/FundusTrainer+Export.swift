@@ -31,20 +31,10 @@ extension FundusTrainer {
     if let best {
       metrics = ["validation_cup_dice": best.dice[0], "validation_disc_dice": best.dice[1]]
     }
-    var colours = ModelCard.DataFormat(modality: "OP", channel: "red")
-    colours.numChannels = 3
-    colours.channelDef = ["0": "red", "1": "green", "2": "blue"]
-    let size = "\(network.configuration.imageSize)"
-    colours.spatialShape = [size, size]
-    colours.valueRange = [-1, 1]
-    var maps = ModelCard.DataFormat(modality: "OP", channel: "cup")
-    (maps.format, maps.numChannels) = ("segmentation", 2)
-    maps.channelDef = ["0": "cup", "1": "disc"]
-    maps.spatialShape = colours.spatialShape
-    var card = ModelCard(
-      name: configuration.model.name, version: "1.0.0", task: .segment,
-      network: ModelDescription(network), format: colours,
-      normalization: .window(low: 127.5, high: 255), sizeMultiple: network.sizeMultiple,
+    let card = ModelCard(
+      name: configuration.model.name, version: "1.0.0", network: ModelDescription(network),
+      interface: .photographs(size: network.configuration.imageSize),
+      sizeMultiple: network.sizeMultiple,
       trainingData: "\(trainingCount) photographs of optic discs with masks, from "
         + "\(configuration.model.initialWeights.origin).",
       intendedUse: "Research on optic disc and cup in fundus photographs.",
@@ -55,7 +45,6 @@ extension FundusTrainer {
         "Chen et al., TVConv: Efficient Translation Variant Convolution for Layout-aware Visual "
           + "Processing, CVPR 2022, arXiv 2203.10489."
       ], license: "Apache-2.0")
-    card.outputs = ["pred": maps]
     try card.write(toBundle: folder)
     return folder
   }

@@ -1,4 +1,5 @@
 public import Foundation
+import Imaging
 
 /// A TensorBoard event file: scalars and pictures by step, readable while a run goes on.
 ///
@@ -10,26 +11,21 @@ public import Foundation
 public final class EventFile {
   /// The path.
   public let path: String
-  private let handle: FileHandle
 
   /// Starts a file in a folder; TensorBoard reads all files of a folder in the order of their names.
   ///
   /// - Parameters:
   ///   - folder: Must exist.
   ///   - date: Its whole seconds make the name.
-  /// - Throws: What creating a file throws.
+  /// - Throws: `ImagingError.writeFailed`.
   public init(inFolder folder: String, at date: Date = Date()) throws {
     let seconds = Int(date.timeIntervalSince1970)
     var number = 0
     func name() -> String { "\(folder)/events.out.tfevents.\(seconds).\(number).restore" }
     while FileManager.default.fileExists(atPath: name()) { number += 1 }
     path = name()
-    try Data().write(to: URL(fileURLWithPath: path), options: .withoutOverwriting)
-    handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-    try handle.write(contentsOf: Self.record(Self.version(at: date)))
+    try GrowingFile.append(Self.record(Self.version(at: date)), to: path)
   }
-
-  deinit { try? handle.close() }
 
   /// Adds scalars of a step.
   ///
@@ -37,7 +33,7 @@ public final class EventFile {
   ///   - values: By tag, as in `loss/train`.
   ///   - step: The step.
   ///   - date: The wall time.
-  /// - Throws: What writing throws.
+  /// - Throws: `ImagingError.writeFailed`.
   public func add(_ values: [String: Double], step: Int, at date: Date = Date()) throws {
     var summary = ProtocolBuffer()
     for (tag, value) in values.sorted(by: { $0.key < $1.key }) {
@@ -46,7 +42,7 @@ public final class EventFile {
       entry.add(Float(value), field: 2)
       summary.add(entry.bytes, field: 1)
     }
-    try handle.write(contentsOf: Self.record(Self.event(summary, step: step, at: date)))
+    try GrowingFile.append(Self.record(Self.event(summary, step: step, at: date)), to: path)
   }
 
   /// Adds a picture of a step.
@@ -57,7 +53,7 @@ public final class EventFile {
   ///   - tag: Its name.
   ///   - step: The step.
   ///   - date: The wall time.
-  /// - Throws: What writing throws.
+  /// - Throws: `ImagingError.writeFailed`.
   public func add(
     png: Data, size: (height: Int, width: Int), tag: String, step: Int, at date: Date = Date()
   ) throws {
@@ -71,7 +67,7 @@ public final class EventFile {
     entry.add(image.bytes, field: 4)
     var summary = ProtocolBuffer()
     summary.add(entry.bytes, field: 1)
-    try handle.write(contentsOf: Self.record(Self.event(summary, step: step, at: date)))
+    try GrowingFile.append(Self.record(Self.event(summary, step: step, at: date)), to: path)
   }
 
   private static func version(at date: Date) -> [UInt8] {
@@ -89,12 +85,12 @@ public final class EventFile {
     return event.bytes
   }
 
-  private static func record(_ bytes: [UInt8]) -> Data {
+  private static func record(_ bytes: [UInt8]) -> [UInt8] {
     let length = withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { [UInt8]($0) }
     func checksum(_ bytes: [UInt8]) -> [UInt8] {
       withUnsafeBytes(of: CRC32C.masked(bytes).littleEndian) { [UInt8]($0) }
     }
-    return Data(length + checksum(length) + bytes + checksum(bytes))
+    return length + checksum(length) + bytes + checksum(bytes)
   }
 }
 

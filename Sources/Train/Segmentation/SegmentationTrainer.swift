@@ -220,8 +220,9 @@ public final class SegmentationTrainer {
     (classes.format, classes.numChannels) = ("segmentation", plan.labels.count + 1)
     for label in plan.labels { classes.channelDef["\(label.value)"] = label.name }
     var card = ModelCard(
-      name: configuration.model.name, version: "1.0.0", task: .segment,
-      network: ModelDescription(network), format: channels, normalization: .zScore(),
+      name: configuration.model.name, version: "1.0.0", network: ModelDescription(network),
+      interface: .init(
+        task: .segment, input: channels, output: classes, normalization: .zScore()),
       sizeMultiple: network.sizeMultiple,
       trainingData: "\(dataset.train.count) cases of the folder "
         + "\(URL(fileURLWithPath: configuration.data.split).lastPathComponent), from "
@@ -233,7 +234,6 @@ public final class SegmentationTrainer {
       weightsSHA256: try SHA256.hexadecimal(ofFile: folder + "/weights.safetensors"),
       references: ["Isensee et al., nnU-Net, Nature Methods 18, 2021 (how plans are made)."],
       license: "Apache-2.0")
-    card.outputs = ["pred": classes]
     card.plan = plan
     try card.write(toBundle: folder)
     return folder

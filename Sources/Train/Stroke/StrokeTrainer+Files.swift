@@ -90,8 +90,8 @@ extension StrokeTrainer {
   func append(_ progress: StrokeTrainingProgress) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
-    let old = FileManager.default.contents(atPath: log) ?? Data()
-    try write(old + encoder.encode(progress) + Data("\n".utf8), to: log)
+    try GrowingFile.append(
+      [UInt8](try encoder.encode(progress)) + [UInt8(ascii: "\n")], to: log)
   }
 
   private func write(_ data: Data, to path: String) throws {
@@ -113,14 +113,9 @@ extension StrokeTrainer {
       writer.add(entry.tensor, named: entry.name)
     }
     try write(writer.encoded(), to: bundle + "/weights.safetensors")
-    let hasTwo = system.inChannels == 2
-    var format = ModelCard.DataFormat(modality: "MR", channel: "T1")
-    format.spatialShape = ["*", "*", "*"]
-    format.numChannels = system.inChannels
-    if hasTwo { format.channelDef = ["0": "T1", "1": "FLAIR"] }
-    var card = ModelCard(
-      name: configuration.name, version: "1.0.0", task: .segment,
-      network: ModelDescription(system), format: format, normalization: .zScore(of: .all),
+    let card = ModelCard(
+      name: configuration.name, version: "1.0.0", network: ModelDescription(system),
+      interface: .brains(channels: system.inChannels),
       sizeMultiple: StrokeSystem.sizeStep, trainingData: trainingData,
       intendedUse: "Research on segmentation of lesions in brain MRI without the skull.",
       limitations: "Not for diagnosis or treatment. "
@@ -130,11 +125,6 @@ extension StrokeTrainer {
       metrics: StrokeScore.metrics(scores),
       weightsSHA256: try SHA256.hexadecimal(ofFile: bundle + "/weights.safetensors"),
       references: ["Xue et al., NeuroImage: Clinical 25 (2019) 102118."], license: "Apache-2.0")
-    var output = ModelCard.DataFormat(modality: "MR", channel: "background")
-    output.spatialShape = format.spatialShape
-    output.numChannels = 2
-    output.channelDef = ["0": "background", "1": "lesion"]
-    card.outputs = ["pred": output]
     try card.write(toBundle: bundle)
     return bundle
   }

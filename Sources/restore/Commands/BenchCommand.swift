@@ -150,8 +150,25 @@ struct BenchCommand: ParsableCommand {
   private func models() throws -> BenchReport.Part {
     guard let sizes else { preconditionFailure("bench: the shape was checked before") }
     let precision = precision.available
+    let network = try network()
+    if let bound = network.boundSize, (bound.height, bound.width) != (sizes[1], sizes[2]) {
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage",
+        what: "--shape \(shape) does not fit the model (\(model))",
+        cause: "its kernels are made for images of \(bound.height)x\(bound.width)",
+        advice: "--shape \(sizes[0])x\(bound.height)x\(bound.width)")
+    }
+    let (needed, limit) = (
+      memory(for: network, sizes, precision), ProcessInfo.processInfo.physicalMemory
+    )
+    guard UInt64(needed) <= limit else {
+      throw CommandFailure(
+        code: ExitStatus.memory, kind: "needs-memory",
+        what: "--shape \(shape) needs \(Memory.text(UInt64(needed)))",
+        cause: "this machine has \(Memory.text(limit))", advice: "take a smaller shape")
+    }
     let benchmark = ModelBenchmark(
-      try network(), shape: sizes, isTraining: train,
+      network, shape: sizes, isTraining: train,
       checkpointsActivations: checkpointActivations, isClip: clip, precision: precision,
       isPlanned: !eager)
     if case .eager(let reason)? = benchmark.execution {
@@ -174,6 +191,17 @@ struct BenchCommand: ParsableCommand {
       shareOfMultiplyAdd: gflops / part.peak.multiplyAdd, product: bestProduct,
       shareOfProduct: gflops / bestProduct, peakMemoryBytes: memory)
     return part
+  }
+
+  /// Bytes that are known to be needed before any are taken: those of the plan, else input and output alone.
+  private func memory(
+    for network: any RestorationModel, _ sizes: [Int], _ precision: Precision
+  ) -> Int {
+    let channels = network.inChannels + network.outChannels
+    let images = MemoryLayout<Float>.size * sizes.reduce(channels, *)
+    guard !train, !eager, !clip, images < 1 << 40 else { return images }
+    let input = Shape([sizes[0], sizes[1], sizes[2], network.inChannels])
+    return ModelRunner(network, precision: precision).memoryBytes(for: input) ?? images
   }
 
   private func network() throws -> any RestorationModel {

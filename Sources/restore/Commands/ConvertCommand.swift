@@ -59,7 +59,18 @@ struct ConvertCommand: ParsableCommand {
         isJSON: common.json
       ).run()
     }
-    if ImageFormat(path: output) == .nifti { try makeNIfTI() } else { try makeStack() }
+    let makesNIfTI = ImageFormat(path: output) == .nifti
+    for (option, isGiven, fits) in [
+      ("--arch", checkpoint.arch != nil, false),
+      ("--window", window != nil, !makesNIfTI),
+      ("--spacing", spacing != nil, makesNIfTI && ImageFormat(path: input) != .nifti),
+      ("--dtype", dtype != nil, makesNIfTI),
+    ] where isGiven && !fits {
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage", what: "\(option) does not go with this conversion",
+        cause: "\(input) to \(output)", advice: "leave it out, or see `restore convert --help`")
+    }
+    if makesNIfTI { try makeNIfTI() } else { try makeStack() }
   }
 
   // MARK: - Images
@@ -86,6 +97,11 @@ struct ConvertCommand: ParsableCommand {
   }
 
   private func makeStack() throws {
+    if let ending = ItemList.ending(of: output), !FileManager.default.fileExists(atPath: output) {
+      throw ImagingError.unsupportedFormat(
+        file: output,
+        reason: "a folder of PNG files is written, and .\(ending) is the ending of a file")
+    }
     let scan = try ScanFile.read(input)
     scan.warnings.forEach(Console.shared.warning)
     let volume = scan.volume

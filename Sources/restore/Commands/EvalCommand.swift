@@ -176,9 +176,11 @@ struct EvalCommand: ParsableCommand {
       let report = SegmentationReport(
         definitions: evaluation.description, seed: seed,
         lesionEdges: segmentation.lesionSizes.numbers)
+      let labels = try evaluation.labels(of: pairs)
       try evaluate(pairs, into: report) { report, pair in
-        let (rows, warnings) = try evaluation.rows(of: pair, in: pred)
+        let (rows, warnings) = try evaluation.rows(of: pair, in: pred, labels: labels)
         report.rows += rows
+        report.warnings += warnings
         warnings.forEach(Console.shared.warning)
       }
     } else {
@@ -199,7 +201,10 @@ struct EvalCommand: ParsableCommand {
   ) throws {
     var report = report
     let files = [json, csv, slicesCSV, segmentation.html].compactMap(\.self).filter { $0 != "-" }
-    let inputs = pairs.flatMap { [$0.prediction, $0.reference].compactMap(\.self) }
+    let inputs =
+      pairs.flatMap { [$0.prediction, $0.reference].compactMap(\.self) }
+      + [subjects].compactMap(\.self)
+      + OutputPaths.files(in: segmentation.images)
     try OutputPaths.requireDistinct(files)
     for file in files {
       try AtomicFile.checkOutput(path: file, overwrite: overwrite, inputs: inputs)

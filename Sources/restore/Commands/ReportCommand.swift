@@ -62,7 +62,6 @@ struct ReportCommand: ParsableCommand {
         files += found
       }
     }
-    try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: files + runFiles)
     var segmentations: [SegmentationFile] = []
     for path in files {
       if let data = FileManager.default.contents(atPath: path), var file = SegmentationFile(data) {
@@ -75,9 +74,13 @@ struct ReportCommand: ParsableCommand {
       }
     }
     EvaluationFile.tellApart(&evaluations)
+    let protected =
+      files + runFiles + evaluations.flatMap(\.images) + segmentations.flatMap(\.images)
+      + OutputPaths.files(in: inputs)
+    try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: protected)
     let html = self.html(evaluations, segmentations, runs)
     try AtomicFile.write(
-      Array(html.utf8), to: output, overwrite: overwrite, inputs: files + runFiles)
+      Array(html.utf8), to: output, overwrite: overwrite, inputs: protected)
     SimulationOptions.show([output], isJSON: common.json)
   }
 

@@ -186,7 +186,7 @@ struct SliceOptions: ParsableArguments {
     let sizes = tile.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
     guard (2...3).contains(sizes.count), !sizes.contains(nil),
       let height = sizes[sizes.count - 2], let width = sizes[sizes.count - 1], height >= 8,
-      width >= 8
+      width >= 8, sizes.count == 2 || sizes[0] ?? 0 >= 1
     else { throw ValidationError("--tile \(tile): expected Y,X or Z,Y,X with at least 8 pixels") }
     return Tiling(height: height, width: width, overlap: overlap, blend: blend)
   }
@@ -250,8 +250,10 @@ struct FileOptions: ParsableArguments {
   func readOptions() throws -> NIfTIReadOptions {
     var spacing: SIMD3<Double>?
     if let assumeSpacing {
-      let numbers = assumeSpacing.split(separator: ",").compactMap { Double($0) }
-      guard numbers.count == 3, numbers.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+      let parts = assumeSpacing.split(separator: ",", omittingEmptySubsequences: false)
+      let numbers = parts.compactMap { Double($0) }
+      guard parts.count == 3, numbers.count == 3, numbers.allSatisfy({ $0 > 0 && $0.isFinite })
+      else {
         throw ValidationError("--assume-spacing \(assumeSpacing): three positive numbers x,y,z")
       }
       spacing = SIMD3(numbers[0], numbers[1], numbers[2])

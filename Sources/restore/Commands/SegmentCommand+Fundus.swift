@@ -22,7 +22,7 @@ extension SegmentCommand {
     let job = FundusJob(
       bundle: bundle,
       segmenter: FundusSegmenter(network, normalization: bundle.card.normalization),
-      overwrite: overwrite)
+      overwrite: overwrite, writesSidecar: !noSidecar)
     let isFile = files.count == 1 && output.lowercased().hasSuffix(".png")
     let targets = files.map { isFile ? output : "\(output)/\(ImageFormat.stem(of: $0)).png" }
     try OutputPaths.requireDistinct(targets)
@@ -77,6 +77,7 @@ struct FundusJob {
   let bundle: ModelBundle
   let segmenter: FundusSegmenter
   let overwrite: Bool
+  let writesSidecar: Bool
 
   /// What was found in a photograph.
   struct Case: Encodable {
@@ -103,17 +104,16 @@ struct FundusJob {
     }
   }
 
-  /// Labels, `…_overlay.png` and `….json`.
+  /// Labels, `…_overlay.png` and, if it is wanted, `….json`.
   func outputs(_ output: String) -> [String] {
     let base = output.hasSuffix(".png") ? String(output.dropLast(4)) : output
-    return [output, base + "_overlay.png", base + ".json"]
+    return [output, base + "_overlay.png"] + (writesSidecar ? [base + ".json"] : [])
   }
 
   /// Writes all ``outputs(_:)``.
   func run(_ file: String, to output: String) throws -> Case {
     let start = Date()
     let paths = outputs(output)
-    let (overlayPath, sidecar) = (paths[1], paths[2])
     for path in paths {
       try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: [file])
     }
@@ -128,20 +128,15 @@ struct FundusJob {
       name: ImageFormat.stem(of: file), output: output, verticalRatio: measures.verticalRatio,
       horizontalRatio: measures.horizontalRatio, areaRatio: measures.areaRatio,
       measures: measures, region: found.region, origin: found.origin, confidence: found.confidence)
-    try PNGImage(
-      samples: found.labels.map(UInt16.init), height: image.height, width: image.width,
-      colour: .grey, bitDepth: 8
-    ).write(to: output, overwrite: overwrite, inputs: [file])
     let scale = 255 / Float((1 << image.bitDepth) - 1)
     var overlay = LabelOverlay(
       image.values.map { $0 * scale }, height: image.height, width: image.width)
     overlay.outline(found.labels.map(Int32.init))
-    try overlay.image.write(to: overlayPath, overwrite: overwrite, inputs: [file])
     let labels = found.labels.map(Float.init)
     let provenance = Sidecar.Provenance(
       arguments: Sidecar.arguments(full: false), model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
-      inputSHA256: try SHA256.hexadecimal(ofFile: file), seed: 0,
+      inputSHA256: try Sidecar.checksums(of: [file]), seed: 0,
       threads: Engine.shared.threads, plane: "photograph", tile: nil, overlap: nil,
       backEnd: Engine.shared.backEnd,
       inputRange: [image.values.min() ?? 0, image.values.max() ?? 0],
@@ -154,7 +149,16 @@ struct FundusJob {
         Description(
           sources: [Sidecar.withoutFolders(file)], opticDisc: result, restore: provenance))
       + Data("\n".utf8)
-    try AtomicFile.write([UInt8](text), to: sidecar, overwrite: overwrite, inputs: [file])
+    try OutputPaths.allOrNone(paths) {
+      try PNGImage(
+        samples: found.labels.map(UInt16.init), height: image.height, width: image.width,
+        colour: .grey, bitDepth: 8
+      ).write(to: output, overwrite: overwrite, inputs: [file])
+      try overlay.image.write(to: paths[1], overwrite: overwrite, inputs: [file])
+      if writesSidecar {
+        try AtomicFile.write([UInt8](text), to: paths[2], overwrite: overwrite, inputs: [file])
+      }
+    }
     return result
   }
 }

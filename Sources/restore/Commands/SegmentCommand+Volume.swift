@@ -83,13 +83,12 @@ extension SegmentCommand {
     }
     let start = Date()
     try ScanFile.checkFormat(ofOutput: target, for: item.images[0])
-    let sidecar = Sidecar.path(besides: target)
-    for path in [target, sidecar] {
-      try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: item.images)
-    }
     let plan = segmenter.plan
     let maps = probabilities ? plan.labels.map { probabilityPath(of: $0.name, beside: target) } : []
-    for path in maps {
+    let images = [target] + maps
+    let outputs = images + (noSidecar ? [] : images.map(Sidecar.path(besides:)))
+    try OutputPaths.requireDistinct(outputs)
+    for path in outputs {
       try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: item.images)
     }
     let (volumes, first) = try SegmentationPreprocessor.read(
@@ -106,11 +105,6 @@ extension SegmentCommand {
       throw Interruption.failure("run the same command again")
     }
     let map = found.labels
-    try write(map, to: target, like: first, inputs: item.images)
-    for (label, path) in zip(plan.labels, maps) {
-      try write(
-        found.probability(of: label.value), to: path, like: first, inputs: item.images)
-    }
     let voxel = map.geometry.spacing.x * map.geometry.spacing.y * map.geometry.spacing.z / 1000
     let structures = plan.labels.map { label in
       let count = map.mask(of: label.value).count
@@ -119,20 +113,33 @@ extension SegmentCommand {
     }
     let lowest: Float = volumes.compactMap { $0.voxels.min() }.min() ?? 0
     let highest: Float = volumes.compactMap { $0.voxels.max() }.max() ?? 0
-    let provenance = Sidecar.Provenance(
-      arguments: Sidecar.arguments(full: false), model: bundle.card.name,
-      modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
-      inputSHA256: try SHA256.hexadecimal(ofFile: item.images[0]), seed: 0,
-      threads: Engine.shared.threads, plane: plan.axes == 3 ? "volume" : "slices",
-      tile: plan.patch, overlap: 0.5, backEnd: Engine.shared.backEnd,
-      inputRange: [lowest, highest],
-      outputRange: [0, Float(map.present.last ?? 0)], nonFiniteVoxels: first.nonFinite?.count ?? 0,
-      warnings: first.warnings, elapsedSeconds: -start.timeIntervalSinceNow,
-      peakMemoryBytes: Memory.peak)
-    try Sidecar(
-      sources: item.images.map(Sidecar.withoutFolders), skullStripped: false,
-      resolution: "native grid of the input", restore: provenance
-    ).write(to: sidecar)
+    try OutputPaths.allOrNone(outputs) {
+      try write(map, to: target, like: first, inputs: item.images)
+      for (label, path) in zip(plan.labels, maps) {
+        try write(
+          found.probability(of: label.value), to: path, like: first, inputs: item.images)
+      }
+      guard !noSidecar else { return }
+      let provenance = Sidecar.Provenance(
+        arguments: Sidecar.arguments(full: false), model: bundle.card.name,
+        modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
+        inputSHA256: try Sidecar.checksums(of: item.images), seed: 0,
+        threads: Engine.shared.threads, plane: plan.axes == 3 ? "volume" : "slices",
+        tile: plan.patch, overlap: 0.5, backEnd: Engine.shared.backEnd,
+        inputRange: [lowest, highest],
+        outputRange: [0, Float(map.present.last ?? 0)],
+        nonFiniteVoxels: first.nonFinite?.count ?? 0,
+        warnings: first.warnings, elapsedSeconds: -start.timeIntervalSinceNow,
+        peakMemoryBytes: Memory.peak)
+      for (index, image) in images.enumerated() {
+        var own = provenance
+        if index > 0 { own.outputRange = [0, 1] }
+        try Sidecar(
+          sources: item.images.map(Sidecar.withoutFolders), skullStripped: false,
+          resolution: "native grid of the input", restore: own
+        ).write(to: Sidecar.path(besides: image))
+      }
+    }
     return VolumeCase(
       name: item.name, output: target, probabilities: maps, structures: structures)
   }

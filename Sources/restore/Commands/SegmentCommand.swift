@@ -56,7 +56,7 @@ struct SegmentCommand: ParsableCommand {
   @Flag(name: .long, help: "Replace outputs that exist.")
   var overwrite = false
 
-  @Flag(name: .long, help: "Write no .json beside the outputs of a brain.")
+  @Flag(name: .long, help: "Write no .json beside the outputs.")
   var noSidecar = false
 
   @OptionGroup(title: "General") var common: CommonOptions

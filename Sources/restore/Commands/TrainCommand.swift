@@ -44,6 +44,8 @@ struct TrainCommand: ParsableCommand {
     common.apply()
     var configuration = try readConfiguration()
     if checkpointActivations { configuration.train.checkpointActivations = true }
+    try configuration.validate()
+    if let config { configuration.resolvePaths(relativeTo: config) }
     if printConfig, configuration.model.arch == SegmentationTrainer.architecture {
       return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
@@ -52,8 +54,6 @@ struct TrainCommand: ParsableCommand {
       return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
     guard let output else { throw CommandFailure.noRunFolder }
-    try configuration.validate()
-    if let config { configuration.resolvePaths(relativeTo: config) }
     if configuration.model.arch == SegmentationTrainer.architecture {
       return try trainSegmentation(configuration, output)
     }

@@ -56,6 +56,16 @@ struct EvaluationFile: Decodable {
     }
   }
 
+  /// Where an image of an evaluation is: at its path, or at the path from the evaluation's folder.
+  static func place(_ path: String, in folder: String) -> String {
+    path.hasPrefix("/") || FileManager.default.fileExists(atPath: path) ? path : folder + "/" + path
+  }
+
+  /// The images that were compared.
+  var images: [String] {
+    cases.flatMap { [$0.prediction, $0.reference] }.map { Self.place($0, in: folder) }
+  }
+
   /// Adds the folder to labels that several files have.
   static func tellApart(_ files: inout [EvaluationFile]) {
     let counts = Dictionary(files.map { ($0.label, 1) }, uniquingKeysWith: +)

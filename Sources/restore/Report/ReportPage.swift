@@ -140,9 +140,11 @@ struct ReportPage {
   private func curves(_ label: String, _ log: RunLog) -> String {
     var text =
       "<h2>Training of \(HTML.escaped(label))</h2>"
-      + Plot.lines(
-        title: "loss", unit: "of the configuration",
-        [Plot.Series(name: "loss", points: log.loss)])
+      + log.losses.map { stage, points in
+        Plot.lines(
+          title: stage.isEmpty ? "loss" : "loss, \(stage)", unit: "of the configuration",
+          [Plot.Series(name: "loss", points: points)])
+      }.joined()
       + Plot.lines(
         title: log.measure == .dice ? "validation Dice" : "validation PSNR",
         unit: log.measure == .dice ? "mean over structures" : "dB",
@@ -189,9 +191,7 @@ struct ReportPage {
     of item: EvaluationFile.Case, in file: EvaluationFile, isWorst: Bool
   ) throws -> String {
     func read(_ path: String) throws -> Volume {
-      let other = file.folder + "/" + path
-      let exists = FileManager.default.fileExists(atPath: path)
-      return try ScanFile.read(exists || path.hasPrefix("/") ? path : other).volume.volume(at: 0)
+      try ScanFile.read(EvaluationFile.place(path, in: file.folder)).volume.volume(at: 0)
     }
     let output = try read(item.prediction)
     let reference = try read(item.reference)

@@ -19,13 +19,17 @@ struct SegmentationFile: Decodable {
   let definitions: String
   let seed: UInt64
   let cases: [Case]
+  /// Pairs that could not be compared.
+  let failures: [EvaluationFile.Failure]?
+  /// What is to be known about the files; nil in evaluations of earlier versions.
+  let warnings: [String]?
   /// The name of the file, for headings.
   var label = "label maps"
   /// The file's folder, to which relative paths are tried next.
   var folder = "."
 
   private enum CodingKeys: String, CodingKey {
-    case cases, seed
+    case cases, seed, failures, warnings
     case definitions = "protocol"
   }
 
@@ -36,6 +40,17 @@ struct SegmentationFile: Decodable {
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     guard let file = try? decoder.decode(SegmentationFile.self, from: data) else { return nil }
     self = file
+  }
+
+  /// The label maps that were compared.
+  var images: [String] {
+    cases.flatMap { [$0.prediction, $0.reference] }.map { EvaluationFile.place($0, in: folder) }
+  }
+
+  /// What a page has to say first.
+  var notes: [String] {
+    (failures ?? []).map { "\(label): \($0.name) was not evaluated: \($0.message)" }
+      + (warnings ?? []).map { "\(label): \($0)" }
   }
 
   /// The labels in the order in which they first occur.

@@ -37,7 +37,7 @@ struct SegmentationPage {
       for label in file.labels { sections.append(figure(of: label, in: file)) }
       sections.append(table(of: file))
     }
-    let notes = warnings.map { "<p class=\"w\">\(HTML.escaped($0))</p>" }
+    let notes = (warnings + files.flatMap(\.notes)).map { "<p class=\"w\">\(HTML.escaped($0))</p>" }
     let provenance =
       "<h2>Provenance</h2><p>restore \(programVersion); evaluations of label maps: "
       + HTML.escaped(files.map(\.label).joined(separator: ", "))
@@ -130,10 +130,7 @@ struct SegmentationPage {
     of item: SegmentationFile.Case, in file: SegmentationFile
   ) throws -> (html: String, remark: String) {
     func read(_ path: String) throws -> Volume {
-      let exists = FileManager.default.fileExists(atPath: path)
-      let volume = try ScanFile.read(
-        exists || path.hasPrefix("/") ? path : file.folder + "/" + path
-      ).volume
+      let volume = try ScanFile.read(EvaluationFile.place(path, in: file.folder)).volume
       let index = item.volume ?? 0
       guard (0..<volume.volumeCount).contains(index) else {
         throw ImagingError.noSuchVolume(file: path, index: index, count: volume.volumeCount)

@@ -29,7 +29,18 @@ from restore_rwkv import RestoreRWKV  # noqa: E402
 HERE = Path(__file__).parent
 
 
+def write_single_tensors() -> None:
+    """One tensor of each segmenting network; the rest keeps its initial values (--allow-missing)."""
+    for arch, name, length in (
+        ("gdkvm", "KPFF.gate_layer.bias", 1),
+        ("stroke-2.5d", "paths.XY_12.anat_encoder.bn0.bias", 4),
+        ("tvconv-net", "classifier.classifier.3.bias", 2),
+    ):
+        torch.save({name: torch.full((length,), 0.25)}, HERE / f"one_tensor_{arch}.pth")
+
+
 def main() -> None:
+    write_single_tensors()
     torch.manual_seed(3)
     model = RestoreRWKV(dim=4, num_blocks=(1, 1, 1, 1), num_refinement_blocks=1)
     # Values that half precision holds exactly, so that the file is small and the figures are sharp.
