@@ -27,6 +27,7 @@ extension ModelCard {
     ///   - network: Its configuration.
     ///   - size: Rows and columns to which frames are resampled; the authors took 256 for CAMUS and 128 for
     ///     EchoNet-Dynamic.
+    /// - Returns: What goes in and comes out.
     public static func clips(_ network: GDKVMConfiguration, size: [Int]) -> Self {
       var frames = DataFormat(modality: "US", channel: "intensity")
       frames.spatialShape = size.map(String.init)
@@ -44,6 +45,7 @@ extension ModelCard {
     /// Brains without their skulls, and the lesions in them.
     ///
     /// - Parameter channels: 1 for T1, 2 for T1 and FLAIR.
+    /// - Returns: What goes in and comes out.
     public static func brains(channels: Int) -> Self {
       var images = DataFormat(modality: "MR", channel: "T1")
       images.spatialShape = ["*", "*", "*"]
@@ -60,6 +62,7 @@ extension ModelCard {
     /// Photographs of the fundus, and disc and cup in them.
     ///
     /// - Parameter size: Rows and columns for which the network's kernels were generated.
+    /// - Returns: What goes in and comes out.
     public static func photographs(size: Int) -> Self {
       var colours = DataFormat(modality: "OP", channel: "red")
       colours.numChannels = 3
@@ -80,6 +83,7 @@ extension ModelCard {
     ///   - modality: As in `MR`, `CT`, `PT`.
     ///   - network: Its channels are those of the images.
     ///   - normalization: How intensities are brought to the network's range.
+    /// - Returns: What goes in and comes out.
     public static func restoration(
       modality: String, _ network: any RestorationModel, normalization: IntensityNormalization
     ) -> Self {

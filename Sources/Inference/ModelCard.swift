@@ -81,6 +81,9 @@ public struct ModelCard: Codable, Sendable {
   /// The frequencies that were measured are put back into what the network makes; nil to leave it as it
   /// is.
   public var kSpaceFactor: Double?
+  /// The least intensity that is measured, in the image's units: what lies below is padding, which the network
+  /// sees as this intensity and which stays as it is; -1024 for CT in HU, nil where there is none.
+  public var paddingBelow: Double?
   /// How a segmentation network sees images, if that followed from a dataset.
   public var plan: SegmentationPlan?
   /// Rows and columns are continued to multiples of this.
@@ -113,6 +116,7 @@ public struct ModelCard: Codable, Sendable {
     case convertedFrom = "converted_from"
     case averagesPlanes = "averages_planes"
     case kSpaceFactor = "k_space_factor"
+    case paddingBelow = "padding_below"
   }
 
   /// A card.
@@ -170,6 +174,7 @@ public struct ModelCard: Codable, Sendable {
       throw DecodingError.dataCorruptedError(
         forKey: .kSpaceFactor, in: values, debugDescription: "\(kSpaceFactor) is not in 1...64")
     }
+    paddingBelow = try values.decodeIfPresent(Double.self, forKey: .paddingBelow)
     plan = try values.decodeIfPresent(SegmentationPlan.self, forKey: .plan)
     sizeMultiple = try values.decode(Int.self, forKey: .sizeMultiple)
     trainingData = try values.decode(String.self, forKey: .trainingData)
@@ -196,6 +201,7 @@ public struct ModelCard: Codable, Sendable {
     try values.encodeIfPresent(plane, forKey: .plane)
     try values.encodeIfPresent(averagesPlanes, forKey: .averagesPlanes)
     try values.encodeIfPresent(kSpaceFactor, forKey: .kSpaceFactor)
+    try values.encodeIfPresent(paddingBelow, forKey: .paddingBelow)
     try values.encodeIfPresent(plan, forKey: .plan)
     try values.encode(sizeMultiple, forKey: .sizeMultiple)
     try values.encode(trainingData, forKey: .trainingData)

@@ -42,6 +42,7 @@ public final class VolumeRestorer {
   private let defaultPlane: AnatomicalPlane?
   private let kSpaceFactor: Double?
   private let averagesPlanes: Bool
+  private let paddingBelow: Float?
   /// Voxels along each side from which a volume is worth seeing from three sides.
   private static let leastSide = 32
 
@@ -79,6 +80,7 @@ public final class VolumeRestorer {
     runner = ModelRunner(model, precision: precision)
     kSpaceFactor = bundle.card.kSpaceFactor
     averagesPlanes = bundle.card.averagesPlanes ?? false
+    paddingBelow = bundle.card.paddingBelow.map(Float.init)
     normalization = bundle.card.normalization
     defaultPlane = bundle.card.plane
   }
@@ -89,16 +91,18 @@ public final class VolumeRestorer {
   ///   - model: A network that records no gradients, of one channel from an odd number of slices.
   ///   - normalization: How intensities are brought to its range.
   ///   - averagesPlanes: As in ``ModelCard/averagesPlanes``.
+  ///   - paddingBelow: As in ``ModelCard/paddingBelow``.
   ///   - precision: Of the operations that have a choice.
   public init(
     _ model: any RestorationModel, normalization: IntensityNormalization,
-    averagesPlanes: Bool = false, precision: Precision = .float32
+    averagesPlanes: Bool = false, paddingBelow: Float? = nil, precision: Precision = .float32
   ) {
     runner = ModelRunner(model, precision: precision)
     self.normalization = normalization
     defaultPlane = nil
     kSpaceFactor = nil
     self.averagesPlanes = averagesPlanes
+    self.paddingBelow = paddingBelow
   }
 
   /// The slices of a volume, one for each call of the network without tiles and flips.
@@ -110,6 +114,12 @@ public final class VolumeRestorer {
   public func sliceCount(of volume: Volume, _ options: RestorationOptions) -> Int {
     planes(volume, options).reduce(0) { $0 + SliceLayout($1, of: volume.geometry).count }
       * volume.volumeCount
+  }
+
+  /// How many voxels are padding (``ModelCard/paddingBelow``), which is not restored.
+  public func paddingCount(of volume: Volume) -> Int {
+    guard let paddingBelow else { return 0 }
+    return volume.voxels.count { $0 < paddingBelow }
   }
 
   private var model: any RestorationModel { runner.model }
@@ -203,16 +213,22 @@ public final class VolumeRestorer {
   /// Restores every volume of a series.
   ///
   /// - Parameters:
-  ///   - input: Finite intensities, one channel.
+  ///   - original: Finite intensities, one channel.
   ///   - file: The input's name in errors.
   ///   - options: How to take it apart.
   ///   - progress: Told the number of slices done after each; returns false to stop.
   /// - Returns: The restored series.
   /// - Throws: ``InferenceError`` or what the normalisation throws.
   public func restore(
-    _ input: Volume, file: String = "image", options: RestorationOptions = RestorationOptions(),
+    _ original: Volume, file: String = "image", options: RestorationOptions = RestorationOptions(),
     progress: (Int) -> Bool = { _ in true }
   ) throws -> Result {
+    var input = original
+    if let paddingBelow {
+      for index in input.voxels.indices where input.voxels[index] < paddingBelow {
+        input.voxels[index] = paddingBelow
+      }
+    }
     var result = input
     var constants = 0
     var done = 0
@@ -245,6 +261,11 @@ public final class VolumeRestorer {
       }
       if !sum.isEmpty { result.voxels.replaceSubrange(range, with: sum) }
       finish(&result, input, volume: index, options)
+    }
+    if let paddingBelow {
+      for index in original.voxels.indices where original.voxels[index] < paddingBelow {
+        result.voxels[index] = original.voxels[index]
+      }
     }
     return Result(volume: result, isConstant: constants == input.volumeCount)
   }

@@ -43,7 +43,7 @@ extension Trainer {
     var card = ModelCard(
       name: configuration.model.name, version: "1.0.0", network: ModelDescription(model),
       interface: .init(
-        task: .restore, input: format, output: image, normalization: sections[0].intensities),
+        task: .restore, input: format, output: image, normalization: intensities(of: sections)),
       sizeMultiple: model.sizeMultiple,
       trainingData: summaries.map(\.data).joined(separator: " ")
         + (teachers.names.isEmpty
@@ -59,9 +59,24 @@ extension Trainer {
     // Independent noise is alike in all planes; the network must have seen them.
     card.averagesPlanes =
       sections.allSatisfy { $0.kind == .rician } && dataset.seesAllPlanes ? true : nil
+    if sections.contains(where: { $0.kind == .lowDose && $0.normalization == "all" }) {
+      card.paddingBelow = Double(LowDoseCT.range.lowerBound)
+    }
     card.kSpaceFactor = sections.count == 1 ? sections[0].exactKSpaceFactor : nil
     try card.write(toBundle: folder)
     return folder
+  }
+
+  /// The normalisation of the first task; of several, that of one whose intensities begin at 0, if there is one.
+  private func intensities(
+    of sections: [TrainingConfiguration.DataSection]
+  ) -> IntensityNormalization {
+    let first = sections[0]
+    let alike = sections.filter { $0.normalization == first.normalization }.map(\.intensities)
+    return alike.first {
+      if case .percentile(_, _, _, _, let from) = $0 { return from != nil }
+      return false
+    } ?? first.intensities
   }
 
   private static func modality(of sections: [TrainingConfiguration.DataSection]) -> String {

@@ -132,7 +132,11 @@ extension TrainingConfiguration {
       case "ct": .window(low: -1024, high: 3072, clips: true)
       case "pet": .window(low: 0, high: 20, clips: true)
       case "byte": .window(low: 0, high: 255, clips: true)
-      case "all": .percentile(low: 0, high: 99.5, of: .all)
+      case "all":
+        // Magnitudes begin at 0, also where an image has no air.
+        .percentile(
+          low: 0, high: 99.5, of: .all,
+          from: [.rician, .superResolution, .fieldStrength].contains(kind) ? 0 : nil)
       default: .percentile(low: 0, high: 99.5, of: .positive)
       }
     }

@@ -21,6 +21,7 @@ enum OutputPaths {
   /// The files of a folder of inputs, which no output may replace.
   ///
   /// - Parameter folder: Nil for none.
+  /// - Returns: Their paths.
   static func files(in folder: String?) -> [String] {
     guard let folder else { return [] }
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -34,6 +35,8 @@ enum OutputPaths {
   /// - Parameters:
   ///   - paths: All that `write` may write.
   ///   - write: Writes them.
+  /// - Returns: What `write` returns.
+  /// - Throws: What `write` throws.
   static func allOrNone<Result>(_ paths: [String], _ write: () throws -> Result) throws -> Result {
     let paths = paths.flatMap { ImageFormat(path: $0) == .nifti ? NIfTI.files(of: $0) : [$0] }
     let before = paths.map(identity)
@@ -43,7 +46,7 @@ enum OutputPaths {
     }
   }
 
-  /// Which file is at a path; nil for none. A replaced file is another one.
+  /// Which file is at a path, nil for none; a replaced file is another one.
   private static func identity(_ path: String) -> UInt64? {
     var status = stat()
     return lstat(path, &status) == 0 ? UInt64(status.st_ino) : nil

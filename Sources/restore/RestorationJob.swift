@@ -97,6 +97,12 @@ struct RestorationJob {
       report.after = try figures(result.volume, reference, path)
     }
     if result.isConstant { warn("\(item.input): the image is constant; the output equals it") }
+    let padding = restorer.paddingCount(of: scan.volume)
+    if padding > 0 {
+      warn(
+        "\(item.input): \(padding) voxels below \(bundle.card.paddingBelow ?? 0) are padding and stay"
+      )
+    }
     let notes = try scan.write(
       result.volume, to: item.output,
       options: NIfTIWriteOptions(

@@ -8,6 +8,7 @@ struct IntensityTests {
   private static let kinds: [IntensityNormalization] = [
     .window(low: -1024, high: 3072), .percentile(low: 0.5, high: 99.5),
     .percentile(low: 0, high: 99.5, of: .positive), .zScore(), .zScore(of: .positive),
+    .percentile(low: 0, high: 99.5, from: 0),
   ]
 
   private let image: [Float] = {
@@ -61,6 +62,26 @@ struct IntensityTests {
       #expect(normalized == [Float](repeating: 0, count: 20))
       #expect(map.restored(normalized.map { $0 + 0.37 }) == constant)
     }
+  }
+
+  @Test("intensities above 0 keep their distance from it where training measured from 0")
+  func origin() throws {
+    let raised = (0..<201).map { Float($0) + 100 }
+    let positive = IntensityNormalization.percentile(low: 0, high: 100, of: .positive)
+    let from = IntensityNormalization.percentile(low: 0, high: 100, from: 0)
+    for kind in [positive, from] {
+      let map = try kind.map(for: raised)
+      #expect(map.shift == 0 && map.scale == 300)
+      #expect(try kind.map(for: [7, 7, 7]).scale == 0)
+    }
+    #expect(try IntensityNormalization.percentile(low: 0, high: 100).map(for: raised).shift == 100)
+    // Below 0 the percentile counts, or the positive voxels alone.
+    let lowered = raised.map { $0 - 150 }
+    #expect(try from.map(for: lowered).shift == -50)
+    #expect(try positive.map(for: lowered).shift == 0)
+    // Without a voxel above 0 there is still a range.
+    let negative = raised.map { $0 - 1000 }
+    for kind in [positive, from] { #expect(try kind.map(for: negative).scale > 0) }
   }
 
   @Test("clipping holds both ways")

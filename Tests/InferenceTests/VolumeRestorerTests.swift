@@ -103,6 +103,22 @@ struct VolumeRestorerTests {
     #expect(Array(both.voxels[both.range(ofVolume: 1)]) == second.voxels)
   }
 
+  @Test("padding stays, and the rest is restored as if it were not there")
+  func padding() throws {
+    var air = volume()
+    air.voxels = air.voxels.indices.map { $0 % 7 == 0 ? -1024 : air.voxels[$0] }
+    var padded = air
+    padded.voxels = air.voxels.indices.map { $0 % 7 == 0 ? -3024 : air.voxels[$0] }
+    let restorer = VolumeRestorer(
+      try model(), normalization: .percentile(low: 0, high: 99.5), paddingBelow: -1024)
+    #expect(restorer.paddingCount(of: air) == 0)
+    #expect(restorer.paddingCount(of: padded) == (air.voxels.count + 6) / 7)
+    let (expected, found) = (try restorer.restore(air).volume, try restorer.restore(padded).volume)
+    for index in air.voxels.indices {
+      #expect(found.voxels[index] == (index % 7 == 0 ? -3024 : expected.voxels[index]))
+    }
+  }
+
   @Test("a constant image comes back as it was")
   func constant() throws {
     var input = volume()

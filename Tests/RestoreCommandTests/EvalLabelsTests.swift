@@ -61,6 +61,7 @@ struct EvalLabelsTests {
     // In `b`, whose reference is empty, label 3 and a label that no reference has are found.
     var wrong = space.volume(x: 10, y: 8, z: 4)
     wrong.voxels = (0..<320).map { $0 % 10 == 1 ? 3 : $0 % 10 == 4 ? 7 : 0 }
+    try FileManager.default.removeItem(atPath: space.path("pred/b.nii.gz"))
     try space.image("pred/b.nii.gz", wrong)
     let outcome = try space.restore(
       "eval", "--pred", "pred", "--reference", "ref", "--labels", "all", "--json", "f.json")

@@ -10,13 +10,16 @@ import Foundation
 /// {"kind": "z-score", "voxels": "all"}
 /// ```
 ///
-/// `voxels` defaults to `all` and `clip` to `false`.
+/// `voxels` defaults to `all` and `clip` to `false`. A percentile range may have `from`, a number that its lower end
+/// does not exceed: with 0, intensities that begin above 0 keep their distance from it. Where `low` is 0 and
+/// `voxels` is `positive`, the lower end is 0, which all of them are above.
 public enum IntensityNormalization: Sendable, Equatable {
   /// A fixed range of intensities, in their units, becomes 0 ... 1.
   case window(low: Double, high: Double, clips: Bool = false)
-  /// The range between two percentiles of the image becomes 0 ... 1.
+  /// The range between two percentiles of the image becomes 0 ... 1; its lower end is at most `from`.
   case percentile(
-    low: Double, high: Double, of: OrderStatistics.Selection = .all, clips: Bool = false)
+    low: Double, high: Double, of: OrderStatistics.Selection = .all, clips: Bool = false,
+    from: Double? = nil)
   /// The mean of the image becomes 0, the (population) standard deviation 1.
   case zScore(of: OrderStatistics.Selection = .all)
 
@@ -38,16 +41,23 @@ public enum IntensityNormalization: Sendable, Equatable {
     switch self {
     case .window(let low, let high, let clips):
       return IntensityMap(shift: low, scale: high - low, clips: clips)
-    case .percentile(let low, let high, let selection, let clips):
+    case .percentile(let low, let high, let selection, let clips, let from):
       let selected = OrderStatistics(of: voxels, selection: selection)
       let all = selection == .all ? selected : OrderStatistics(of: voxels)
-      for (statistics, first, last) in [(selected, low, high), (all, low, high), (all, 0, 100)] {
-        if let a = statistics.percentile(first), let b = statistics.percentile(last), a < b {
-          return IntensityMap(shift: a, scale: b - a, clips: clips)
-        }
+      guard let lowest = all.percentile(0), let highest = all.percentile(100) else {
+        throw .noFiniteVoxel(file: file)
       }
-      guard let constant = all.percentile(0) else { throw .noFiniteVoxel(file: file) }
-      return IntensityMap(shift: constant, scale: 0, clips: clips)
+      guard lowest < highest else { return IntensityMap(shift: lowest, scale: 0, clips: clips) }
+      let floor = from ?? (selection == .positive && low == 0 ? 0 : .infinity)
+      for (statistics, first, last) in [(selected, low, high), (all, low, high), (all, 0, 100)] {
+        guard let a = statistics.percentile(first), let b = statistics.percentile(last) else {
+          continue
+        }
+        // An upper end may lie at or below the floor, in an image whose positive voxels are none.
+        let start = b > min(a, floor) ? min(a, floor) : a
+        if start < b { return IntensityMap(shift: start, scale: b - start, clips: clips) }
+      }
+      return IntensityMap(shift: lowest, scale: highest - lowest, clips: clips)
     case .zScore(let selection):
       for selection in [selection, .all] {
         if let (mean, deviation) = Self.moments(of: voxels, selection), deviation > 0 {
@@ -70,7 +80,11 @@ public enum IntensityNormalization: Sendable, Equatable {
           name: "intensity window", value: "\(low) ... \(high)",
           reason: "both ends must be finite and the lower below the upper")
       }
-    case .percentile(let low, let high, _, _):
+    case .percentile(let low, let high, _, _, let from):
+      guard from?.isFinite != false else {
+        return .invalidParameter(
+          name: "percentile range", value: "from \(from ?? 0)", reason: "it must be finite")
+      }
       guard low >= 0, high <= 100, low < high else {
         return .invalidParameter(
           name: "percentile range", value: "\(low) ... \(high)",
@@ -121,6 +135,7 @@ extension IntensityNormalization: Codable {
     case high
     case voxels
     case clip
+    case from
   }
 
   /// Any key, to see those that do not belong.
@@ -143,12 +158,13 @@ extension IntensityNormalization: Codable {
         high: try container.decode(Double.self, forKey: .high),
         clips: try container.decodeIfPresent(Bool.self, forKey: .clip) ?? false)
     case .percentile:
-      allowed = [.kind, .low, .high, .voxels, .clip]
+      allowed = [.kind, .low, .high, .voxels, .clip, .from]
       self = .percentile(
         low: try container.decode(Double.self, forKey: .low),
         high: try container.decode(Double.self, forKey: .high),
         of: try container.decodeIfPresent(OrderStatistics.Selection.self, forKey: .voxels) ?? .all,
-        clips: try container.decodeIfPresent(Bool.self, forKey: .clip) ?? false)
+        clips: try container.decodeIfPresent(Bool.self, forKey: .clip) ?? false,
+        from: try container.decodeIfPresent(Double.self, forKey: .from))
     case .zScore:
       allowed = [.kind, .voxels]
       self = .zScore(
@@ -176,12 +192,13 @@ extension IntensityNormalization: Codable {
       try container.encode(low, forKey: .low)
       try container.encode(high, forKey: .high)
       try container.encode(clips, forKey: .clip)
-    case .percentile(let low, let high, let selection, let clips):
+    case .percentile(let low, let high, let selection, let clips, let from):
       try container.encode(Kind.percentile, forKey: .kind)
       try container.encode(low, forKey: .low)
       try container.encode(high, forKey: .high)
       try container.encode(selection, forKey: .voxels)
       try container.encode(clips, forKey: .clip)
+      try container.encodeIfPresent(from, forKey: .from)
     case .zScore(let selection):
       try container.encode(Kind.zScore, forKey: .kind)
       try container.encode(selection, forKey: .voxels)
