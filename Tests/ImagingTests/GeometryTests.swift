@@ -135,11 +135,16 @@ struct GeometryTests {
   }
 
   @Test(
-    "The through-plane axis has one voxel, or the largest spacing, or is the last",
+    "The through-plane axis has one voxel, or the odd spacing out, or the largest, or is the last",
     arguments: [
       ([10, 10, 10], SIMD3(1, 1, 1), 2), ([10, 10, 10], SIMD3(1, 3, 1), 1),
-      ([10, 1, 10], SIMD3(1, 1, 5), 1), ([10, 10, 10], SIMD3(5, 1, 4.96), 2),
-      ([10, 10, 10], SIMD3(5, 1, 4.9), 0),
+      ([10, 1, 10], SIMD3(1, 1, 5), 1), ([10, 10, 10], SIMD3(5, 1, 4.96), 1),
+      ([10, 10, 10], SIMD3(5, 1, 4.9), 0), ([10, 10, 10], SIMD3(4.07, 4.07, 3), 2),
+      ([10, 10, 10], SIMD3(0.98, 0.98, 0.625), 2), ([10, 10, 10], SIMD3(0.625, 0.98, 0.98), 0),
+      ([10, 10, 10], SIMD3(3, 1, 2), 0), ([10, 10, 10], SIMD3(1, 1.004, 0.996), 2),
+      ([1, 10, 10], SIMD3(4, 4, 3), 0),
+      // Neighbours agree, the ends do not: no pair stands out.
+      ([10, 10, 10], SIMD3(1, 1.008, 1.016), 2), ([10, 10, 10], SIMD3(1.016, 1.008, 1), 1),
     ] as [([Int], SIMD3<Double>, Int)])
   func throughPlane(sizes: [Int], spacing: SIMD3<Double>, axis: Int) {
     let size = GridSize(x: sizes[0], y: sizes[1], z: sizes[2])

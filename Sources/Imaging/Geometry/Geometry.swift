@@ -48,12 +48,23 @@ public struct Geometry: Sendable, Equatable {
 
   /// The storage axis (0 = x, 1 = y, 2 = z) across which the image was acquired slice by slice.
   ///
-  /// It is an axis with a single voxel if there is one, else the axis with the largest spacing; if
-  /// spacings agree within 1 %, the last of the candidates, because files store slices along z.
+  /// It is an axis with a single voxel if there is one; else, where two spacings agree within 1 % and
+  /// the third differs from both, the third, whether slices are thicker or thinner than pixels are
+  /// wide; else the axis with the largest spacing, and of several within 1 % of it the last, because
+  /// files store slices along z.
   public var throughPlaneAxis: Int {
     if let single = (0..<3).last(where: { size[$0] == 1 }) { return single }
+    let spacing = spacing
     let largest = spacing.max()
-    return (0..<3).last { spacing[$0] >= largest * 0.99 } ?? 2
+    func agree(_ a: Int, _ b: Int) -> Bool {
+      min(spacing[a], spacing[b]) >= max(spacing[a], spacing[b]) * 0.99
+    }
+    // Pixels are square nearly always: the pair that agrees tells the slices' plane.
+    let unlike = (0..<3).first { axis in
+      let (a, b) = ((axis + 1) % 3, (axis + 2) % 3)
+      return agree(a, b) && !agree(axis, a) && !agree(axis, b)
+    }
+    return unlike ?? (0..<3).last { spacing[$0] >= largest * 0.99 } ?? 2
   }
 
   /// The anatomical plane in which the image was acquired, that is across ``throughPlaneAxis``.
