@@ -84,8 +84,11 @@ struct RestorationJob {
           + "such voxels; --tta none takes one plane and a third of the time")
     }
     let reference = try reference(for: scan)
+    let voxels = FigureVoxels(
+      broken: scan.nonFinite, reference: reference?.nonFinite, name: item.input)
     if let reference, let path = command.reference {
-      report.before = try figures(scan.volume, reference, path)
+      voxels.warnings.forEach(warn)
+      report.before = try figures(scan.volume, reference.volume, voxels, path)
     }
     var progress = ProgressLine(total: sliceCount)
     let result = try restorer.restore(scan.volume, file: item.input, options: options) { done in
@@ -94,7 +97,7 @@ struct RestorationJob {
     }
     // A failed item leaves no file: whatever may fail comes before the output.
     if let reference, let path = command.reference {
-      report.after = try figures(result.volume, reference, path)
+      report.after = try figures(result.volume, reference.volume, voxels, path)
     }
     if result.isConstant { warn("\(item.input): the image is constant; the output equals it") }
     let padding = restorer.paddingCount(of: scan.volume)
@@ -112,7 +115,7 @@ struct RestorationJob {
     report.seconds = -start.timeIntervalSinceNow
     report.warnings = warnings
     do {
-      try draw(scan, result.volume, reference, item, report)
+      try draw(scan, result.volume, reference?.volume, item, report)
       if !command.files.noSidecar {
         try sidecar(scan, result.volume, item, report, options)
           .write(to: Sidecar.path(besides: item.output))
@@ -151,18 +154,18 @@ struct RestorationJob {
   }
 
   /// The reference, read and checked before minutes of work.
-  private func reference(for scan: ScanFile) throws -> Volume? {
+  private func reference(for scan: ScanFile) throws -> ScanFile? {
     guard let path = command.reference else { return nil }
     var reading = try command.files.readOptions()
-    let volume: Volume
-    do { volume = try ScanFile.read(path, options: reading).volume } catch {
+    let reference: ScanFile
+    do { reference = try ScanFile.read(path, options: reading) } catch {
       // One volume of a series may have a reference of its own.
       guard case .noSuchVolume(_, _, count: 1) = error else { throw error }
       reading.volume = nil
-      volume = try ScanFile.read(path, options: reading).volume
+      reference = try ScanFile.read(path, options: reading)
     }
-    try requireSameGrid(scan.volume, item: scan.path, volume, path)
-    return volume
+    try requireSameGrid(scan.volume, item: scan.path, reference.volume, path)
+    return reference
   }
 
   /// The picture.
@@ -179,10 +182,15 @@ struct RestorationJob {
     try montage.write(to: path, overwrite: command.many.overwrite, inputs: [item.input])
   }
 
-  private func figures(_ volume: Volume, _ reference: Volume, _ file: String) throws -> Figures {
-    let comparison = try ImageComparison(of: volume, against: reference, name: file)
+  private func figures(
+    _ image: Volume, _ reference: Volume, _ voxels: FigureVoxels, _ file: String
+  ) throws -> Figures {
+    let volume = voxels.marked(image)
+    let comparison = try ImageComparison(
+      of: volume, against: reference, counting: voxels.counted, name: file)
     // An image without foreground has none of the figures of one.
-    let foreground = try? ForegroundPSNR.mean(of: volume, against: reference, name: file)
+    let foreground = try? ForegroundPSNR.mean(
+      of: volume, against: reference, counting: voxels.counted, name: file)
     return Figures(
       psnr: comparison.psnr, ssim: comparison.similarity,
       ssimKind: comparison.similarityKind.rawValue,

@@ -123,6 +123,66 @@ struct EvalCommandTests {
     #expect(wrong.status == 64)
   }
 
+  @Test("voxels that the reference does not know are left out; those that the image lacks count")
+  func nonFinite() throws {
+    let space = try Workspace()
+    let clean = space.volume(x: 16, y: 16)
+    var image = clean
+    image.voxels = clean.voxels.map { $0 + 5 }
+    image.voxels[300] = 9000
+    try space.image("clean.nii", clean)
+    try space.image("in.nii", image)
+    for name in ["clean", "in"] {
+      var data = try space.data("\(name).nii")
+      let place = data.startIndex + 352 + 4 * 300
+      data.replaceSubrange(place..<place + 4, with: bytes(Float.nan.bitPattern))
+      try space.write(data, to: "\(name)-nan.nii")
+    }
+    func figures(_ image: String, _ reference: String, _ more: String...) throws -> (
+      [String: Any], String
+    ) {
+      let outcome = try space.start(
+        ["eval", "--pred", image, "--ref", reference, "--json"] + more
+      ).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      let item = try #require((try outcome.json()["cases"] as? [[String: Any]])?.first)
+      return (try #require(item["metrics"] as? [String: Any]), outcome.errors)
+    }
+    let span = Double((clean.voxels.max() ?? 0) - (clean.voxels.min() ?? 0))
+    for image in ["in.nii", "in-nan.nii"] {
+      let (known, errors) = try figures(image, "clean-nan.nii", "--foreground")
+      #expect(abs((known["rmse"] as? Double ?? 0) - 5) < 1e-3, "\(known)")
+      #expect(abs((known["psnr_db"] as? Double ?? 0) - 20 * log10(span / 5)) < 0.05)
+      #expect((known["ssim_2d"] as? Double ?? 0) > 0.9)
+      #expect((known["foreground_psnr_db"] as? Double ?? 0) > 20)
+      #expect(errors.contains("1 voxels of the reference are not finite; figures leave them out"))
+    }
+    let (broken, errors) = try figures("in-nan.nii", "clean.nii")
+    for key in ["psnr_db", "ssim_2d", "rmse", "mae", "nmse"] {
+      #expect(broken[key] as? String == "NaN", "\(key)")
+    }
+    #expect(errors.contains("1 voxels are not finite where the reference is; figures are NaN"))
+    let (_, authors) = try figures(
+      "in-nan.nii", "clean-nan.nii", "--protocol", "restore-rwkv", "--modality", "MRI")
+    #expect(authors.contains("1 voxels of the reference are not finite; the protocol counts them"))
+    // `run --reference` knows the same figures.
+    for (image, rmse) in [("in.nii", 5), ("in-nan.nii", nil)] as [(String, Double?)] {
+      let reference = rmse == nil ? "clean.nii" : "clean-nan.nii"
+      let run = try space.restore(
+        "run", "-i", image, "-o", "out-\(image)", "-m", "./tiny", "--ref", reference, "--json")
+      #expect(run.status == 0, "\(run.errors)")
+      let item = try #require((try run.json()["items"] as? [[String: Any]])?.first)
+      let before = try #require(item["before"] as? [String: Any])
+      let after = try #require(item["after"] as? [String: Any])
+      if let rmse {
+        #expect(abs((before["rmse"] as? Double ?? 0) - rmse) < 1e-3)
+        #expect((after["rmse"] as? Double ?? .infinity).isFinite)
+      } else {
+        #expect(before["rmse"] as? String == "NaN" && after["ssim"] as? String == "NaN")
+      }
+    }
+  }
+
   @Test("other grids, missing partners and small images are errors")
   func refused() throws {
     let space = try folders()

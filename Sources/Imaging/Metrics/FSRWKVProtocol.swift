@@ -29,7 +29,7 @@ public struct FSRWKVProtocol: Sendable, Equatable {
   ///   - reference: As they should be, on the same grid.
   ///   - name: What errors call them.
   /// - Returns: The mean scores; the RMSE in parts of white.
-  /// - Throws: As ``StructuralSimilarity/score(of:against:shape:dataRange:name:)``.
+  /// - Throws: As ``StructuralSimilarity/score(of:against:counting:shape:dataRange:name:)``.
   public func score(
     of prediction: Volume, against reference: Volume, name: String
   ) throws(ImagingError) -> Score {

@@ -2,7 +2,8 @@ import Foundation
 
 /// How far an image is from its reference, sample by sample.
 ///
-/// All sums run in `Double` over the float32 samples. A NaN in either image makes every figure NaN.
+/// All sums run in `Double` over the float32 samples. A NaN in either image makes every figure NaN, unless
+/// it is one of the samples that do not count.
 public struct Fidelity: Sendable, Equatable {
   /// What a root mean squared error is divided by to make it free of units.
   public enum Normalization: Sendable, CaseIterable {
@@ -30,17 +31,25 @@ public struct Fidelity: Sendable, Equatable {
   /// - Parameters:
   ///   - prediction: The image, any shape, at least one sample.
   ///   - reference: The reference, as many samples.
-  public init(of prediction: [Float], against reference: [Float]) {
+  ///   - counted: Whether each sample counts; all of them if nil. All figures are NaN if none does.
+  public init(
+    of prediction: [Float], against reference: [Float], counting counted: [Bool]? = nil
+  ) {
     precondition(
-      prediction.count == reference.count && !reference.isEmpty,
+      prediction.count == reference.count && !reference.isEmpty
+        && (counted?.count ?? reference.count) == reference.count,
       "Fidelity: \(prediction.count) samples against \(reference.count)")
     var squaredError = 0.0
     var absoluteError = 0.0
     var squares = 0.0
     var sum = 0.0
-    var lowest = reference[0]
-    var highest = reference[0]
+    let first = counted?.firstIndex(of: true) ?? 0
+    var lowest = reference[first]
+    var highest = reference[first]
+    var samples = 0
     for index in reference.indices {
+      if let counted, !counted[index] { continue }
+      samples += 1
       let expected = Double(reference[index])
       let difference = Double(prediction[index]) - expected
       squaredError += difference * difference
@@ -50,7 +59,7 @@ public struct Fidelity: Sendable, Equatable {
       lowest = min(lowest, reference[index])
       highest = max(highest, reference[index])
     }
-    let count = Double(reference.count)
+    let count = Double(samples)
     meanSquaredError = squaredError / count
     meanAbsoluteError = absoluteError / count
     referenceMeanSquare = squares / count

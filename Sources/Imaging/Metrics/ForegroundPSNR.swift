@@ -38,7 +38,7 @@ public struct ForegroundPSNR: Sendable {
   /// The smallest part of a slice that must be foreground for the slice to count.
   public static let leastCoverage = 0.1
 
-  /// The clean image, one volume.
+  /// The clean image, one volume; 0 where voxels do not count.
   public let clean: Volume
   /// The scale s, in units of the image.
   public let scale: Double
@@ -49,19 +49,34 @@ public struct ForegroundPSNR: Sendable {
   ///
   /// - Parameters:
   ///   - clean: The clean image, one volume (`volumeCount` 1).
+  ///   - counted: Whether each voxel counts, in the order of the work array; all of them if nil. One that
+  ///     does not is no part of the foreground, but of the area of its slice.
   ///   - name: What errors call it.
   /// - Throws: ``ImagingError/noForeground(file:)`` if no voxel is greater than 0.
-  public init(clean: Volume, name: String = "clean image") throws(ImagingError) {
+  public init(
+    clean: Volume, counting counted: [Bool]? = nil, name: String = "clean image"
+  ) throws(ImagingError) {
     precondition(clean.volumeCount == 1, "ForegroundPSNR: \(clean.volumeCount) volumes, not one")
-    let statistics = OrderStatistics(of: clean.voxels, selection: .positive)
+    precondition(
+      (counted?.count ?? clean.voxels.count) == clean.voxels.count,
+      "ForegroundPSNR: a mask of \(counted?.count ?? 0) for \(clean.voxels.count) voxels")
+    var known = clean
+    if let counted { known.voxels = zip(clean.voxels, counted).map { $1 ? $0 : 0 } }
+    let statistics = OrderStatistics(of: known.voxels, selection: .positive)
     guard let scale = statistics.percentile(Self.scalePercentile) else {
       throw .noForeground(file: name)
     }
-    self.clean = clean
+    self.clean = known
     self.scale = scale
     let threshold = Self.threshold * scale
-    foreground = VoxelMask(voxels: clean.voxels.map { Double($0) > threshold }, size: clean.size)
+    let whole = VoxelMask(voxels: known.voxels.map { Double($0) > threshold }, size: clean.size)
       .closed(radius: Self.closingRadius).holesFilled()
+    guard let counted else {
+      foreground = whole
+      return
+    }
+    // Closing and filling reach over voxels that do not count.
+    foreground = VoxelMask(voxels: zip(whole.voxels, counted).map { $0 && $1 }, size: clean.size)
   }
 
   /// Compares an image with the clean one, slice by slice in the anatomical plane.

@@ -98,6 +98,8 @@ public struct StructuralSimilarity: Sendable, Equatable {
   /// - Parameters:
   ///   - prediction: The image, shape `shape`.
   ///   - reference: The reference, shape `shape`.
+  ///   - counted: Whether each voxel counts, shape `shape`; all of them if nil. The mean is over the
+  ///     windows that hold counted voxels alone, NaN if there is none.
   ///   - shape: `[height, width]` or `[depth, height, width]`; a 3D window is used for the latter.
   ///   - dataRange: The range R in units of the images, > 0.
   ///   - name: What errors call the image.
@@ -107,9 +109,21 @@ public struct StructuralSimilarity: Sendable, Equatable {
   ///   ``ImagingError/constantReference(file:)`` for a data range of 0, and
   ///   ``ImagingError/invalidParameter(name:value:reason:)`` for one that is not > 0.
   public func score(
-    of prediction: [Float], against reference: [Float], shape: [Int], dataRange: Double,
-    name: String = "image"
+    of prediction: [Float], against reference: [Float], counting counted: [Bool]? = nil,
+    shape: [Int], dataRange: Double, name: String = "image"
   ) throws(ImagingError) -> Double {
+    let windows = try indexSum(
+      of: prediction, against: reference, counting: counted, shape: shape, dataRange: dataRange,
+      name: name)
+    return windows.sum / Double(windows.count)
+  }
+
+  /// The sum of the index over the windows that count, and their number; else as
+  /// ``score(of:against:counting:shape:dataRange:name:)``.
+  func indexSum(
+    of prediction: [Float], against reference: [Float], counting counted: [Bool]?, shape: [Int],
+    dataRange: Double, name: String
+  ) throws(ImagingError) -> (sum: Double, count: Int) {
     precondition(
       (shape.count == 2 || shape.count == 3) && prediction.count == shape.reduce(1, *)
         && reference.count == prediction.count,
@@ -123,7 +137,8 @@ public struct StructuralSimilarity: Sendable, Equatable {
     if border == .interior, shape.contains(where: { $0 < window.taps }) {
       throw .smallerThanWindow(file: name, shape: shape, window: window.taps)
     }
-    return meanIndex(prediction, reference, shape: shape, dataRange: dataRange)
+    return uncheckedIndexSum(
+      prediction, reference, counting: counted, shape: shape, dataRange: dataRange)
   }
 
   /// The mean over the slices of a 3D image of the mean 2D index of each.
@@ -135,7 +150,7 @@ public struct StructuralSimilarity: Sendable, Equatable {
   ///   - dataRange: The range R in units of the images, > 0, the same for all slices.
   ///   - name: What errors call the image.
   /// - Returns: The mean index, at most 1.
-  /// - Throws: As ``score(of:against:shape:dataRange:name:)``.
+  /// - Throws: As ``score(of:against:counting:shape:dataRange:name:)``.
   public func meanOfSlices(
     of prediction: [Float], against reference: [Float], shape: [Int], dataRange: Double,
     name: String = "image"
@@ -160,6 +175,16 @@ public struct StructuralSimilarity: Sendable, Equatable {
   func meanIndex(
     _ prediction: [Float], _ reference: [Float], shape: [Int], dataRange: Double
   ) -> Double {
+    let windows = uncheckedIndexSum(
+      prediction, reference, counting: nil, shape: shape, dataRange: dataRange)
+    return windows.sum / Double(windows.count)
+  }
+
+  /// The sum of the index over the windows that count, and their number.
+  private func uncheckedIndexSum(
+    _ prediction: [Float], _ reference: [Float], counting counted: [Bool]?, shape: [Int],
+    dataRange: Double
+  ) -> (sum: Double, count: Int) {
     let weights = window.weights
     let samples = shape.reduce(1.0) { product, _ in product * Double(window.taps) }
     let factor = usesSampleCovariance ? samples / (samples - 1) : 1
@@ -167,10 +192,17 @@ public struct StructuralSimilarity: Sendable, Equatable {
     let c2 = k2 * dataRange * (k2 * dataRange)
     var sum = 0.0
     var count = 0
+    var depth = 0
+    let valid = counted.map {
+      CountedWindows(
+        counting: $0, shape: shape, radius: window.taps / 2, isInterior: border == .interior)
+    }
     let moments = SlidingMoments(
       weights: weights, shape: shape, padding: border == .zeroPadded ? window.taps / 2 : 0)
     moments.forEachPlane(of: prediction, and: reference) { plane in
       for index in 0..<plane.count {
+        if let valid, !valid.contains(index, ofPlane: depth) { continue }
+        count += 1
         let (mx, my) = (plane.x[index], plane.y[index])
         let varianceX = factor * (plane.xx[index] - mx * mx)
         let varianceY = factor * (plane.yy[index] - my * my)
@@ -179,8 +211,8 @@ public struct StructuralSimilarity: Sendable, Equatable {
         let denominator = (mx * mx + my * my + c1) * (varianceX + varianceY + c2)
         sum += numerator / denominator
       }
-      count += plane.count
+      depth += 1
     }
-    return sum / Double(count)
+    return (sum, count)
   }
 }

@@ -25,6 +25,21 @@ public struct NonFiniteMask: Sendable, Equatable {
     words[index >> 6] |= bit
   }
 
+  /// Whether each voxel is finite, in the order of the work array: those that metrics should count.
+  public var finite: [Bool] { (0..<voxelCount).map { !self[$0] } }
+
+  /// Sets the marked voxels of a volume to NaN, so that figures about it do not take them for 0.
+  ///
+  /// - Parameter volume: The volume, or series, of ``voxelCount`` voxels.
+  /// - Returns: The volume with NaN.
+  public func applied(to volume: Volume) -> Volume {
+    precondition(
+      volume.voxels.count == voxelCount, "NonFiniteMask: \(voxelCount) for \(volume.shape)")
+    var result = volume
+    result.voxels.withUnsafeMutableBufferPointer { restore($0, from: 0) }
+    return result
+  }
+
   /// Sets the marked voxels of a part of the work array to NaN.
   ///
   /// - Parameters:

@@ -291,6 +291,15 @@ struct EvalCommand: ParsableCommand {
     warnings += expected.warnings.map { "\(pair.reference): \($0)" }
     let (prediction, reference) = (scan.volume, expected.volume)
     try prediction.requireGrid(of: reference, file: path, referenceFile: pair.reference)
+    if protocolName != .standard {
+      // The papers' definitions know of no such voxels.
+      for (kind, mask) in [("prediction", scan.nonFinite), ("reference", expected.nonFinite)] {
+        guard let mask else { continue }
+        warnings.append(
+          "\(pair.name): \(mask.count) voxels of the \(kind) are not finite; "
+            + "the protocol counts them as 0")
+      }
+    }
     var figures: [EvaluationReport.Metric: Double] = [:]
     var slices: [SliceFigures] = []
     switch modality.map(RestoreRWKVProtocol.init(modality:)) {
@@ -305,9 +314,13 @@ struct EvalCommand: ParsableCommand {
       figures = [.psnr: mean.psnr, .ssimAuthors: mean.ssim, .rmse: mean.rmse]
       if leftOut > 0 { warnings.append("\(pair.name): \(leftOut) constant slices left out") }
     case nil:
+      let voxels = FigureVoxels(
+        broken: scan.nonFinite, reference: expected.nonFinite, name: pair.name)
+      warnings += voxels.warnings
+      let prediction = voxels.marked(prediction)
       let comparison = try ImageComparison(
-        of: prediction, against: reference, dataRange: dataRange, variant: ssim.value,
-        name: pair.reference)
+        of: prediction, against: reference, counting: voxels.counted, dataRange: dataRange,
+        variant: ssim.value, name: pair.reference)
       let fidelity = comparison.fidelity
       figures = [
         .psnr: comparison.psnr, .rmse: fidelity.rootMeanSquaredError,
@@ -317,12 +330,12 @@ struct EvalCommand: ParsableCommand {
         comparison.similarity
       if slicesCSV != nil {
         slices = try SliceFigures.all(
-          of: prediction, against: reference, dataRange: dataRange, variant: ssim.value,
-          name: pair.reference)
+          of: prediction, against: reference, counting: voxels.counted, dataRange: dataRange,
+          variant: ssim.value, name: pair.reference)
       }
       if foreground {
         figures[.foregroundPSNR] = try ForegroundPSNR.mean(
-          of: prediction, against: reference, name: pair.reference)
+          of: prediction, against: reference, counting: voxels.counted, name: pair.reference)
       }
     }
     warnings.forEach(Console.shared.warning)
