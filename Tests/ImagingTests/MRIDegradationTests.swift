@@ -41,6 +41,53 @@ struct MRIDegradationTests {
     #expect(abs(variance.squareRoot() - 2) < 0.2)
   }
 
+  @Test(
+    "noise has the stated deviation where frequencies lie at the limit too",
+    arguments: [(64, 2, 40), (16, 4, 400), (15, 4, 400)] as [(Int, Double, Int)])
+  func noiseAtLimit(side: Int, factor: Double, slices: Int) {
+    var generator = SeededGenerator(seed: 11)
+    let flat = [Float](repeating: 10_000, count: side * side)
+    let truncation = KSpaceTruncation(factor: factor, noise: 100)
+    var sum = 0.0
+    for _ in 0..<slices {
+      let noisy = truncation.applied(to: flat, height: side, width: side, using: &generator)
+      sum += noisy.reduce(0.0) { $0 + (Double($1) - 10_000) * (Double($1) - 10_000) }
+    }
+    let deviation = (sum / Double(slices * side * side)).squareRoot()
+    #expect(abs(deviation - 100) < (side == 64 ? 1.2 : 4), "\(deviation)")
+  }
+
+  @Test("intensities may have any size: nothing overflows, nothing is lost")
+  func intensities() throws {
+    let (height, width) = (20, 24)
+    var source = SeededGenerator(seed: 6)
+    let image = (0..<height * width).map { _ in 20 + 30 * source.nextUniform() }
+    func degraded(_ scale: Float) throws -> [[Float]] {
+      var generator = SeededGenerator(seed: 7)
+      let scaled = image.map { scale * $0 }
+      let truncation = KSpaceTruncation(factor: 2, noise: 2 * Double(scale))
+      let size = GridSize(x: width, y: height, z: 1)
+      let pair = try FieldStrengthPair().applied(
+        to: Volume(voxels: scaled, geometry: Geometry(size: size)), seed: 3, image: 0)
+      return [
+        truncation.applied(to: scaled, height: height, width: width, using: &generator),
+        truncation.keeping(
+          scaled, in: Array(scaled.reversed()), height: height, width: width),
+        KSpaceFilling(parts: SIMD2(0.5, 0.7)).applied(to: scaled, height: height, width: width),
+        GridReduction(part: 0.5).applied(to: scaled, height: height, width: width),
+        pair.source.voxels, pair.target.voxels,
+      ]
+    }
+    let expected = try degraded(1)
+    for scale in [1e-30, 1e-22, 1e20, 1e30, 1e36] as [Float] {
+      for (index, (found, wanted)) in zip(try degraded(scale), expected).enumerated() {
+        let worst = zip(found, wanted).map { abs($0 / scale - $1) }.max() ?? .infinity
+        #expect(worst < 1e-3, "result \(index) at \(scale)")
+        #expect(found.allSatisfy(\.isFinite))
+      }
+    }
+  }
+
   @Test("a scan that fills part of k-space keeps what lies inside, rolled off, along each axis")
   func filling() {
     let filling = KSpaceFilling(parts: SIMD2(1, 0.5), rollOff: 0.8)

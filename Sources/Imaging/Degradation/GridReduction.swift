@@ -31,7 +31,8 @@ public struct GridReduction: Sendable, Equatable {
   /// - Returns: Magnitudes, `[reduced(height), reduced(width)]`.
   public func applied(to image: [Float], height: Int, width: Int) -> [Float] {
     guard part < 1 else { return image }
-    let large = SliceSpectrum(of: image, height: height, width: width)
+    let unit = SliceSpectrum.unit(of: image)
+    let large = SliceSpectrum(of: image, height: height, width: width, dividedBy: unit)
     let (newHeight, newWidth) = (reduced(height), reduced(width))
     var small = SliceSpectrum(height: newHeight, width: newWidth)
     let scale = Float(newHeight * newWidth) / Float(height * width)
@@ -45,7 +46,7 @@ public struct GridReduction: Sendable, Equatable {
     }
     // Frequencies come in pairs of opposite sign, so that a real image stays real.
     let values = small.image()
-    return (0..<newHeight * newWidth).map { abs(values[2 * $0]) }
+    return (0..<newHeight * newWidth).map { unit * abs(values[2 * $0]) }
   }
 
   /// Where the frequencies that stay stand, after and before, in the transform's order.

@@ -36,11 +36,12 @@ public struct KSpaceFilling: Sendable, Equatable {
   ///   - width: Columns.
   /// - Returns: Magnitudes, `[height, width]`.
   public func applied(to image: [Float], height: Int, width: Int) -> [Float] {
-    var spectrum = SliceSpectrum(of: image, height: height, width: width)
+    let unit = SliceSpectrum.unit(of: image)
+    var spectrum = SliceSpectrum(of: image, height: height, width: width, dividedBy: unit)
     spectrum.multiply(rows: weights(height, parts.x), columns: weights(width, parts.y))
     // The weights are even, so that a real image stays real.
     let values = spectrum.image()
-    return image.indices.map { abs(values[2 * $0]) }
+    return image.indices.map { unit * abs(values[2 * $0]) }
   }
 
   private func weights(_ count: Int, _ part: Double) -> [Float] {

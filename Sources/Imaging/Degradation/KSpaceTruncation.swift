@@ -4,8 +4,8 @@ public import Randomness
 ///
 /// Of n spatial frequencies along an axis, those with `|k| < n/2f` stay, one at exactly `n/2f` with
 /// half its weight, and all others are 0. The result on the same grid is the sinc interpolation of the
-/// small image. Complex normal noise may be added to the frequencies that stay; the magnitude is then
-/// Rician.
+/// small image. Complex normal noise may be added to the frequencies that stay, with half the variance at
+/// those of half weight; the magnitude is then Rician.
 ///
 /// Source: Haacke et al., *Magnetic Resonance Imaging: Physical Principles and Sequence Design*,
 /// Wiley 1999, chapters 12 and 13 (finite sampling, zero filling).
@@ -39,23 +39,29 @@ public struct KSpaceTruncation: Sendable, Equatable {
   public func applied(
     to image: [Float], height: Int, width: Int, using generator: inout SeededGenerator
   ) -> [Float] {
-    var spectrum = SliceSpectrum(of: image, height: height, width: width)
+    let unit = SliceSpectrum.unit(of: image + [Float(noise)])
+    var spectrum = SliceSpectrum(of: image, height: height, width: width, dividedBy: unit)
     let (rows, columns) = (weights(height), weights(width))
     spectrum.multiply(rows: rows, columns: columns)
     // White noise of deviation σ in a small image of m pixels has σ √m in each frequency of an
     // unscaled transform; on the large grid of n pixels all frequencies count n/m times.
     let kept = rows.reduce(0) { $0 + Double($1) } * columns.reduce(0) { $0 + Double($1) }
-    let deviation = noise * Double(height * width) / max(1, kept).squareRoot()
+    let deviation = noise / Double(unit) * Double(height * width) / max(1, kept).squareRoot()
     if deviation > 0 {
-      for index in image.indices where rows[index / width] * columns[index % width] > 0 {
-        spectrum.values[2 * index] += Float(deviation * generator.nextNormalDouble())
-        spectrum.values[2 * index + 1] += Float(deviation * generator.nextNormalDouble())
+      for index in image.indices {
+        let weight = rows[index / width] * columns[index % width]
+        guard weight > 0 else { continue }
+        // The two frequencies at ±n/2f are one of the small image: each has half of its variance. The
+        // variances then sum to m, as do the weights; on the small grid both halves fall together again.
+        let share = deviation * Double(weight).squareRoot()
+        spectrum.values[2 * index] += Float(share * generator.nextNormalDouble())
+        spectrum.values[2 * index + 1] += Float(share * generator.nextNormalDouble())
       }
     }
     let values = spectrum.image()
     return image.indices.map { index in
       let (real, imaginary) = (values[2 * index], values[2 * index + 1])
-      return (real * real + imaginary * imaginary).squareRoot()
+      return unit * (real * real + imaginary * imaginary).squareRoot()
     }
   }
 
@@ -73,8 +79,9 @@ public struct KSpaceTruncation: Sendable, Equatable {
   public func keeping(
     _ measured: [Float], in restored: [Float], height: Int, width: Int
   ) -> [Float] {
-    var spectrum = SliceSpectrum(of: measured, height: height, width: width)
-    let own = SliceSpectrum(of: restored, height: height, width: width).values
+    let unit = SliceSpectrum.unit(of: measured + restored)
+    var spectrum = SliceSpectrum(of: measured, height: height, width: width, dividedBy: unit)
+    let own = SliceSpectrum(of: restored, height: height, width: width, dividedBy: unit).values
     let (rows, columns) = (weights(height), weights(width))
     for index in spectrum.values.indices {
       let weight = rows[index / 2 / width] * columns[index / 2 % width]
@@ -82,7 +89,7 @@ public struct KSpaceTruncation: Sendable, Equatable {
       spectrum.values[index] = isMeasured * spectrum.values[index] + (1 - weight) * own[index]
     }
     let values = spectrum.image()
-    return measured.indices.map { values[2 * $0] }
+    return measured.indices.map { unit * values[2 * $0] }
   }
 
   /// Truncates all slices of the acquisition plane.

@@ -20,16 +20,32 @@ struct SliceSpectrum {
     values = [Float](repeating: 0, count: 2 * height * width)
   }
 
-  /// Those of a real image, `[height, width]`.
-  init(of image: [Float], height: Int, width: Int) {
+  /// Those of a real image.
+  ///
+  /// - Parameters:
+  ///   - image: `[height, width]`.
+  ///   - height: Rows.
+  ///   - width: Columns.
+  ///   - unit: By what the image is divided first; see ``unit(of:)``.
+  init(of image: [Float], height: Int, width: Int, dividedBy unit: Float) {
     precondition(
       image.count == height * width, "spectrum: \(image.count) pixels for \([height, width])")
     self.init(height: height, width: width)
-    for index in image.indices { values[2 * index] = image[index] }
+    for index in image.indices { values[2 * index] = image[index] / unit }
     values.withUnsafeMutableBufferPointer { buffer in
       guard let values = buffer.baseAddress else { return }
       FourierTransform<Float>(axes: [height, width]).fft(values, into: values)
     }
+  }
+
+  /// The power of two just below the largest magnitude; 1 if all values are 0.
+  ///
+  /// Of a slice that is divided by it neither sums over pixels nor squares leave the range of float32, and a
+  /// power of two changes no other bit.
+  static func unit(of values: [Float]) -> Float {
+    let largest = values.reduce(0) { max($0, $1.magnitude) }
+    guard largest > 0, largest.isFinite else { return 1 }
+    return Float(sign: .plus, exponent: largest.exponent, significand: 1)
   }
 
   /// The weights of an axis, in the transform's order.
