@@ -86,7 +86,7 @@ struct SegmentationEvaluation {
           .init(
             name: name, volume: count > 1 ? index : nil, label: label, prediction: path,
             reference: pair.reference, figures: [:], emptiness: .neither, lesions: []),
-          a, b, spacing: expected.volume.spacing)
+          a, b, expected.volume.geometry)
       }
       for label in labels {
         let masks = try [prediction, reference].concurrentMap(threads: threads) {
@@ -108,12 +108,12 @@ struct SegmentationEvaluation {
   /// A row with its figures.
   private func row(
     _ empty: SegmentationReport.Row, _ prediction: VoxelMask, _ reference: VoxelMask,
-    spacing: SIMD3<Double>
+    _ geometry: Geometry
   ) -> SegmentationReport.Row {
     var row = empty
     if let definitions {
       row.figures = definitions.figures(
-        of: prediction, against: reference, spacing: spacing, threads: threads)
+        of: prediction, against: reference, spacing: geometry.spacing, threads: threads)
       switch (prediction.count == 0, reference.count == 0) {
       case (true, true): row.emptiness = .both
       case (true, false): row.emptiness = .prediction
@@ -122,7 +122,8 @@ struct SegmentationEvaluation {
       }
     } else {
       let score = SegmentationScore(
-        of: prediction, against: reference, spacing: spacing, tolerance: options.nsdTolerance,
+        of: prediction, against: reference, spacing: geometry.spacing,
+        voxelVolume: geometry.voxelVolume / 1000, tolerance: options.nsdTolerance,
         emptyRule: options.empty, threads: threads)
       row.figures = score.figures
       row.emptiness = score.emptiness

@@ -55,6 +55,25 @@ struct EvalLabelsTests {
     #expect(lines.count == 7 && lines[0].hasPrefix("case,label,dice,iou,precision,recall"))
   }
 
+  @Test("volumes on a sheared grid are those of its voxels, not of boxes with their sides")
+  func sheared() throws {
+    let space = try Workspace()
+    let affine = Affine(i: SIMD3(1, 0, 0), j: SIMD3(1, 1, 0), k: SIMD3(0, 0, 2))
+    let geometry = Geometry(size: GridSize(x: 8, y: 6, z: 3), affine: affine)
+    func first(_ count: Int) -> Volume {
+      Volume(voxels: (0..<144).map { $0 < count ? 1 : 0 }, geometry: geometry)
+    }
+    try space.image("ref.nii", first(1))
+    try space.image("pred.nii", first(4))
+    let outcome = try space.restore(
+      "eval", "--pred", "pred.nii", "--reference", "ref.nii", "--labels", "1", "--json")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let rows = try #require(try outcome.json()["cases"] as? [[String: Any]])
+    let figures = try #require(rows.first?["metrics"] as? [String: Any])
+    // Three voxels of 2 mm^3 too many; a box of 1 x 1.41 x 2 mm has 2.83.
+    #expect(abs((figures["volume_difference_ml"] as? Double ?? 0) - 0.006) < 1e-7)
+  }
+
   @Test("every label of any map counts in every case, so that what is found wrongly does too")
   func allLabels() throws {
     let space = try folders()

@@ -74,20 +74,23 @@ public struct SegmentationScore: Sendable, Equatable {
   /// - Parameters:
   ///   - prediction: The predicted set.
   ///   - reference: The reference on the same grid.
-  ///   - spacing: Voxel size along x, y, z in mm.
+  ///   - spacing: Voxel size along x, y, z in mm. Distances go by it alone, as if the axes were at right
+  ///     angles; on a sheared grid they are approximate.
+  ///   - voxelVolume: The volume of a voxel in ml; the product of its sides if nil.
   ///   - tolerance: Of NSD, in mm; nil leaves out the figures by area.
   ///   - emptyRule: What distances are when a set is empty.
   ///   - threads: Threads that share the work, nil for all processors; results do not depend on it.
   public init(
     of prediction: VoxelMask, against reference: VoxelMask, spacing: SIMD3<Double>,
-    tolerance: Double? = nil, emptyRule: EmptyMaskRule = .infinite, threads: Int? = nil
+    voxelVolume: Double? = nil, tolerance: Double? = nil, emptyRule: EmptyMaskRule = .infinite,
+    threads: Int? = nil
   ) {
     let threads = Parallel.threads(threads)
     let masks = BoxedMasks(prediction, reference, threads: threads)
     let overlap =
       masks.map { OverlapScore(of: $0.prediction, against: $0.reference) }
       ?? OverlapScore(of: prediction, against: reference)
-    let voxelVolume = spacing.x * spacing.y * spacing.z / 1000
+    let voxelVolume = voxelVolume ?? spacing.x * spacing.y * spacing.z / 1000
     let lesions = LesionDetection(masks, voxelVolume: voxelVolume, threads: threads)
     self.lesions = lesions
     volumes = (

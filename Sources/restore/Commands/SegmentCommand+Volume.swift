@@ -105,7 +105,7 @@ extension SegmentCommand {
       throw Interruption.failure("run the same command again")
     }
     let map = found.labels
-    let voxel = map.geometry.spacing.x * map.geometry.spacing.y * map.geometry.spacing.z / 1000
+    let voxel = map.geometry.voxelVolume / 1000
     let structures = plan.labels.map { label in
       let count = map.mask(of: label.value).count
       return VolumeCase.Structure(
