@@ -88,9 +88,10 @@ struct EvalCommandTests {
   @Test("FS-RWKV's protocol: pictures from black to white, NIfTI from 0 to 1, clamped")
   func translation() throws {
     let space = try Workspace()
-    func picture(_ name: String, _ value: Float) throws {
+    func picture(_ name: String, _ value: Float, bitDepth: Int = 8) throws {
       let (image, _) = PNGImage.rounding(
-        [Float](repeating: value, count: 256), height: 16, width: 16, colour: .grey, bitDepth: 8)
+        [Float](repeating: value, count: 256), height: 16, width: 16, colour: .grey,
+        bitDepth: bitDepth)
       try image.write(to: space.path(name))
     }
     func figures(_ arguments: String...) throws -> [String: Double] {
@@ -109,6 +110,10 @@ struct EvalCommandTests {
     #expect(abs((pictures["rmse"] ?? 0) - 0.4) < 1e-6)
     let expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2 * 0.2 + 0.6 * 0.6 + 1e-4)
     #expect(abs((pictures["ssim_2d"] ?? 0) - expected) < 1e-6)
+    // Each picture has its own white: 0.2 of 65 535 is the same grey.
+    try picture("c.png", 13_107, bitDepth: 16)
+    #expect(try figures("--pred", "c.png", "--ref", "b.png") == pictures)
+    #expect(abs((try figures("--pred", "b.png", "--ref", "c.png")["rmse"] ?? 0) - 0.4) < 1e-6)
     // What is brighter than white is white.
     for (name, value) in [("x.nii", Float(0.75)), ("y.nii", 3)] {
       let geometry = Geometry(size: GridSize(x: 16, y: 16, z: 1), spacing: SIMD3(1, 1, 1))

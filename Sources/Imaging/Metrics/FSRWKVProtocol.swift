@@ -11,15 +11,23 @@ public struct FSRWKVProtocol: Sendable, Equatable {
   /// The three figures of the protocol.
   public typealias Score = RestoreRWKVProtocol.Score
 
-  /// The intensity that stands for 1, as 255 in pictures of 8 bits.
+  /// The intensity of a reference that stands for 1, as 255 in pictures of 8 bits.
   public let white: Double
+  /// The intensity of an image that stands for 1, as 65 535 in pictures of 16 bits.
+  public let imageWhite: Double
 
   /// Creates the protocol.
   ///
-  /// - Parameter white: The intensity that stands for 1, > 0.
-  public init(white: Double = 1) {
-    precondition(white > 0 && white.isFinite, "fs-rwkv: white \(white)")
+  /// - Parameters:
+  ///   - white: The intensity of references that stands for 1, > 0.
+  ///   - imageWhite: That of the images, > 0; as that of references if nil.
+  public init(white: Double = 1, imageWhite: Double? = nil) {
+    let imageWhite = imageWhite ?? white
+    precondition(
+      min(white, imageWhite) > 0 && white.isFinite && imageWhite.isFinite,
+      "fs-rwkv: white \(white), of images \(imageWhite)")
     self.white = white
+    self.imageWhite = imageWhite
   }
 
   /// Compares images with what they should be: the means over the slices of the acquisition plane.
@@ -34,14 +42,14 @@ public struct FSRWKVProtocol: Sendable, Equatable {
     of prediction: Volume, against reference: Volume, name: String
   ) throws(ImagingError) -> Score {
     let plane = reference.geometry.acquisitionPlane
-    func clamped(_ pixels: [Float]) -> [Float] {
+    func clamped(_ pixels: [Float], _ white: Double) -> [Float] {
       pixels.map { Float(Double($0) / white).clipped(to: 0...1) }
     }
     var scores: [Score] = []
     for time in 0..<reference.volumeCount {
       let expected = reference.slices(in: plane, ofVolume: time)
       for (slice, target) in zip(prediction.slices(in: plane, ofVolume: time), expected) {
-        let (own, wanted) = (clamped(slice.pixels), clamped(target.pixels))
+        let (own, wanted) = (clamped(slice.pixels, imageWhite), clamped(target.pixels, white))
         let fidelity = Fidelity(of: own, against: wanted)
         let similarity = try StructuralSimilarity.gaussian.score(
           of: own, against: wanted, shape: [target.height, target.width], dataRange: 1, name: name)

@@ -279,6 +279,12 @@ struct EvalCommand: ParsableCommand {
     }
   }
 
+  /// The intensity that stands for 1: of a picture its own white.
+  private static func white(of scan: ScanFile) -> Double {
+    guard case .png(let bitDepth, _) = scan.source else { return 1 }
+    return Double((1 << bitDepth) - 1)
+  }
+
   private func evaluate(_ pair: EvaluationPair) throws -> EvaluationReport.Case {
     guard let path = pair.prediction else {
       throw ImagingError.noSuchFile(
@@ -304,9 +310,9 @@ struct EvalCommand: ParsableCommand {
     var slices: [SliceFigures] = []
     switch modality.map(RestoreRWKVProtocol.init(modality:)) {
     case nil where protocolName == .fsRWKV:
-      var white = 1.0
-      if case .png(let bitDepth, _) = expected.source { white = Double(1 << bitDepth - 1) }
-      let score = try FSRWKVProtocol(white: dataRange ?? white).score(
+      let authors = FSRWKVProtocol(
+        white: dataRange ?? Self.white(of: expected), imageWhite: dataRange ?? Self.white(of: scan))
+      let score = try authors.score(
         of: prediction, against: reference, name: pair.reference)
       figures = [.psnr: score.psnr, .ssimSlices: score.ssim, .rmse: score.rmse]
     case let authors?:
