@@ -26,6 +26,8 @@ struct SegmentationReport {
     var figures: [SegmentationMetric: Double]
     var emptiness: SegmentationScore.Emptiness
     var lesions: [LesionClass]
+    /// Who is shown; cases of one subject count as one in the figures by subject.
+    var subject = ""
   }
 
   /// The definitions of the metrics, in words.
@@ -51,6 +53,21 @@ struct SegmentationReport {
   private func summary(of metric: SegmentationMetric, label: String) -> Summary {
     Summary(
       of: rows.filter { $0.label == label }.compactMap { $0.figures[metric] }, seed: seed)
+  }
+
+  /// Whether some subject has several cases.
+  private var hasSubjects: Bool {
+    Set(rows.map(\.subject)).count < Set(rows.map(\.name)).count
+  }
+
+  /// The summary of a metric over subjects, each with the mean of its cases' finite figures.
+  private func subjectSummary(of metric: SegmentationMetric, label: String) -> Summary {
+    let groups = Dictionary(grouping: rows.filter { $0.label == label }, by: \.subject)
+    let means = groups.sorted { $0.key < $1.key }.compactMap { _, rows -> Double? in
+      let values = rows.compactMap { $0.figures[metric] }.filter(\.isFinite)
+      return values.isEmpty ? nil : values.reduce(0, +) / Double(values.count)
+    }
+    return Summary(of: means, seed: seed)
   }
 
   private func lesions(of label: String) -> [LesionClass] {
@@ -84,19 +101,22 @@ struct SegmentationReport {
         [row.name, row.label] + metrics.map { text(row.figures[$0]) }
           + [row.emptiness == .neither ? "-" : row.emptiness.rawValue])
     }
-    var totals = TextTable([
-      "label", "metric", "n", "mean", "sd", "median", "95 % CI", "infinite", "NaN",
-    ])
-    for label in labels {
-      for metric in metrics {
-        let summary = summary(of: metric, label: label)
-        totals.append([
-          label, metric.rawValue, "\(summary.count)", text(summary.mean),
-          text(summary.standardDeviation), text(summary.median),
-          summary.interval.map { "\(text($0.lowerBound)) .. \(text($0.upperBound))" } ?? "-",
-          "\(summary.infiniteCount)", "\(summary.undefinedCount)",
-        ])
+    func totals(_ summary: (SegmentationMetric, String) -> Summary) -> [String] {
+      var table = TextTable([
+        "label", "metric", "n", "mean", "sd", "median", "95 % CI", "infinite", "NaN",
+      ])
+      for label in labels {
+        for metric in metrics {
+          let figures = summary(metric, label)
+          table.append([
+            label, metric.rawValue, "\(figures.count)", text(figures.mean),
+            text(figures.standardDeviation), text(figures.median),
+            figures.interval.map { "\(text($0.lowerBound)) .. \(text($0.upperBound))" } ?? "-",
+            "\(figures.infiniteCount)", "\(figures.undefinedCount)",
+          ])
+        }
       }
+      return table.lines()
     }
     var lines = ["# \(definitions)"] + table.lines()
     lines += [
@@ -104,7 +124,11 @@ struct SegmentationReport {
       "# \(Set(rows.map(\.name)).count) cases, \(failures.count) failed; means over finite values, "
         + "CI of the mean from \(Summary.resamples) bootstrap resamples, seed \(seed)",
     ]
-    lines += totals.lines()
+    lines += totals(summary(of:label:))
+    if hasSubjects {
+      lines += ["", "# by subject, each with the mean of its cases' finite values"]
+      lines += totals(subjectSummary(of:label:))
+    }
     let classes = labels.filter { !lesions(of: $0).isEmpty }
     guard !classes.isEmpty else { return lines }
     var detection = TextTable(["label", "lesion size", "lesions", "found", "false positives"])
@@ -144,12 +168,27 @@ extension SegmentationReport: EvaluationDocument {
     let metrics: [String: Double]
     let empty: String
     let lesions: [LesionClass]
+    let subject: String
   }
 
   private enum CodingKeys: String, CodingKey {
     case ok, cases, failures, warnings, summary, seed, resamples, lesions
+    case summarySubjects = "summary_subjects"
     case definitions = "protocol"
     case lesionEdges = "lesion_sizes_ml"
+  }
+
+  /// Summaries by label and metric.
+  private func documents(
+    _ summary: (SegmentationMetric, String) -> Summary
+  ) -> [String: [String: SummaryDocument]] {
+    var result: [String: [String: SummaryDocument]] = [:]
+    for label in labels {
+      for metric in metrics {
+        result[label, default: [:]][metric.rawValue] = SummaryDocument(summary(metric, label))
+      }
+    }
+    return result
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -168,20 +207,12 @@ extension SegmentationReport: EvaluationDocument {
           reference: row.reference,
           metrics: Dictionary(
             uniqueKeysWithValues: row.figures.map { ($0.key.rawValue, $0.value) }),
-          empty: row.emptiness.rawValue, lesions: row.lesions)
+          empty: row.emptiness.rawValue, lesions: row.lesions, subject: row.subject)
       }, forKey: .cases)
-    let metrics = metrics
-    try values.encode(
-      Dictionary(
-        uniqueKeysWithValues: labels.map { label in
-          (
-            label,
-            Dictionary(
-              uniqueKeysWithValues: metrics.map { metric in
-                (metric.rawValue, SummaryDocument(summary(of: metric, label: label)))
-              })
-          )
-        }), forKey: .summary)
+    try values.encode(documents(summary(of:label:)), forKey: .summary)
+    if hasSubjects {
+      try values.encode(documents(subjectSummary(of:label:)), forKey: .summarySubjects)
+    }
     try values.encode(
       Dictionary(uniqueKeysWithValues: labels.map { ($0, lesions(of: $0)) }), forKey: .lesions)
   }

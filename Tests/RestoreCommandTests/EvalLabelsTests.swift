@@ -55,6 +55,55 @@ struct EvalLabelsTests {
     #expect(lines.count == 7 && lines[0].hasPrefix("case,label,dice,iou,precision,recall"))
   }
 
+  @Test("cases of one subject count as one in the figures by subject")
+  func subjects() throws {
+    let space = try Workspace()
+    for folder in ["pred", "ref"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+    }
+    // Dice of two voxels against one, two and four of them: 2/3, 1, 2/3.
+    for (name, count) in [("a", 1), ("b", 2), ("c", 4)] {
+      var map = space.volume(x: 8, y: 6, z: 2)
+      map.voxels = map.voxels.indices.map { $0 < 2 ? 1 : 0 }
+      try space.image("ref/\(name).nii", map)
+      map.voxels = map.voxels.indices.map { $0 < count ? 1 : 0 }
+      try space.image("pred/\(name).nii", map)
+    }
+    let eval = ["eval", "--pred", "pred", "--reference", "ref", "--labels", "1"]
+    let plain = try space.start(eval + ["--json", "plain.json"]).finish()
+    #expect(plain.status == 0 && !plain.output.contains("by subject"), "\(plain.errors)")
+    let alone = try space.json("plain.json")
+    #expect(alone["summary_subjects"] == nil)
+    let own = try #require(alone["cases"] as? [[String: Any]])
+    #expect(own.map { $0["subject"] as? String } == ["a", "b", "c"])
+    try space.write(
+      """
+      {"test": [{"subject": "one", "files": ["a.nii", "b.nii"]},
+                {"subject": "two", "files": ["c.nii"]}]}
+      """, to: "split.json")
+    let outcome = try space.start(
+      eval + ["--subjects", "split.json", "--json", "f.json"]
+    ).finish()
+    #expect(outcome.status == 0 && outcome.output.contains("# by subject"), "\(outcome.errors)")
+    let report = try space.json("f.json")
+    let cases = try #require(report["cases"] as? [[String: Any]])
+    #expect(cases.map { $0["subject"] as? String } == ["one", "one", "two"])
+    let summary = try #require(
+      report["summary_subjects"] as? [String: [String: [String: Any]]])
+    let dice = try #require(summary["1"]?["dice"])
+    #expect(dice["n"] as? Int == 2)
+    // (5/6 + 2/3) / 2; over the cases it is 7/9.
+    #expect(abs((dice["mean"] as? Double ?? 0) - 0.75) < 1e-12)
+    let all = report["summary"] as? [String: [String: [String: Any]]]
+    #expect(abs((all?["1"]?["dice"]?["mean"] as? Double ?? 0) - 7.0 / 9) < 1e-12)
+    #expect(try space.start(eval + ["--subjects", "absent.json"]).finish().status == 66)
+    try space.write("[]", to: "wrong.json")
+    #expect(try space.start(eval + ["--subjects", "wrong.json"]).finish().status == 65)
+    // Pages read such evaluations too.
+    #expect(try space.restore("report", "f.json", "-o", "f.html").status == 0)
+  }
+
   @Test("volumes on a sheared grid are those of its voxels, not of boxes with their sides")
   func sheared() throws {
     let space = try Workspace()

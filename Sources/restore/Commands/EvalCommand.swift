@@ -170,6 +170,7 @@ struct EvalCommand: ParsableCommand {
     messages.apply(isJSON: isJSON)
     if let images = segmentation.images { try Self.requireFolder(images) }
     let pairs = try EvaluationPair.pairs(predictions: pred, references: reference)
+    let names = try SubjectNames(split: subjects)
     if comparesLabels {
       let evaluation = SegmentationEvaluation(
         options: segmentation, definitions: protocolName.segmentation, maxMemory: maxMemory?.bytes)
@@ -179,12 +180,15 @@ struct EvalCommand: ParsableCommand {
       let labels = try evaluation.labels(of: pairs)
       try evaluate(pairs, into: report) { report, pair in
         let (rows, warnings) = try evaluation.rows(of: pair, in: pred, labels: labels)
-        report.rows += rows
+        report.rows += rows.map { row in
+          var row = row
+          row.subject = names.subject(of: pair.name)
+          return row
+        }
         report.warnings += warnings
         warnings.forEach(Console.shared.warning)
       }
     } else {
-      let names = try SubjectNames(split: subjects)
       let report = EvaluationReport(definitions: definitions, seed: seed)
       try evaluate(pairs, into: report) { report, pair in
         var item = try evaluate(pair)
