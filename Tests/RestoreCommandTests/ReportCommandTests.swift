@@ -91,15 +91,18 @@ struct ReportCommandTests {
     "figures that cannot be compared are not; what failed and whose labels are equal is told apart")
   func comparisons() throws {
     let space = try Workspace()
-    func evaluation(_ folder: String, _ definitions: String, reference: String) throws {
+    func evaluation(
+      _ folder: String, _ definitions: String, reference: String, perfect: Set<Int> = []
+    ) throws {
       try FileManager.default.createDirectory(
         atPath: space.path(folder), withIntermediateDirectories: true)
-      let cases = (0..<8).map { index in
-        """
-        {"name": "c\(index)", "subject": "s\(index / 2)", "prediction": "p\(index).nii",
-         "reference": "\(reference)/c\(index).nii", "warnings": [],
-         "metrics": {"psnr_db": \(30 + index + folder.count)}}
-        """
+      let cases = (0..<8).map { index -> String in
+        let psnr = perfect.contains(index) ? "\"Infinity\"" : "\(30 + index + folder.count)"
+        return """
+          {"name": "c\(index)", "subject": "s\(index / 2)", "prediction": "p\(index).nii",
+           "reference": "\(reference)/c\(index).nii", "warnings": [],
+           "metrics": {"psnr_db": \(psnr)}}
+          """
       }
       try space.write(
         """
@@ -126,6 +129,11 @@ struct ReportCommandTests {
     let other = try page("a", "ccc")
     #expect(other.contains("are not compared") && !other.contains("a/eval - ccc/eval</td>"))
     #expect(try page("a", "dddd").contains("the references of 8 cases have other paths"))
+    // A perfect case of a subject does not hide its other ones; alone it is the largest difference.
+    try evaluation("e", "one", reference: "r", perfect: [0, 2, 4])
+    try evaluation("ff", "one", reference: "r", perfect: [0, 2, 4, 6, 7])
+    #expect(try page("e", "bb").contains("<td>psnr_db</td><td>4</td><td>-1.0000</td>"))
+    #expect(try page("e", "ff").contains("<td>psnr_db</td><td>4</td><td>-1.0000</td>"))
   }
 
   @Test("what is no evaluation is refused")

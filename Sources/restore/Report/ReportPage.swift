@@ -103,11 +103,14 @@ struct ReportPage {
     }
     return
       "<h2>Paired comparison</h2><p>Wilcoxon signed-rank test, two-sided, over subjects (each with the mean of "
-      + "the cases that both have); not corrected for the number of tests.</p>"
+      + "the cases that are finite in both); not corrected for the number of tests.</p>"
       + HTML.table(["models", "metric", "subjects", "median difference", "W", "p"], rows)
   }
 
   /// Two evaluations' figures of each subject: the images of one subject are no independent pairs.
+  ///
+  /// A subject has the mean of its cases that are finite in both, so that a perfect case does not hide
+  /// the others; one without such a case keeps its infinite figure, the largest difference of all.
   private static func pairs(
     _ first: EvaluationFile, _ second: EvaluationFile, _ metric: String
   ) -> [(Double, Double)] {
@@ -118,7 +121,9 @@ struct ReportPage {
       guard let own = item.metrics[metric], let other = others[item.name] ?? nil else { continue }
       subjects[item.subject ?? item.name, default: []].append((own, other))
     }
-    return subjects.sorted { $0.key < $1.key }.map { _, figures in
+    return subjects.sorted { $0.key < $1.key }.map { _, all in
+      let finite = all.filter { $0.0.isFinite && $0.1.isFinite }
+      let figures = finite.isEmpty ? all : finite
       let count = Double(figures.count)
       return (figures.reduce(0) { $0 + $1.0 } / count, figures.reduce(0) { $0 + $1.1 } / count)
     }
