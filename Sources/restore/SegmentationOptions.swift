@@ -40,6 +40,12 @@ struct SegmentationOptions: ParsableArguments {
     if let nsdTolerance, !(nsdTolerance >= 0 && nsdTolerance.isFinite) {
       throw ValidationError("--nsd-tolerance \(nsdTolerance): a number from 0 on is needed")
     }
+    // A class between equal edges could hold no lesion.
+    guard zip(lesionSizes.numbers, lesionSizes.numbers.dropFirst()).allSatisfy(<) else {
+      throw ValidationError(
+        "--lesion-sizes \(lesionSizes.defaultValueDescription): each edge must be above the one before"
+      )
+    }
   }
 }
 
@@ -62,7 +68,7 @@ enum LabelSelection: ExpressibleByArgument, Equatable {
   }
 }
 
-/// Ascending numbers from a list such as `0.1,1,10`.
+/// Ascending numbers from a list such as `0.1,1,10`; neighbours may be equal.
 struct NumberList: ExpressibleByArgument {
   let numbers: [Double]
 
@@ -74,7 +80,7 @@ struct NumberList: ExpressibleByArgument {
     }
     let numbers = found.compactMap(\.self)
     guard !numbers.isEmpty, numbers.count == found.count,
-      zip(numbers, numbers.dropFirst()).allSatisfy(<)
+      zip(numbers, numbers.dropFirst()).allSatisfy(<=)
     else { return nil }
     self.numbers = numbers
   }

@@ -302,7 +302,7 @@ struct EvalLabelsTests {
     for wrong in [
       ["--labels", "0"], ["--labels", "1,1"], ["--labels", "all", "--data-range", "1"],
       ["--labels", "all", "--protocol", "restore-rwkv"], ["--labels", "all", "--empty", "zero"],
-      ["--labels", "all", "--lesion-sizes", "2,1"],
+      ["--labels", "all", "--lesion-sizes", "2,1"], ["--labels", "all", "--lesion-sizes", "1,1,2"],
     ] {
       let outcome = try space.start(["eval", "--pred", "pred", "--ref", "ref"] + wrong).finish()
       #expect(outcome.status == 64, "\(wrong)")

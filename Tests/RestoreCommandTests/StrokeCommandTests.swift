@@ -173,6 +173,11 @@ struct StrokeCommandTests {
       "simulate", "lesions", "-i", "t1.nii.gz", "flair.nii.gz", "-o", "c.nii.gz", "--mask-output",
       "d.nii.gz")
     #expect(few.status == 64, "\(few.errors)")
+    // Least and greatest volume may be one.
+    let exact = try simulate("4", "--volumes", "0.4,0.4")
+    #expect(exact.status == 0, "\(exact.errors)")
+    let equal = try ScanFile.read(space.path("m4.nii.gz")).volume
+    #expect(equal.voxels.count { $0 == 1 } == 200)
     let large = try simulate("3", "--volumes", "1500,1600")
     #expect(large.status == 65 && !space.exists("m3.nii.gz"), "\(large.errors)")
   }
