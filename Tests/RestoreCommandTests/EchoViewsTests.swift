@@ -194,6 +194,6 @@ struct EchoViewsTests {
       "eval-echo", "-m", "run/bundle", "--hearts", "1", "--frames", "2", "--size", "32")
     #expect(table.status == 0 && table.output.contains("left_ventricle"), "\(table.errors)")
     #expect(try space.restore("eval-echo", "-m", "run/bundle", "--size", "40").status == 64)
-    #expect(try space.restore("eval-echo", "-m", "./tiny").status == 78)
+    #expect(try space.restore("eval-echo", "-m", "./tiny").status == 64)
   }
 }

@@ -109,7 +109,8 @@ struct SegmentCommandTests {
     #expect(label.status == 65 && label.errors.contains("unexpected label"), "\(label.errors)")
     let other = try space.restore(
       "segment", "-i", "clip.nii.gz", "-o", "o.nii.gz", "-m", "./tiny")
-    #expect(other.status == 78, "\(other.errors)")
+    #expect(other.status == 64, "\(other.errors)")
+    #expect(other.headline == "model does not segment (./tiny)")
     let missing = try space.restore(
       "segment", "-i", "none.nii.gz", "-o", "o.nii.gz", "-m", "run/bundle")
     #expect(missing.status == 66, "\(missing.errors)")

@@ -73,6 +73,7 @@ struct EvalEchoCommand: ParsableCommand {
   func run() throws {
     common.apply()
     let bundle = try ModelBundle.find(model)
+    try bundle.require(.segment, of: model)
     guard let network = try bundle.loadModel() as? GDKVM, network.configuration.objects <= 3 else {
       throw CommandFailure(
         code: ExitStatus.configuration, kind: "model", what: "not a model for clips (\(model))",

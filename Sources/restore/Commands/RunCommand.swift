@@ -59,12 +59,7 @@ struct RunCommand: ParsableCommand {
         cause: "it adds resolution in the plane of acquisition alone",
         advice: "use --tta flip")
     }
-    guard bundle.card.task == .restore else {
-      throw CommandFailure(
-        code: ExitStatus.usage, kind: "usage", what: "model does not restore (\(model))",
-        cause: "its task is \(bundle.card.task.rawValue)",
-        advice: "`restore models list` shows each model's task")
-    }
+    try bundle.require(.restore, of: model)
     let restorer = try VolumeRestorer(bundle, precision: precision.available)
     let job = RestorationJob(command: self, bundle: bundle, restorer: restorer)
     var reports: [RestorationJob.Report] = []

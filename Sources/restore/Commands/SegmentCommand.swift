@@ -64,6 +64,7 @@ struct SegmentCommand: ParsableCommand {
   func run() throws {
     common.apply()
     let bundle = try ModelBundle.find(model)
+    try bundle.require(.segment, of: model)
     let architecture = bundle.card.network.architecture.architecture
     if probabilities, ![UNet.architecture, StrokeSystem.architecture].contains(architecture) {
       throw CommandFailure(
