@@ -74,10 +74,27 @@ struct ReportCommandTests {
       {"step": 2, "stage": "axial", "loss": 0.4}
       {"step": 1, "stage": "combiner", "loss": 0.6}
       """, to: "stages/log.jsonl")
+    try space.write(
+      """
+      [{"name": "brain-1", "dice": 0.75, "pathDice": {"XY_12": 0.5, "ZY_3": 0.25}, "lesions": 4,
+        "found": 3, "falseLesions": 1, "ownRecall": 0.5, "trueVolume": 12, "foundVolume": 10.5},
+       {"name": "brain-2", "dice": 0.25, "pathDice": {"XY_12": 0, "ZY_3": 0.125}, "lesions": 2,
+        "found": 0, "falseLesions": 0, "trueVolume": 2, "foundVolume": 0}]
+      """, to: "stages/scores.json")
     #expect(try space.restore("report", "stages", "-o", "stages.html").status == 0)
     let stages = String(decoding: try space.data("stages.html"), as: UTF8.self)
     #expect(stages.contains("loss, axial") && stages.contains("loss, combiner"))
     #expect(stages.components(separatedBy: "<polyline").count == 1 + 2)
+    // Each brain that nothing learnt from has its row.
+    let cells = [
+      "brain-1", "0.7500", "4", "3", "1", "0.5000", "12.00", "10.50", "0.5000", "0.2500",
+    ]
+    #expect(stages.contains(cells.map { "<td>\($0)</td>" }.joined()))
+    #expect(stages.contains("Dice of XY_12") && stages.contains("<td>brain-2</td><td>0.2500</td>"))
+    #expect(stages.contains("<td>6</td><td>3</td><td>1</td>"))
+    try space.write("{", to: "stages/scores.json")
+    let damaged = try space.restore("report", "stages", "-o", "damaged.html")
+    #expect(damaged.status == 0 && damaged.errors.contains("scores.json cannot be read"))
     #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"))
     // The worst case of the first model stands first: the one with the largest error.
     let order = ["sub-b", "sub-a_y", "sub-a_x"].map { page.range(of: ". \($0)</h3>")?.lowerBound }

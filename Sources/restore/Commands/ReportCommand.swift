@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import Imaging
-import Train
 
 /// `restore report`: one HTML page of evaluations and runs.
 struct ReportCommand: ParsableCommand {
@@ -36,7 +35,7 @@ struct ReportCommand: ParsableCommand {
     common.apply()
     if let inputs { try EvalCommand.requireFolder(inputs) }
     var evaluations: [EvaluationFile] = []
-    var runs: [(label: String, log: RunLog)] = []
+    var runs: [ReportRun] = []
     var files: [String] = []
     var runFiles: [String] = []
     for source in sources {
@@ -47,8 +46,7 @@ struct ReportCommand: ParsableCommand {
       if !isFolder.boolValue {
         files.append(source)
       } else if FileManager.default.fileExists(atPath: source + "/log.jsonl") {
-        let label = source.split(separator: "/").last.map(String.init) ?? source
-        runs.append((label, try RunLog(contentsOf: source)))
+        runs.append(try ReportRun(contentsOf: source))
         // All that a run wrote must survive the page; it writes no pages itself.
         let names = try? FileManager.default.contentsOfDirectory(atPath: source)
         runFiles += (names ?? []).filter { !$0.hasSuffix(".html") }.map { source + "/" + $0 }
@@ -87,14 +85,14 @@ struct ReportCommand: ParsableCommand {
   /// The page about images, about label maps, or about both, one after the other.
   private func html(
     _ evaluations: [EvaluationFile], _ segmentations: [SegmentationFile],
-    _ runs: [(label: String, log: RunLog)]
+    _ runs: [ReportRun]
   ) -> String {
     var labels = SegmentationPage(title: title, files: segmentations, images: inputs)
     defer { labels.warnings.forEach(Console.shared.warning) }
     if evaluations.isEmpty, runs.isEmpty { return labels.html() }
     var page = ReportPage(title: title, evaluations: evaluations, runs: runs, inputs: inputs)
     let html = page.html()
-    page.warnings.forEach(Console.shared.warning)
+    for warning in page.warnings + runs.flatMap(\.warnings) { Console.shared.warning(warning) }
     guard !segmentations.isEmpty else { return html }
     return html.replacingOccurrences(of: "</body>", with: labels.body() + "</body>")
   }

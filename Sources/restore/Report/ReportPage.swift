@@ -11,7 +11,7 @@ struct ReportPage {
 
   let title: String
   let evaluations: [EvaluationFile]
-  let runs: [(label: String, log: RunLog)]
+  let runs: [ReportRun]
   /// Where the degraded images are; files have the names of the predictions.
   let inputs: String?
   private(set) var warnings: [String] = []
@@ -19,7 +19,7 @@ struct ReportPage {
   private var casesLeft: Int
 
   init(
-    title: String, evaluations: [EvaluationFile], runs: [(label: String, log: RunLog)],
+    title: String, evaluations: [EvaluationFile], runs: [ReportRun],
     inputs: String?
   ) {
     self.title = title
@@ -37,14 +37,16 @@ struct ReportPage {
       if evaluations.count > 1 { sections.append(comparisons()) }
       sections.append(boxes())
     }
-    for run in runs { sections.append(curves(run.label, run.log)) }
+    for run in runs { sections.append(curves(run)) }
     for evaluation in evaluations { sections.append(cases(of: evaluation)) }
     sections.append(provenance())
     let all = evaluations.flatMap { file in
       (file.failures ?? []).map { "\(file.label): \($0.name) was not evaluated: \($0.message)" }
         + file.cases.flatMap { item in item.warnings.map { "\(file.label): \($0)" } }
     }
-    let notes = (warnings + all).map { "<p class=\"w\">\(HTML.escaped($0))</p>" }
+    let notes = (warnings + runs.flatMap(\.warnings) + all).map {
+      "<p class=\"w\">\(HTML.escaped($0))</p>"
+    }
     return HTML.page(title: title, body: (notes + sections).joined(separator: "\n"))
   }
 
@@ -142,9 +144,10 @@ struct ReportPage {
     return "<h2>Distribution over cases</h2>" + plots.joined()
   }
 
-  private func curves(_ label: String, _ log: RunLog) -> String {
+  private func curves(_ run: ReportRun) -> String {
+    let log = run.log
     var text =
-      "<h2>Training of \(HTML.escaped(label))</h2>"
+      "<h2>Training of \(HTML.escaped(run.label))</h2>"
       + log.losses.map { stage, points in
         Plot.lines(
           title: stage.isEmpty ? "loss" : "loss, \(stage)", unit: "of the configuration",
@@ -160,7 +163,7 @@ struct ReportPage {
         + "of the last validation</p>"
         + HTML.picture(picture.png, alternative: "validation of \(picture.name)")
     }
-    return text + "<details><summary>configuration</summary><pre>"
+    return text + run.scoreTable + "<details><summary>configuration</summary><pre>"
       + HTML.escaped(log.configuration) + "</pre></details>"
   }
 
