@@ -137,7 +137,7 @@ struct EvalLabelsTests {
     let rows = try #require(try space.json("f.json")["cases"] as? [[String: Any]])
     let labels = ["1", "3", "7", "union"]
     #expect(rows.map { $0["label"] as? String } == labels + labels)
-    let dice = rows.map { ($0["metrics"] as? [String: Double])?["dice"] }
+    let dice = rows.map { ($0["metrics"] as? [String: Any])?["dice"] as? Double }
     #expect(dice[2] == 1 && dice[4] == 1 && dice[5] == 0 && dice[6] == 0 && dice[7] == 0)
   }
 
