@@ -33,6 +33,10 @@ extension EchoTrainingConfiguration: RunConfiguration {
   var essence: Self { self }
 }
 
+extension StrokeTrainingConfiguration: RunConfiguration {
+  var essence: Self { self }
+}
+
 /// The files of a run: configuration, log, checkpoints and state.
 ///
 /// Files are written whole or not at all, the log line by line.
@@ -83,6 +87,18 @@ struct RunFolder {
   /// Whether there is a run; one that was stopped early has a state before it has a log.
   var hasBegun: Bool { [log, state].contains(where: FileManager.default.fileExists(atPath:)) }
 
+  /// A folder that is neither made nor locked.
+  private init(path: String) { self.path = path }
+
+  /// Checks what the initialiser will check, before minutes of reading; makes nothing.
+  ///
+  /// - Throws: ``TrainingError/runExists(folder:)`` or ``TrainingError/cannotResume(folder:reason:)``.
+  static func check<Configuration: RunConfiguration>(
+    _ path: String, configuration: Configuration, resume: Bool
+  ) throws {
+    try RunFolder(path: path).check(configuration, resume: resume)
+  }
+
   /// Prepares the folder of a new run, or checks the one that is to be continued.
   ///
   /// A folder that is refused is left as it is.
@@ -109,22 +125,76 @@ struct RunFolder {
   private func check<Configuration: RunConfiguration>(
     _ configuration: Configuration, resume: Bool
   ) throws {
+    try Self.check(configuration, in: path, hasBegun: hasBegun, resume: resume)
+  }
+
+  /// Makes sure that what is in a folder is a run to be continued, or nothing of value.
+  ///
+  /// - Parameters:
+  ///   - configuration: The given one; the folder's is `config.json`.
+  ///   - folder: The run folder, which need not be there.
+  ///   - hasBegun: Whether there is a run.
+  ///   - resume: Whether it is to be continued.
+  /// - Throws: ``TrainingError/runExists(folder:)`` or ``TrainingError/cannotResume(folder:reason:)``.
+  static func check<Configuration: RunConfiguration>(
+    _ configuration: Configuration, in folder: String, hasBegun: Bool, resume: Bool
+  ) throws {
+    let file = folder + "/config.json"
     if hasBegun {
-      if !resume { throw TrainingError.runExists(folder: path) }
-      let stored = try Configuration(contentsOf: self.configuration)
+      if !resume { throw TrainingError.runExists(folder: folder) }
+      let stored = try Configuration(contentsOf: file)
       guard stored.essence == configuration.essence else {
-        let keys = Self.differences(stored.essence.json(), configuration.essence.json())
+        let keys = differences(stored.essence.json(), configuration.essence.json())
         throw TrainingError.cannotResume(
-          folder: path,
+          folder: folder,
           reason: "its config.json differs from the given configuration in "
             + keys.prefix(5).joined(separator: ", ") + (keys.count > 5 ? " and more" : ""))
       }
-    } else if let found = try? String(contentsOfFile: self.configuration, encoding: .utf8),
-      (try? Configuration(contentsOf: self.configuration))?.json() != found
+    } else if let found = try? String(contentsOfFile: file, encoding: .utf8),
+      (try? Configuration(contentsOf: file))?.json() != found
     {
       // Not of this program: perhaps the very file that the user wrote.
-      throw TrainingError.runExists(folder: path)
+      throw TrainingError.runExists(folder: folder)
     }
+  }
+
+  /// Writes who is in which part; a run that goes on must have the same.
+  ///
+  /// Parts are divided by a shuffle of all who are there: one more moves others from part to part.
+  ///
+  /// - Parameters:
+  ///   - split: As JSON.
+  ///   - path: Where it is kept.
+  ///   - folder: The run folder, for messages.
+  ///   - hasBegun: Whether there is a run; one of an earlier version may lack the file, which it then gets.
+  ///   - source: What the split comes from, for messages.
+  /// - Throws: ``TrainingError/cannotResume(folder:reason:)``, or what writing files throws.
+  static func keep(
+    _ split: Data, at path: String, ofRunIn folder: String, hasBegun: Bool, from source: String
+  ) throws {
+    if hasBegun, let stored = FileManager.default.contents(atPath: path) {
+      guard stored == split else {
+        throw TrainingError.cannotResume(
+          folder: folder, reason: "\(source) has other files or parts than when the run began")
+      }
+      return
+    }
+    let file = try AtomicFile(path: path, overwrite: true)
+    try split.withUnsafeBytes { try file.write($0) }
+    try file.commit()
+  }
+
+  /// Writes the split of a task; a run that goes on must have the same.
+  func keep(_ split: Data, of task: String, from source: String) throws {
+    try Self.keep(
+      split, at: self.split(of: task), ofRunIn: path, hasBegun: hasBegun, from: source)
+  }
+
+  /// Names by part as they stand in the file of a split.
+  static func json(ofParts parts: [String: [String]]) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return try encoder.encode(parts) + Data("\n".utf8)
   }
 
   /// The keys by which two configurations differ, as `section.key`.

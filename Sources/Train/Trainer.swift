@@ -84,16 +84,7 @@ public final class Trainer {
     _ splits: [DataSplit], of configuration: TrainingConfiguration, in runFolder: RunFolder
   ) throws {
     for (section, split) in zip(configuration.allTasks, splits) {
-      let (path, json) = (runFolder.split(of: section.name), try split.json())
-      guard runFolder.hasBegun, let stored = FileManager.default.contents(atPath: path) else {
-        try runFolder.write(json, to: path)
-        continue
-      }
-      guard stored == json else {
-        throw TrainingError.cannotResume(
-          folder: runFolder.path,
-          reason: "\(section.split) has other files or parts than when the run began")
-      }
+      try runFolder.keep(try split.json(), of: section.name, from: section.split)
     }
   }
 

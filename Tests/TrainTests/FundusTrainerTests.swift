@@ -93,6 +93,21 @@ struct FundusTrainerTests {
     }
   }
 
+  @Test("a run does not go on with photographs that moved from part to part")
+  func otherPhotographs() throws {
+    let path = try Self.folder()
+    defer { for end in ["", "-run"] { try? FileManager.default.removeItem(atPath: path + end) } }
+    try Self.phantoms(path, view: .disc, count: 4)
+    let configuration = Self.configuration(path)
+    _ = try FundusTrainer(configuration, folder: path + "-run")
+      .run(shouldStop: { true }, report: { _ in })
+    try Self.phantoms(path, view: .disc, count: 7)
+    #expect(
+      throws: TrainingError.cannotResume(
+        folder: path + "-run", reason: "\(path) has other files or parts than when the run began")
+    ) { try FundusTrainer(configuration, folder: path + "-run", resume: true) }
+  }
+
   @Test("photographs of the whole field are cut to the disc, a validation part of the set is used")
   func layouts() throws {
     let path = try Self.folder()

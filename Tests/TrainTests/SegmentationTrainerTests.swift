@@ -86,6 +86,8 @@ struct SegmentationTrainerTests {
       try SegmentationTrainer(Self.configuration(folder, steps: 1), folder: folder + "-run")
     }
     #expect("\(error)".contains("c3_0000.nii.gz"), "\(error)")
+    // Flaws of the data leave no folder behind.
+    #expect(!FileManager.default.fileExists(atPath: folder + "-run"))
   }
 
   @Test(
@@ -163,6 +165,28 @@ struct SegmentationTrainerTests {
         contentsOf: URL(fileURLWithPath: "\(folder)-\(run)/checkpoints/latest.safetensors"))
     }
     #expect(files[0] == files[1])
+  }
+
+  @Test("a run does not go on with cases that moved from part to part")
+  func otherCases() throws {
+    let folder = try Self.dataset(cases: 3, size: [3, 24, 24], spacing: [4, 1, 1])
+    let run = folder + "-run"
+    defer { for path in [folder, run] { try? FileManager.default.removeItem(atPath: path) } }
+    let configuration = Self.configuration(folder, steps: 2)
+    _ = try SegmentationTrainer(configuration, folder: run)
+      .run(shouldStop: { true }, report: { _ in })
+    // The same images under other names: the plan stays.
+    for index in 0..<3 {
+      for (part, end) in [("imagesTr", "_0000.nii.gz"), ("labelsTr", ".nii.gz")] {
+        try FileManager.default.copyItem(
+          atPath: "\(folder)/\(part)/c\(index)\(end)",
+          toPath: "\(folder)/\(part)/d\(index)\(end)")
+      }
+    }
+    #expect(
+      throws: TrainingError.cannotResume(
+        folder: run, reason: "\(folder) has other files or parts than when the run began")
+    ) { try SegmentationTrainer(configuration, folder: run, resume: true) }
   }
 
   @Test("keys that this training does not heed are refused")

@@ -159,6 +159,35 @@ struct StrokeTrainerTests {
     }
   }
 
+  @Test("a configuration alone is no run; a run does not go on with brains that moved")
+  func otherBrains() throws {
+    let folder = try Self.dataset()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var configuration = Self.configuration(folder) { $0.system.path.channels = 4 }
+    let run = folder + "/run"
+    _ = try StrokeTrainer(configuration, folder: run, resume: false)
+    // Corrected before the first step.
+    configuration.paths.batch = 2
+    for resume in [true, false] {
+      let trainer = try StrokeTrainer(configuration, folder: run, resume: resume)
+      #expect(!trainer.isFinished)
+    }
+    #expect(
+      try String(contentsOfFile: run + "/config.json", encoding: .utf8) == configuration.json())
+    let trainer = try StrokeTrainer(configuration, folder: run, resume: false)
+    #expect(try !Self.run(trainer, steps: 1).isFinished)
+    for (part, end) in [
+      ("imagesTr", "_0000.nii.gz"), ("imagesTr", "_0001.nii.gz"), ("labelsTr", ".nii.gz"),
+    ] {
+      try FileManager.default.copyItem(
+        atPath: "\(folder)/data/\(part)/b0\(end)", toPath: "\(folder)/data/\(part)/b9\(end)")
+    }
+    #expect(
+      throws: TrainingError.cannotResume(
+        folder: run, reason: "\(folder)/data has other files or parts than when the run began")
+    ) { try StrokeTrainer(configuration, folder: run, resume: true) }
+  }
+
   @Test("the published schedule holds two epochs, then falls by 0.91 in each")
   func schedule() throws {
     let configuration = try StrokeTrainingConfiguration(

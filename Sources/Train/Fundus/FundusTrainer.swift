@@ -55,6 +55,7 @@ public final class FundusTrainer {
     }
     try configuration.requireNoRestorationKeys()
     self.configuration = configuration
+    try RunFolder.check(folder, configuration: configuration, resume: resume)
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
     guard
       let model = try configuration.model.description().makeModel(using: &generator) as? TVConvNet,
@@ -68,10 +69,16 @@ public final class FundusTrainer {
       folder: configuration.data.split, side: model.configuration.imageSize,
       validationShare: configuration.data.validationShare, seed: configuration.data.splitSeed)
     try configuration.model.initialWeights.load(into: model)
+    let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
+    let parts = [
+      "train": dataset.train.map(\.name), "validation": dataset.validation.map(\.name),
+    ]
+    try runFolder.keep(
+      RunFolder.json(ofParts: parts), of: "fundus", from: configuration.data.split)
     loop = try TrainingLoop(
       model, configuration.optim.makeOptimizer(for: model.parameters),
-      configuration.plan(samples: configuration.train.batch), format: Self.format,
-      in: RunFolder(folder, configuration: configuration, resume: resume), resume: resume)
+      configuration.plan(samples: configuration.train.batch), format: Self.format, in: runFolder,
+      resume: resume)
   }
 
   /// Runs until all steps are done or a stop is asked for.

@@ -80,7 +80,7 @@ public final class SegmentationTrainer {
     }
     try configuration.requireNoRestorationKeys()
     self.configuration = configuration
-    let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
+    try RunFolder.check(folder, configuration: configuration, resume: resume)
     dataset = try SegmentationDataset(
       NNUNetFolder(path: configuration.data.split), configuration.data,
       planner: SegmentationPlanner(axes: axes), progress: progress)
@@ -108,22 +108,36 @@ public final class SegmentationTrainer {
         key: "train.batch", reason: "is 1, but the batch norm of fdconv layers needs 2")
     }
     try configuration.model.initialWeights.load(into: self.network)
+    // After all that a flaw of the data may end.
+    let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
+    try Self.keep(dataset, of: configuration, in: runFolder)
     loop = try TrainingLoop(
       self.network, configuration.optim.makeOptimizer(for: self.network.parameters),
       configuration.plan(
         samples: configuration.train.batch > 0 ? configuration.train.batch : dataset.plan.batch),
       format: Self.format, in: runFolder, resume: resume)
+  }
+
+  /// Writes the plan and who is in which part; a run that goes on must have the same.
+  private static func keep(
+    _ dataset: SegmentationDataset, of configuration: TrainingConfiguration,
+    in runFolder: RunFolder
+  ) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     let plan = try encoder.encode(dataset.plan)
-    if runFolder.hasBegun, let stored = FileManager.default.contents(atPath: folder + "/plan.json"),
-      stored != plan
-    {
+    let path = runFolder.path + "/plan.json"
+    if runFolder.hasBegun, let stored = FileManager.default.contents(atPath: path), stored != plan {
       throw TrainingError.cannotResume(
-        folder: folder,
+        folder: runFolder.path,
         reason: "\(configuration.data.split) has other images than when the run began")
     }
-    try runFolder.write(plan, to: folder + "/plan.json")
+    let parts = [
+      "train": dataset.train.map(\.name), "validation": dataset.validation.map(\.name),
+    ]
+    try runFolder.keep(
+      RunFolder.json(ofParts: parts), of: "segmentation", from: configuration.data.split)
+    try runFolder.write(plan, to: path)
   }
 
   /// The network for a plan: 16 channels on the first level, twice as many on each further one up to 128.

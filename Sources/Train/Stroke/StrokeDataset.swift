@@ -143,6 +143,22 @@ public struct StrokeDataset: Sendable {
     return names
   }
 
+  /// The names of all cases by part, each once and in order: visits too, but no seeds.
+  var names: [String: [String]] {
+    var result: [String: [String]] = [:]
+    for (part, cases) in sources {
+      let names = cases.map { source -> String in
+        switch source {
+        case .labelled(let item): item.name
+        case .grown(let brain, _): brain.subject
+        case .phantom: "phantoms"
+        }
+      }
+      result[part.rawValue] = Set(names).sorted()
+    }
+    return result
+  }
+
   /// Reads or makes one case.
   ///
   /// - Throws: What reading images throws.

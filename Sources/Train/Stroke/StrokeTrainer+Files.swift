@@ -10,10 +10,16 @@ extension StrokeTrainer {
   private var log: String { folder + "/log.jsonl" }
   private static let format = "restore-stroke-training-1"
 
+  /// Whether there is a run: its configuration alone is none.
+  private var hasBegun: Bool {
+    [log, latest].contains(where: FileManager.default.fileExists(atPath:))
+  }
+
   /// Makes the folder of a new run, or continues the run that is there.
+  ///
+  /// A folder that is refused is left as it is.
   func prepareFolder(resume: Bool) throws {
-    let exists = FileManager.default.fileExists(atPath: folder + "/config.json")
-    if exists && !resume { throw TrainingError.runExists(folder: folder) }
+    try RunFolder.check(configuration, in: folder, hasBegun: hasBegun, resume: resume)
     do {
       try FileManager.default.createDirectory(
         atPath: folder, withIntermediateDirectories: true)
@@ -21,7 +27,14 @@ extension StrokeTrainer {
       throw ImagingError.cannotCreate(file: folder, reason: error.localizedDescription)
     }
     lock = try FolderLock(folder)
-    if exists {
+    // Another program may have begun there before the lock was taken.
+    try RunFolder.check(configuration, in: folder, hasBegun: hasBegun, resume: resume)
+    let isContinued = hasBegun
+    try RunFolder.keep(
+      RunFolder.json(ofParts: data.names), at: folder + "/split-stroke.json", ofRunIn: folder,
+      hasBegun: isContinued,
+      from: configuration.data.folder.isEmpty ? "the configuration" : configuration.data.folder)
+    if isContinued {
       try restore()
     } else {
       try write(Data(configuration.json().utf8), to: folder + "/config.json")
@@ -43,10 +56,6 @@ extension StrokeTrainer {
   private func restore() throws {
     func fail(_ reason: String) -> TrainingError {
       .cannotResume(folder: folder, reason: reason)
-    }
-    let stored = try? String(contentsOfFile: folder + "/config.json", encoding: .utf8)
-    guard stored == configuration.json() else {
-      throw fail("its config.json differs from the given configuration")
     }
     // A run that was stopped before its first state begins anew.
     guard FileManager.default.fileExists(atPath: latest) else { return try cutLog() }
