@@ -1,3 +1,4 @@
+import Foundation
 import Layers
 
 extension TrainingConfiguration {
@@ -37,18 +38,36 @@ extension TrainingConfiguration {
     }
   }
 
-  /// Refuses keys that only the training of restorations heeds, so that none is left aside in silence.
+  /// Refuses keys that a training does not heed, so that none is left aside in silence.
   ///
-  /// - Throws: ``TrainingError/invalidValue(key:reason:)`` for the first that is set.
-  func requireNoRestorationKeys() throws(TrainingError) {
-    for (key, isSet) in [
-      ("tasks", !tasks.isEmpty), ("loss", loss != LossSection()),
-      ("data.teacher", !data.teacher.isEmpty),
-      ("train.accumulate", train.accumulate != 1),
-      ("train.checkpoint_activations", train.checkpointActivations),
-    ] where isSet {
+  /// - Parameter heeded: The keys of `data` that it heeds, in snake case, beside `split` and `name`.
+  /// - Throws: ``TrainingError/invalidValue(key:reason:)`` for the first other that is set.
+  func requireNoRestorationKeys(heeding heeded: Set<String>) throws(TrainingError) {
+    func refuse(_ key: String) throws(TrainingError) {
       throw .invalidValue(key: key, reason: "does not go with `\(model.arch)`")
     }
+    for (key, isSet) in [
+      ("tasks", !tasks.isEmpty), ("loss", loss != LossSection()),
+      ("train.accumulate", train.accumulate != 1),
+      ("train.checkpoint_activations", train.checkpointActivations),
+      ("train.mixing", train.mixing != LoopSection().mixing),
+    ] where isSet { try refuse(key) }
+    let (given, usual) = (Self.section("data", of: self), Self.section("data", of: Self()))
+    for key in given.keys.sorted() where !heeded.union(["split", "name"]).contains(key) {
+      let isUsual = (given[key] as? NSObject)?.isEqual(usual[key]) ?? false
+      if !isUsual { try refuse("data." + key) }
+    }
+  }
+
+  /// A section as it stands in the file of a configuration.
+  private static func section(
+    _ name: String, of configuration: TrainingConfiguration
+  ) -> [String: Any] {
+    let object = try? JSONSerialization.jsonObject(with: Data(configuration.json().utf8))
+    guard let section = (object as? [String: Any])?[name] as? [String: Any] else {
+      preconditionFailure("configuration: no section \(name)")
+    }
+    return section
   }
 }
 

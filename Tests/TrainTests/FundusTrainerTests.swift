@@ -93,6 +93,26 @@ struct FundusTrainerTests {
     }
   }
 
+  @Test(
+    "keys that this training does not heed are refused, and no folder is made",
+    arguments: ["test_share", "neighbours", "simulator", "deforms", "cache_megabytes"])
+  func unheeded(key: String) throws {
+    var configuration = Self.configuration("nowhere")
+    switch key {
+    case "test_share": configuration.data.testShare = 0.3
+    case "neighbours": configuration.data.neighbours = 1
+    case "simulator": configuration.data.simulator = "mri-sr"
+    case "deforms": configuration.data.deforms = false
+    default: configuration.data.cacheMegabytes = 7
+    }
+    let run = NSTemporaryDirectory() + "fundus-\(UUID().uuidString)"
+    #expect(
+      throws: TrainingError.invalidValue(
+        key: "data." + key, reason: "does not go with `tvconv-net`")
+    ) { try FundusTrainer(configuration, folder: run) }
+    #expect(!FileManager.default.fileExists(atPath: run))
+  }
+
   @Test("a run does not go on with photographs that moved from part to part")
   func otherPhotographs() throws {
     let path = try Self.folder()

@@ -169,7 +169,7 @@ struct SegmentationTrainerTests {
 
   @Test("a run does not go on with cases that moved from part to part")
   func otherCases() throws {
-    let folder = try Self.dataset(cases: 3, size: [3, 24, 24], spacing: [4, 1, 1])
+    let folder = try Self.dataset(cases: 3, size: [3, 24, 24], spacing: [2, 1, 1])
     let run = folder + "-run"
     defer { for path in [folder, run] { try? FileManager.default.removeItem(atPath: path) } }
     let configuration = Self.configuration(folder, steps: 2)
@@ -197,6 +197,10 @@ struct SegmentationTrainerTests {
       ("train.accumulate", { $0.train.accumulate = 2 }),
       ("train.checkpoint_activations", { $0.train.checkpointActivations = true }),
       ("loss", { $0.loss.name = "l2" }), ("tasks", { $0.tasks = [$0.data] }),
+      ("data.test_share", { $0.data.testShare = 0.2 }),
+      ("data.intensity_scale", { $0.data.intensityScale = [0.5, 2] }),
+      ("data.teacher", { $0.data.teacher = "mri-denoise" }),
+      ("model.hyperparameters", { $0.model.hyperparameters = ["dims": .integer(2)] }),
     ]
     for (key, change) in changes {
       var configuration = Self.configuration(folder, steps: 1)

@@ -78,7 +78,14 @@ public final class SegmentationTrainer {
       throw TrainingError.invalidValue(
         key: "model.preset", reason: "`\(configuration.model.preset)` is not auto, 2d or 3d")
     }
-    try configuration.requireNoRestorationKeys()
+    try configuration.requireNoRestorationKeys(heeding: [
+      "validation_share", "split_seed", "cache_megabytes", "flips", "deforms",
+    ])
+    guard configuration.model.hyperparameters.isEmpty else {
+      throw TrainingError.invalidValue(
+        key: "model.hyperparameters",
+        reason: "do not go with `\(Self.architecture)`: the plan of the folder decides")
+    }
     self.configuration = configuration
     try RunFolder.check(folder, configuration: configuration, resume: resume)
     dataset = try SegmentationDataset(
