@@ -30,20 +30,13 @@ extension TrainingConfiguration {
     guard let given = parsed as? [String: Any] else {
       throw .unreadableConfiguration(file: file, reason: "it is not a mapping of keys to values")
     }
-    var sections = given
-    let tasks = sections.removeValue(forKey: "tasks")
-    // Which keys there are depends on the network.
-    let hyperparameters = Self.removeHyperparameters(&sections)
-    var merged = try Self.merge(
-      sections, onto: Self.dictionary(TrainingConfiguration()), path: "")
-    if let hyperparameters, var model = merged["model"] as? [String: Any] {
-      model["hyperparameters"] = hyperparameters
-      merged["model"] = model
-    }
-    if let tasks { merged["tasks"] = try Self.tasks(tasks, onto: merged["data"]) }
-    if let key = Self.notFinite(in: merged) {
-      throw .invalidValue(key: key, reason: "is not a finite number")
-    }
+    try self.init(given, file: file)
+  }
+
+  /// A configuration of what a file says.
+  private init(_ given: [String: Any], file: String) throws(TrainingError) {
+    try ConfigurationValues.requireJSON(given)
+    let merged = try Self.completed(given)
     do {
       self = try Self.decoded(merged)
     } catch let error as DecodingError {
@@ -51,13 +44,28 @@ extension TrainingConfiguration {
       var key = Self.path(of: error)
       if case .dataCorrupted(let context) = error { reason = context.debugDescription }
       // The decoder does not say which number it could not hold.
-      if key.isEmpty, let found = Self.culprit(in: merged, given: sections) {
+      if key.isEmpty, let found = Self.culprit(in: given) {
         (key, reason) = (found, "a whole number, not below 0, is expected")
       }
       throw .invalidValue(key: key, reason: reason)
     } catch {
       throw .unreadableConfiguration(file: file, reason: "\(error)")
     }
+  }
+
+  /// What a file says, completed by the defaults, and its tasks by the data section.
+  private static func completed(_ given: [String: Any]) throws(TrainingError) -> [String: Any] {
+    var sections = given
+    let tasks = sections.removeValue(forKey: "tasks")
+    // Which keys there are depends on the network.
+    let hyperparameters = removeHyperparameters(&sections)
+    var merged = try merge(sections, onto: dictionary(TrainingConfiguration()), path: "")
+    if let hyperparameters, var model = merged["model"] as? [String: Any] {
+      model["hyperparameters"] = hyperparameters
+      merged["model"] = model
+    }
+    if let tasks { merged["tasks"] = try Self.tasks(tasks, onto: merged["data"]) }
+    return merged
   }
 
   /// Makes the paths in a configuration usable from the working directory.
@@ -91,19 +99,6 @@ extension TrainingConfiguration {
     return String(decoding: data, as: UTF8.self) + "\n"
   }
 
-  /// The key of a number that JSON cannot hold, which YAML can.
-  private static func notFinite(in value: Any, key: String = "") -> String? {
-    if let number = value as? Double { return number.isFinite ? nil : key }
-    if let list = value as? [Any] {
-      return list.enumerated().lazy.compactMap { index, item in
-        notFinite(in: item, key: item is [String: Any] ? "\(key).\(index)" : key)
-      }.first
-    }
-    guard let section = value as? [String: Any] else { return nil }
-    return section.sorted { $0.key < $1.key }.lazy
-      .compactMap { notFinite(in: $1, key: key.isEmpty ? $0 : key + "." + $0) }.first
-  }
-
   private static func dictionary(_ configuration: TrainingConfiguration) -> [String: Any] {
     let object = try? JSONSerialization.jsonObject(with: Data(configuration.json().utf8))
     guard let dictionary = object as? [String: Any] else {
@@ -118,24 +113,27 @@ extension TrainingConfiguration {
     return try decoder.decode(Self.self, from: JSONSerialization.data(withJSONObject: dictionary))
   }
 
-  /// The key whose default instead of the given value makes a dictionary readable.
-  private static func culprit(in merged: [String: Any], given: [String: Any]) -> String? {
+  /// The key of a value that the decoder does not take.
+  private static func culprit(in given: [String: Any]) -> String? {
+    func isReadable(_ keys: [String: Any]) -> Bool {
+      guard let completed = try? completed(keys) else { return false }
+      return (try? decoded(completed)) != nil
+    }
     let defaults = dictionary(TrainingConfiguration())
-    for (name, value) in given.sorted(by: { $0.key < $1.key }) {
-      guard let values = value as? [String: Any], let section = merged[name] as? [String: Any],
-        let usual = defaults[name] as? [String: Any]
-      else {
-        if (try? decoded(merged.merging([name: defaults[name] as Any]) { $1 })) != nil {
-          return name
-        }
-        continue
+    let sections = given.filter { $0.key != "tasks" }
+    if let found = ConfigurationValues.culprit(
+      in: sections, defaults: defaults, isReadable: isReadable)
+    {
+      return found
+    }
+    guard let tasks = given["tasks"] as? [[String: Any]],
+      let usual = defaults["data"] as? [String: Any]
+    else { return nil }
+    for (index, task) in tasks.enumerated() {
+      let found = ConfigurationValues.culprit(in: task, defaults: usual) {
+        isReadable(["tasks": [$0]])
       }
-      for key in values.keys.sorted() {
-        let repaired = section.merging([key: usual[key] as Any]) { $1 }
-        if (try? decoded(merged.merging([name: repaired]) { $1 })) != nil {
-          return name + "." + key
-        }
-      }
+      if let found { return "tasks.\(index).\(found)" }
     }
     return nil
   }

@@ -152,12 +152,22 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public func splits() throws(TrainingError) -> [DataSplit] {
     var splits: [DataSplit] = []
     for section in allTasks { splits.append(try DataSplit(contentsOf: section.split, section)) }
-    // What one task learns from must not judge another.
-    var parts: [String: Int] = [:]
+    // What one task learns from must not judge another, nor whom: one person has many images.
+    var (parts, people): ([String: Int], [String: Int]) = ([:], [:])
     for (section, split) in zip(allTasks, splits) {
       try split.note(&parts) { source in
         .invalidSplit(
           file: section.split, reason: "another task has \(source) in another part than this one")
+      }
+      for (part, subjects) in [split.train, split.validation, split.test].enumerated() {
+        for name in subjects.map(\.subject)
+        where people.updateValue(part, forKey: name) ?? part != part {
+          throw .invalidSplit(
+            file: section.split,
+            reason:
+              "another task has the subject \(name) in another part than this one; if they are "
+              + "two persons, split files can name them apart")
+        }
       }
     }
     return splits

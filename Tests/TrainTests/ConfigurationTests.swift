@@ -65,6 +65,9 @@ struct ConfigurationTests {
       ("{\"train\": {\"iterations\": 1.5}}", "train.iterations"), ("{\"seed\": -1}", "seed"),
       ("{\"data\": {\"grid_part\": [\"a\", 1]}}", "data.grid_part.0"),
       ("{\"data\": {\"noise_percent\": 3}}", "data.noise_percent"),
+      ("tasks: [{crop: 16}, {crop: 16.5}]", "tasks.1.crop"),
+      ("{tasks: [{turns: 0.5}], seed: 3}", "tasks.0.turns"),
+      ("model: {name: 2020-01-01}", "model.name"), ("data: {suffix: !!binary AAAA}", "data.suffix"),
     ])
   func misfits(_ text: String, _ key: String) {
     do throws(TrainingError) {

@@ -35,6 +35,15 @@ extension DatasetTests {
     }
     let error = try #require(throws: TrainingError.self) { try configuration.splits() }
     #expect("\(error)".contains("another task"))
+    // The same people in other images.
+    configuration.tasks[1].split = root + "/people.json"
+    let people = """
+      {"train": [{"subject": "two", "files": ["c.nii"]}],
+       "validation": [{"subject": "three", "files": ["d.nii"]}]}
+      """
+    try Data(people.utf8).write(to: URL(fileURLWithPath: configuration.tasks[1].split))
+    let shared = try #require(throws: TrainingError.self) { try configuration.splits() }
+    #expect("\(shared)".contains("another task has the subject two"), "\(shared)")
     configuration.tasks.removeLast()
     #expect(try configuration.splits().count == 1)
     // The authors' training images are pickled, the others NIfTI: their names still tell.

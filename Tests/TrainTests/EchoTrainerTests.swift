@@ -111,7 +111,8 @@ struct EchoTrainerTests {
       (#"{"size": [30, 32]}"#, "size"), (#"{"frames": 50}"#, "frames"),
       (#"{"learning_rate": 0}"#, "learning_rate"), (#"{"batch": "two"}"#, "batch"),
       (#"{"shadow_width": [0.3, 0.1]}"#, "shadow_width"),
-      (#"{"network": {"objects": 4}}"#, "network.objects"),
+      (#"{"network": {"objects": 4}}"#, "network.objects"), (#"{"batch": 1.5}"#, "batch"),
+      (#"{"seed": -3}"#, "seed"), ("name: 2020-01-01", "name"), ("clip: .inf", "clip"),
     ])
   func invalid(text: String, key: String) throws {
     let path = folder() + ".json"

@@ -224,7 +224,53 @@ struct StrokeTrainerTests {
     #expect(refused(#"{"combiner": {"optimizer": "lion"}}"#) == "combiner.optimizer")
     #expect(refused(#"{"system": {"paths": ["XY_9"]}}"#) == "system")
     #expect(refused(#"{"data": {"lesion_volumes": [3, 1]}}"#) == "data.lesion_volumes")
+    for (text, key) in [
+      (#"{"paths": {"iterations": -1}}"#, "paths.iterations"),
+      (#"{"paths": {"iterations": 1.5}}"#, "paths.iterations"),
+      (#"{"paths": {"warmup": -1}}"#, "paths.warmup"), (#"{"seed": -1}"#, "seed"),
+      (#"{"combiner": {"jitter": -1}}"#, "combiner.jitter"),
+      (#"{"data": {"cached_cases": 0}}"#, "data.cached_cases"), ("name: 2020-01-01", "name"),
+    ] { #expect(refused(text) == key, "\(text)") }
     #expect(refused("{}") == nil)
+    #expect(
+      throws: TrainingError.unknownKey(key: "data.brains.0.lesion", suggestion: "lesions")
+    ) {
+      try StrokeTrainingConfiguration(
+        text: #"{"data": {"brains": [{\#(brain), "parts": ["test"], "lesion": "m.nii"}]}}"#,
+        file: "c.json")
+    }
+  }
+
+  @Test("nobody is tested who was trained on: by name beside a folder, or by a file of two names")
+  func separation() throws {
+    let folder = try Self.dataset(brains: 4)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    func brain(_ subject: String, _ file: String, _ part: String)
+      -> StrokeTrainingConfiguration.Brain
+    {
+      StrokeTrainingConfiguration.Brain(
+        subject: subject,
+        images: [0, 1].map { "\(folder)/data/imagesTr/\(file)_000\($0).nii.gz" }, parts: [part])
+    }
+    func refused(_ change: (inout StrokeTrainingConfiguration) -> Void) -> Bool {
+      do {
+        _ = try StrokeDataset(Self.configuration(folder, change))
+      } catch TrainingError.invalidValue("data.brains", _) { return true } catch {
+        Issue.record("\(error)")
+      }
+      return false
+    }
+    let learnt = try #require(try StrokeDataset(Self.configuration(folder)).subjects(.paths).first)
+    let tested = try #require(try StrokeDataset(Self.configuration(folder)).subjects(.test).first)
+    #expect(refused { $0.data.brains = [brain(learnt, "elsewhere", "test")] })
+    #expect(refused { $0.data.brains = [brain("other", learnt, "test")] })
+    #expect(refused { $0.data.brains = [brain("other", tested, "combiner")] })
+    #expect(!refused { $0.data.brains = [brain("other", tested, "test")] })
+    #expect(
+      refused {
+        $0.data.folder = ""
+        $0.data.brains = [brain("x", "b0", "paths"), brain("y", "b0", "test")]
+      })
   }
 
   @Test("a set of T1 alone trains the mirrored system, and is refused by the other")

@@ -79,20 +79,23 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     do { parsed = try Yams.load(yaml: text) } catch {
       throw TrainingError.unreadableConfiguration(file: path, reason: "\(error)")
     }
-    guard let values = parsed as? [String: Any], JSONSerialization.isValidJSONObject(values),
-      let data = try? JSONSerialization.data(withJSONObject: values)
-    else {
+    guard let values = parsed as? [String: Any] else {
       throw TrainingError.unreadableConfiguration(
         file: path, reason: "it is not a mapping of keys to values")
     }
+    try ConfigurationValues.requireJSON(values)
     do {
-      self = try JSONDecoder().decode(EchoTrainingConfiguration.self, from: data)
+      self = try Self.decoded(values)
     } catch let error as TrainingError {
       throw error
     } catch let error as DecodingError {
       var reason = "the value has the wrong type"
       if case .dataCorrupted(let context) = error { reason = context.debugDescription }
-      let key = TrainingConfiguration.path(of: error)
+      var key = TrainingConfiguration.path(of: error)
+      // The decoder does not say which number it could not hold.
+      if key.isEmpty, let found = Self.culprit(in: values) {
+        (key, reason) = (found, "a whole number, not below 0, is expected")
+      }
       throw key.isEmpty
         ? TrainingError.unreadableConfiguration(file: path, reason: reason)
         : TrainingError.invalidValue(key: key, reason: reason)
@@ -102,6 +105,18 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
       let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
       initialWeights =
         URL(fileURLWithPath: initialWeights, relativeTo: folder).standardizedFileURL.path
+    }
+  }
+
+  private static func decoded(_ values: [String: Any]) throws -> Self {
+    try JSONDecoder().decode(Self.self, from: JSONSerialization.data(withJSONObject: values))
+  }
+
+  /// The key of a value that the decoder does not take.
+  private static func culprit(in values: [String: Any]) -> String? {
+    let object = try? JSONSerialization.jsonObject(with: Data(Self().json().utf8))
+    return ConfigurationValues.culprit(in: values, defaults: object as? [String: Any] ?? [:]) {
+      (try? decoded($0)) != nil
     }
   }
 

@@ -75,6 +75,7 @@ public struct StrokeDataset: Sendable {
       }
     }
     self.sources = sources
+    try Self.requireSeparation(sources, key: data.brains.isEmpty ? "data.folder" : "data.brains")
     if data.phantoms == 0 {
       tissue = nil
     } else if data.tissueMaps.count == 2 {
@@ -83,6 +84,36 @@ public struct StrokeDataset: Sendable {
         whiteMatter: ScanFile.read(data.tissueMaps[1]).volume)
     } else {
       tissue = .generated()
+    }
+  }
+
+  /// Makes sure that nobody is tested who was trained on, by name or by file.
+  ///
+  /// A person may be in the folder and among the brains, or under two names.
+  private static func requireSeparation(
+    _ sources: [Part: [Source]], key: String
+  ) throws(TrainingError) {
+    func identities(_ subject: String, _ files: [String]) -> [String] {
+      ["the subject " + subject]
+        + files.map { "the file " + URL(fileURLWithPath: $0).resolvingSymlinksInPath().path }
+    }
+    func marks(of part: Part) -> Set<String> {
+      var result = Set<String>()
+      for source in sources[part] ?? [] {
+        switch source {
+        case .labelled(let item):
+          result.formUnion(identities(item.subject, item.images + [item.mask]))
+        case .grown(let brain, _):
+          result.formUnion(
+            identities(brain.subject, brain.images + [brain.lesions].compactMap(\.self)))
+        case .phantom: continue
+        }
+      }
+      return result
+    }
+    let learnt = marks(of: .paths).union(marks(of: .combiner))
+    if let shared = learnt.intersection(marks(of: .test)).sorted().last {
+      throw .invalidValue(key: key, reason: "\(shared) would be tested on, but is trained on too")
     }
   }
 

@@ -176,17 +176,45 @@ extension StrokeTrainingConfiguration {
     else {
       throw .unreadableConfiguration(file: file, reason: "it is not a mapping of keys to values")
     }
+    try ConfigurationValues.requireJSON(given)
     let merged = try TrainingConfiguration.merge(given, onto: defaults, path: "")
+    try Self.requireKnownKeys(ofBrainsIn: given)
+    func decoded(_ values: [String: Any]) throws -> Self {
+      try JSONDecoder().decode(Self.self, from: JSONSerialization.data(withJSONObject: values))
+    }
     do {
-      self = try JSONDecoder().decode(
-        Self.self, from: JSONSerialization.data(withJSONObject: merged))
+      self = try decoded(merged)
     } catch let error as DecodingError {
-      throw .invalidValue(
-        key: TrainingConfiguration.path(of: error), reason: "the value has the wrong type")
+      var (key, reason) = (TrainingConfiguration.path(of: error), "the value has the wrong type")
+      // The decoder does not say which number it could not hold.
+      if key.isEmpty {
+        let found = ConfigurationValues.culprit(in: given, defaults: defaults) { keys in
+          guard
+            let values = try? TrainingConfiguration.merge(keys, onto: defaults, path: "")
+          else { return false }
+          return (try? decoded(values)) != nil
+        }
+        if let found { (key, reason) = (found, "a whole number, not below 0, is expected") }
+      }
+      throw .invalidValue(key: key, reason: reason)
     } catch {
       throw .unreadableConfiguration(file: file, reason: "\(error)")
     }
     try validate()
+  }
+
+  /// Refuses keys of brains that none has: a misspelt `lesions` would be no lesions.
+  private static func requireKnownKeys(
+    ofBrainsIn given: [String: Any]
+  ) throws(TrainingError) {
+    let known = ["subject", "images", "lesions", "parts"]
+    let brains = (given["data"] as? [String: Any])?["brains"] as? [Any]
+    for (index, brain) in (brains ?? []).enumerated() {
+      for key in (brain as? [String: Any] ?? [:]).keys.sorted() where !known.contains(key) {
+        throw .unknownKey(
+          key: "data.brains.\(index).\(key)", suggestion: nearestName(to: key, among: known))
+      }
+    }
   }
 
   /// The full configuration as JSON, keys sorted, with a trailing newline.
@@ -252,13 +280,16 @@ extension StrokeTrainingConfiguration {
         && data.lesionVolumes[0] <= data.lesionVolumes[1]
         && data.lesionVolumes[1] <= LesionSimulator.largestVolume, "data.lesion_volumes",
       "expected two ascending numbers above 0 and up to \(LesionSimulator.largestVolume)")
-    try require(
-      data.casesPerBrain >= 1 && data.phantoms >= 0 && data.cachedCases >= 1
-        && data.refreshEvery >= 1, "data",
-      "cases_per_brain, cached_cases and refresh_every are at least 1, phantoms at least 0")
+    for (key, value) in [
+      ("cases_per_brain", data.casesPerBrain), ("cached_cases", data.cachedCases),
+      ("refresh_every", data.refreshEvery),
+    ] {
+      try require(value >= 1, "data.\(key)", "is not at least 1")
+    }
+    try require(data.phantoms >= 0, "data.phantoms", "is negative")
     for (key, stage) in [("paths", paths), ("combiner", combiner)] {
-      try require(
-        stage.iterations >= 0 && stage.batch >= 1, "\(key).batch", "is not at least 1")
+      try require(stage.iterations >= 0, "\(key).iterations", "is negative")
+      try require(stage.batch >= 1, "\(key).batch", "is not at least 1")
       try require(
         stage.patch >= 0 && stage.patch % StrokeSystem.sizeStep == 0, "\(key).patch",
         "is not a multiple of \(StrokeSystem.sizeStep)")
@@ -268,10 +299,10 @@ extension StrokeTrainingConfiguration {
       try require(
         ["cosine", "published"].contains(stage.schedule), "\(key).schedule",
         "is neither cosine nor published")
-      try require(
-        stage.learningRate > 0 && stage.weightDecay >= 0 && stage.warmup >= 0
-          && stage.jitter >= 0, "\(key).learning_rate",
-        "must be above 0; weight_decay, warmup and jitter not below")
+      try require(stage.learningRate > 0, "\(key).learning_rate", "is not positive")
+      try require(stage.weightDecay >= 0, "\(key).weight_decay", "is negative")
+      try require(stage.warmup >= 0, "\(key).warmup", "is negative")
+      try require(stage.jitter >= 0, "\(key).jitter", "is negative")
     }
   }
 }
