@@ -61,6 +61,14 @@ public struct RestorationLoss: Sendable, Equatable {
       similarityScales: section.similarityScales)
   }
 
+  /// The smallest height and width of images that it can compare.
+  var leastSize: Int {
+    // The window of the translation loss reaches over the border by reflection, by half its size.
+    let window = norm == .translation ? WindowedSimilarity().window / 2 + 1 : 1
+    guard similarityWeight > 0 else { return window }
+    return max(window, SimilarityLoss(scales: similarityScales).leastSize)
+  }
+
   /// The loss, a scalar.
   ///
   /// - Parameters:

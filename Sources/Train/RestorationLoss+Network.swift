@@ -13,7 +13,9 @@ extension RestorationLoss {
     var (sum, weights, weight) = (Tensor(0), Float(0), Float(1))
     var scaled = target
     for (level, output) in network.outputs(input).enumerated() {
-      if level > 0 { scaled = scaled.averagePooled(kernel: [2], stride: [2]) }
+      if level > 0 {
+        scaled = scaled.averagePooled(kernel: network.configuration.factors(level - 1))
+      }
       sum = sum + self(output, scaled) * weight
       weights += weight
       weight /= 2

@@ -87,6 +87,11 @@ struct RunFolder {
   /// Whether there is a run; one that was stopped early has a state before it has a log.
   var hasBegun: Bool { [log, state].contains(where: FileManager.default.fileExists(atPath:)) }
 
+  /// Whether a folder holds a state, which takes the place of initial weights when its run goes on.
+  static func hasState(_ path: String) -> Bool {
+    FileManager.default.fileExists(atPath: RunFolder(path: path).state)
+  }
+
   /// A folder that is neither made nor locked.
   private init(path: String) { self.path = path }
 

@@ -52,7 +52,9 @@ public final class Trainer {
     self.configuration = configuration
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
     model = try configuration.networkDescription().makeModel(using: &generator)
-    if let weights = try configuration.model.initialWeights.read() {
+    if !(resume && RunFolder.hasState(folder)),
+      let weights = try configuration.model.initialWeights.read()
+    {
       try model.load(weights.widened(toInputsOf: model))
     }
     if configuration.train.checkpointActivations, model.setCheckpointsActivations(true) == 0 {
@@ -140,10 +142,13 @@ public final class Trainer {
   private static func check(
     _ model: any RestorationModel, _ configuration: TrainingConfiguration
   ) throws(TrainingError) {
-    if model.convolutionCounts[.fdconv] != nil && configuration.train.batch < 2 {
+    let (batch, parts) = (configuration.train.batch, configuration.train.accumulate)
+    if model.convolutionCounts[.fdconv] != nil && batch / parts < 2 {
       throw .invalidValue(
-        key: "train.batch",
-        reason: "is \(configuration.train.batch), but the batch norm of fdconv layers needs 2")
+        key: batch < 2 ? "train.batch" : "train.accumulate",
+        reason:
+          "leaves \(batch / parts) sample at a time, but the batch norm of fdconv layers needs 2"
+      )
     }
     let channels = 2 * configuration.allTasks[0].neighbours + 1
     guard model.inChannels == channels, model.outChannels == 1 else {
@@ -158,6 +163,11 @@ public final class Trainer {
       throw .invalidValue(
         key: "model.hyperparameters",
         reason: "the network is for volumes, and slices are trained on")
+    }
+    if let network = model as? UNet {
+      try network.requireTraining(
+        on: configuration.allTasks[0].crop, samples: batch / parts,
+        loss: RestorationLoss(configuration.loss))
     }
   }
 

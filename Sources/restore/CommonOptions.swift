@@ -36,13 +36,21 @@ struct MessageOptions: ParsableArguments {
     if let threads, threads < 1 {
       throw ValidationError("--threads \(threads): at least one thread is needed")
     }
+    if let threads, threads > Self.mostThreads {
+      throw ValidationError("--threads \(threads): at most \(Self.mostThreads) can be used")
+    }
   }
+
+  /// More would only exhaust what the system has to give.
+  private static let mostThreads = 1024
 
   /// Sets up messages and threads.
   func apply(isJSON: Bool) {
     Console.shared.configure(isJSON: isJSON, verbosity: quiet ? -1 : verbose, format: logFormat)
     let variable = ProcessInfo.processInfo.environment["RESTORE_THREADS"].flatMap(Int.init)
-    if let count = threads ?? variable, count >= 1 { Engine.shared.threads = count }
+    if let count = threads ?? variable, (1...Self.mostThreads).contains(count) {
+      Engine.shared.threads = count
+    }
   }
 }
 

@@ -77,6 +77,24 @@ struct TrainCommandTests {
     #expect(space.temporaries.isEmpty)
   }
 
+  @Test(
+    "an empty run folder and too many threads are wrong calls; endless runs tell their progress")
+  func extremes() throws {
+    let space = try workspace()
+    for arguments in [
+      ["train", "-c", "config.yaml", "-o", ""], ["train-echo", "-o", ""],
+      ["train", "-c", "config.yaml", "-o", "run", "-t", "5000"],
+    ] {
+      let outcome = try space.start(arguments).finish()
+      #expect(outcome.status == 64, "\(arguments): \(outcome.errors)")
+    }
+    #expect(!space.exists("run"))
+    let endless = try space.restore(
+      "train", "-c", "config.yaml", "-o", "run", "--iterations", "\(Int.max)", "--max-minutes", "0"
+    )
+    #expect(endless.status == 0 && endless.errors.contains("ETA"), "\(endless.errors)")
+  }
+
   @Test("wrong keys and values are refused with the nearest key")
   func configuration() throws {
     let space = try workspace()

@@ -111,7 +111,10 @@ struct EchoTrainerTests {
       (#"{"size": [30, 32]}"#, "size"), (#"{"frames": 50}"#, "frames"),
       (#"{"learning_rate": 0}"#, "learning_rate"), (#"{"batch": "two"}"#, "batch"),
       (#"{"shadow_width": [0.3, 0.1]}"#, "shadow_width"),
-      (#"{"network": {"objects": 4}}"#, "network.objects"), (#"{"batch": 1.5}"#, "batch"),
+      (#"{"network": {"objects": 4}}"#, "network.objects"),
+      (#"{"network": {"in_channels": 3}}"#, "network.in_channels"),
+      (#"{"size": [16, 16], "batch": 1}"#, "size"), (#"{"points": 1000000000000}"#, "points"),
+      (#"{"hearts": 1000000000000}"#, "hearts"), (#"{"batch": 1.5}"#, "batch"),
       (#"{"seed": -3}"#, "seed"), ("name: 2020-01-01", "name"), ("clip: .inf", "clip"),
     ])
   func invalid(text: String, key: String) throws {
@@ -126,6 +129,20 @@ struct EchoTrainerTests {
       return
     }
     #expect(found == key)
+  }
+
+  @Test("the hearts of the largest seeds are simulated; a flaw leaves no folder")
+  func seeds() throws {
+    let folder = folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var configuration = Self.configuration
+    configuration.seed = 194_059_747_655_424_483
+    _ = try EchoTrainer(configuration, folder: folder + "/run", resume: false)
+    configuration.initialWeights = folder + "/nowhere.safetensors"
+    #expect(throws: (any Error).self) {
+      try EchoTrainer(configuration, folder: folder + "/other", resume: false)
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder + "/other"))
   }
 
   @Test("an unknown key is refused with the nearest that there is; what is written is read again")

@@ -210,6 +210,86 @@ struct TrainerTests {
     }
   }
 
+  @Test(
+    "what would trap in the first step is refused by its key, and no folder is made",
+    arguments: [
+      ("loss.similarity_weight", "data.crop"), ("levels", "data.crop"), ("norm", "data.crop"),
+      ("translation", "data.crop"), ("fdconv", "train.accumulate"),
+    ])
+  func traps(flaw: String, key: String) throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var configuration = try configuration(folder, steps: 1)
+    func levels(_ count: Int, _ isSupervised: Bool) {
+      configuration.model.hyperparameters = [
+        "channels": .list([HyperparameterValue](repeating: .integer(2), count: count)),
+        "deep_supervision": .flag(isSupervised),
+      ]
+    }
+    configuration.model.arch = "unet"
+    configuration.model.preset = "light"
+    switch flaw {
+    case "loss.similarity_weight":
+      levels(3, true)
+      configuration.loss.similarityWeight = 0.1
+    case "translation":
+      levels(4, true)
+      configuration.loss.name = "translation"
+    case "levels": levels(6, true)
+    case "norm":
+      levels(5, false)
+      configuration.train.accumulate = 2
+    default:
+      configuration.model.convolution = .choice(ConvolutionChoice(.fdconv))
+      configuration.train.accumulate = 2
+    }
+    try configuration.validate()
+    let error = try #require(throws: TrainingError.self) {
+      try Trainer(configuration, folder: folder + "/run", resume: false)
+    }
+    guard case .invalidValue(key, _) = error else {
+      Issue.record("\(error)")
+      return
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder + "/run"))
+  }
+
+  @Test("levels that halve one axis alone are supervised at their sizes")
+  func anisotropicLevels() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let result = try run(folder, "run") {
+      $0.model.arch = "unet"
+      $0.model.preset = "light"
+      let halves = HyperparameterValue.list([.integer(2), .integer(1)])
+      $0.model.hyperparameters = [
+        "channels": .list([.integer(2), .integer(2), .integer(2)]), "deep_supervision": .flag(true),
+        "pooling": .list([halves, halves]),
+      ]
+    }
+    #expect(result.weights != nil)
+  }
+
+  @Test("initial weights that are gone do not keep a run from going on")
+  func goneWeights() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var configuration = try configuration(folder, steps: 2)
+    let first = try Trainer(configuration, folder: folder + "/first", resume: false)
+    _ = try first.run(shouldStop: { true }, report: { _ in })
+    let weights = folder + "/first/checkpoints/latest.safetensors"
+    configuration.model.initialWeights = InitialWeights([weights])
+    let second = try Trainer(configuration, folder: folder + "/second", resume: false)
+    _ = try second.run(shouldStop: { true }, report: { _ in })
+    try FileManager.default.removeItem(atPath: weights)
+    let rest = try Trainer(configuration, folder: folder + "/second", resume: true)
+    #expect(try rest.run(shouldStop: { false }, report: { _ in }) == .finished)
+    #expect(throws: ImagingError.self) {
+      try Trainer(configuration, folder: folder + "/third", resume: true)
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder + "/third"))
+  }
+
   @Test("scans that give no slice, and voxels that are no numbers, are told of")
   func warnings() throws {
     let folder = try folder()

@@ -68,7 +68,7 @@ public struct UNetConfiguration: ModelConfiguration {
   ]
 
   /// By what a step to the next level divides each axis.
-  func factors(_ level: Int) -> [Int] {
+  package func factors(_ level: Int) -> [Int] {
     pooling.isEmpty ? [Int](repeating: 2, count: axes) : pooling[level]
   }
 

@@ -38,15 +38,19 @@ public final class EchoTrainer {
   public init(
     _ configuration: EchoTrainingConfiguration, folder: String, resume: Bool
   ) throws {
+    try configuration.validate()
     self.configuration = configuration
-    let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
+    try RunFolder.check(folder, configuration: configuration, resume: resume)
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
     model = try GDKVM(configuration.network, using: &generator)
-    if !configuration.initialWeights.isEmpty {
+    if !configuration.initialWeights.isEmpty, !(resume && RunFolder.hasState(folder)) {
       try model.load(startingFrom: Safetensors(contentsOf: configuration.initialWeights))
     }
     let size = (height: configuration.size[0], width: configuration.size[1])
-    let seed = configuration.seed &* 100_000
+    // Wherever that lands, the seeds of all hearts must follow.
+    let seed = min(
+      configuration.seed &* 100_000,
+      UInt64.max - 2000 - UInt64(EchoTrainingConfiguration.mostHearts))
     func hearts(_ first: UInt64, _ count: Int) -> EchoDataset {
       EchoDataset(
         seeds: seed + first..<seed + first + UInt64(count), frames: configuration.cycleFrames,
@@ -54,6 +58,8 @@ public final class EchoTrainer {
     }
     data = hearts(1000, configuration.hearts)
     validation = hearts(0, min(900, configuration.validationHearts))
+    // After all that a mistake in a configuration or a file of weights may end.
+    let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     loop = try TrainingLoop(
       model, Self.optimizer(of: model, configuration), configuration.plan, format: Self.format,
       in: runFolder, resume: resume)

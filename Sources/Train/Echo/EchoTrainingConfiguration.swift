@@ -59,6 +59,9 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
   /// Seeds weights, hearts and draws.
   public var seed: UInt64 = 0
 
+  /// The most hearts to learn from, or to validate with.
+  static let mostHearts = 1_000_000
+
   /// The defaults.
   public init() {}
 
@@ -130,22 +133,34 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     do { try network.validate() } catch {
       throw TrainingError.invalidValue(key: "network", reason: "\(error)")
     }
+    try require(
+      network.inChannels == 1, "network.in_channels", "is \(network.inChannels), but clips are grey"
+    )
     try require(network.objects <= 3, "network.objects", "at most 3 structures are simulated")
     let names = HeartLabel.structures.prefix(network.objects).map(\.name)
     try require(
       network.structures.isEmpty || network.structures == names, "network.structures",
       "are neither none nor \(names.joined(separator: ", "))")
     try require(
-      size.count == 2 && size.allSatisfy { $0 > 0 && $0 % GDKVM.sizeStep == 0 }, "size",
-      "is not two multiples of \(GDKVM.sizeStep)")
+      size.count == 2
+        && size.allSatisfy { (1...4096).contains($0) && $0 % GDKVM.sizeStep == 0 }, "size",
+      "is not two multiples of \(GDKVM.sizeStep) up to 4096")
     try require(
       frames >= 2 && frames <= cycleFrames, "frames", "is not in 2...cycle_frames (\(cycleFrames))")
-    for (key, value) in [
-      ("batch", batch), ("hearts", hearts), ("validation_hearts", validationHearts),
-      ("points", points), ("iterations", iterations), ("validate_every", validateEvery),
-    ] {
+    for (key, value) in [("iterations", iterations), ("validate_every", validateEvery)] {
       try require(value >= 1, key, "is not positive")
     }
+    for (key, value, most) in [
+      ("batch", batch, 1024), ("hearts", hearts, Self.mostHearts),
+      ("validation_hearts", validationHearts, Self.mostHearts), ("points", points, 1_000_000),
+      ("cycle_frames", cycleFrames, 10_000),
+    ] {
+      try require((1...most).contains(value), key, "\(value) is not in 1...\(most)")
+    }
+    // Batch norm needs two values of each channel; features are four levels below full resolution.
+    let places = (size[0] / GDKVM.sizeStep) * (size[1] / GDKVM.sizeStep)
+    try require(
+      batch * places >= 2, "size", "leaves one place for features; batches of 1 need two or more")
     try require(
       learningRate > 0 && learningRate.isFinite, "learning_rate", "is not positive")
     try require(weightDecay >= 0, "weight_decay", "is negative")

@@ -68,7 +68,9 @@ public final class FundusTrainer {
     dataset = try FundusDataset(
       folder: configuration.data.split, side: model.configuration.imageSize,
       validationShare: configuration.data.validationShare, seed: configuration.data.splitSeed)
-    try configuration.model.initialWeights.load(into: model)
+    if !(resume && RunFolder.hasState(folder)) {
+      try configuration.model.initialWeights.load(into: model)
+    }
     let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     let parts = [
       "train": dataset.train.map(\.name), "validation": dataset.validation.map(\.name),

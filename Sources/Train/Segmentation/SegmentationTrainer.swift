@@ -114,7 +114,9 @@ public final class SegmentationTrainer {
       throw TrainingError.invalidValue(
         key: "train.batch", reason: "is 1, but the batch norm of fdconv layers needs 2")
     }
-    try configuration.model.initialWeights.load(into: self.network)
+    if !(resume && RunFolder.hasState(folder)) {
+      try configuration.model.initialWeights.load(into: self.network)
+    }
     // After all that a flaw of the data may end.
     let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     try Self.keep(dataset, of: configuration, in: runFolder)

@@ -53,7 +53,8 @@ struct TrainCommand: ParsableCommand {
       Console.shared.info(try configuration.networkDescription().convolutionSummary())
       return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
-    guard let output else { throw CommandFailure.noRunFolder }
+    // An empty path would be the root of the file system.
+    guard let output, !output.isEmpty else { throw CommandFailure.noRunFolder }
     if configuration.model.arch == SegmentationTrainer.architecture {
       return try trainSegmentation(configuration, output)
     }

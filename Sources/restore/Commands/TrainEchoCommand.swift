@@ -32,7 +32,8 @@ struct TrainEchoCommand: ParsableCommand {
     if printConfig {
       return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
-    guard let output else { throw CommandFailure.noRunFolder }
+    // An empty path would be the root of the file system.
+    guard let output, !output.isEmpty else { throw CommandFailure.noRunFolder }
     let trainer = try EchoTrainer(configuration, folder: output, resume: resume)
     trainer.warnings.forEach(Console.shared.warning)
     let stop = StopCondition(maxMinutes: maxMinutes)

@@ -38,7 +38,8 @@ struct TrainStrokeCommand: ParsableCommand {
     if printConfig {
       return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
-    guard let output else { throw CommandFailure.noRunFolder }
+    // An empty path would be the root of the file system.
+    guard let output, !output.isEmpty else { throw CommandFailure.noRunFolder }
     let trainer = try StrokeTrainer(configuration, folder: output, resume: resume)
     for part in StrokeDataset.Part.allCases {
       Console.shared.info(

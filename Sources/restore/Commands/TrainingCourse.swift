@@ -35,7 +35,7 @@ struct Minutes: ExpressibleByArgument {
 extension CommandFailure {
   /// A training that was not told where to write; `--print-config` needs no folder.
   static let noRunFolder = CommandFailure(
-    code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing",
+    code: ExitStatus.usage, kind: "usage", what: "no run folder", cause: "-o is missing or empty",
     advice: "name the run folder with -o")
 }
 
@@ -57,7 +57,7 @@ extension Console {
       + String(format: "loss %.5f", progress.loss)
       + (progress.validationScore.map { "  " + score($0) } ?? "")
       + String(format: "  %.1f samples/s", progress.samplesPerSecond)
-      + "  ETA \(Int(progress.secondsLeft) / 60) min"
+      + String(format: "  ETA %.0f min", (progress.secondsLeft / 60).rounded(.down))
     self.progress(line, done: progress.step, total: progress.steps)
   }
 
