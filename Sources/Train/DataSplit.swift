@@ -13,6 +13,10 @@ public struct DataSplit: Sendable, Equatable {
     /// For the simulator `paired`: the degraded image of each file, on the same grid.
     public var inputs: [String]?
 
+    private enum CodingKeys: String, CodingKey, CaseIterable {
+      case subject, files, inputs
+    }
+
     /// A subject.
     ///
     /// - Parameters:
@@ -24,12 +28,37 @@ public struct DataSplit: Sendable, Equatable {
       self.files = files
       self.inputs = inputs
     }
+
+    /// Reads a subject; unknown keys are errors.
+    public init(from decoder: any Decoder) throws {
+      try decoder.requireKeys(among: CodingKeys.self)
+      let container = try decoder.container(keyedBy: CodingKeys.self)
+      subject = try container.decode(String.self, forKey: .subject)
+      files = try container.decode([String].self, forKey: .files)
+      inputs = try container.decodeIfPresent([String].self, forKey: .inputs)
+    }
   }
 
   private struct Document: Codable {
     var train: [Subject]
     var validation: [Subject]
     var test: [Subject]?
+
+    private enum CodingKeys: String, CodingKey, CaseIterable {
+      case train, validation, test
+    }
+
+    init(train: [Subject], validation: [Subject], test: [Subject]?) {
+      (self.train, self.validation, self.test) = (train, validation, test)
+    }
+
+    init(from decoder: any Decoder) throws {
+      try decoder.requireKeys(among: CodingKeys.self)
+      let container = try decoder.container(keyedBy: CodingKeys.self)
+      train = try container.decode([Subject].self, forKey: .train)
+      validation = try container.decode([Subject].self, forKey: .validation)
+      test = try container.decodeIfPresent([Subject].self, forKey: .test)
+    }
   }
 
   /// Subjects to learn from.
@@ -166,4 +195,26 @@ public struct DataSplit: Sendable, Equatable {
     return try encoder.encode(Document(train: train, validation: validation, test: test))
       + Data("\n".utf8)
   }
+}
+
+extension Decoder {
+  /// Refuses keys that `keys` does not list: under a misspelt one stands what nobody heeds.
+  fileprivate func requireKeys<Key: CodingKey & CaseIterable>(among keys: Key.Type) throws {
+    let known = keys.allCases.map(\.stringValue)
+    let found = try container(keyedBy: AnyKey.self).allKeys.map(\.stringValue)
+    for key in found.sorted() where !known.contains(key) {
+      let nearest = nearestName(to: key, among: known).map { "; did you mean `\($0)`?" } ?? ""
+      throw DecodingError.dataCorrupted(
+        DecodingError.Context(
+          codingPath: codingPath, debugDescription: "unknown key `\(key)`" + nearest))
+    }
+  }
+}
+
+/// Any key, to see which there are.
+private struct AnyKey: CodingKey {
+  let stringValue: String
+  var intValue: Int? { nil }
+  init(stringValue: String) { self.stringValue = stringValue }
+  init?(intValue: Int) { nil }
 }

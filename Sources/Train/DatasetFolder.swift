@@ -112,10 +112,9 @@ public struct DatasetFolder {
     let ending = "_" + section.suffix
     var found: [DataSplit.Subject] = []
     for subject in subjects {
-      let all = FileManager.default.subpaths(atPath: path + "/" + subject) ?? []
-      let files = all.filter { name in
+      let files = FolderTree.subpaths(of: path + "/" + subject).filter { name in
         ImageFormat(path: name) == .nifti && ImageFormat.stem(of: name).hasSuffix(ending)
-      }.sorted().map { "\(path)/\(subject)/\($0)" }
+      }.map { "\(path)/\(subject)/\($0)" }
       if !files.isEmpty { found.append(DataSplit.Subject(subject: subject, files: files)) }
     }
     guard !found.isEmpty else {
@@ -159,19 +158,48 @@ public struct DatasetFolder {
   private func pairs(
     _ train: String, _ validation: String?, _ test: String?
   ) throws(TrainingError) -> Parts {
-    let tested = try test.map(pairs(of:)) ?? []
-    guard let validation else {
-      let parts = try divided(try pairs(of: train))
-      return (parts.train, parts.validation, parts.test + tested)
+    var found: [[(input: String, target: String)]] = []
+    for list in [train, validation, test] { found.append(try list.map(pairs(of:)) ?? []) }
+    let names = Self.shortestNames(of: found.joined().map { $0.target })
+    let subjects = found.map { pairs in
+      pairs.map { pair in
+        DataSplit.Subject(
+          subject: names[pair.target] ?? pair.target, files: [absolute(pair.target)],
+          inputs: [absolute(pair.input)])
+      }
     }
-    return (try pairs(of: train), try pairs(of: validation), tested)
+    if validation != nil { return (subjects[0], subjects[1], subjects[2]) }
+    let parts = try divided(subjects[0])
+    return (parts.train, parts.validation, parts.test + subjects[2])
   }
 
-  private func pairs(of list: String) throws(TrainingError) -> [DataSplit.Subject] {
+  /// Names that tell files apart: the last parts of each path, as few as no other path ends in.
+  private static func shortestNames(of files: [String]) -> [String: String] {
+    var endings: [String: [String]] = [:]
+    var counts: [String: Int] = [:]
+    for file in Set(files) {
+      var parts = file.split(separator: "/").map(String.init).filter { $0 != "." }
+      guard let last = parts.popLast() else { continue }
+      parts.append(ImageFormat.stem(of: last))
+      let own = parts.indices.reversed().map { parts[$0...].joined(separator: "/") }
+      for ending in own { counts[ending, default: 0] += 1 }
+      endings[file] = own
+    }
+    return endings.mapValues { own in own.first { counts[$0] == 1 } ?? own[own.count - 1] }
+  }
+
+  private func absolute(_ file: String) -> String {
+    file.hasPrefix("/") ? file : "\(path)/\(file)"
+  }
+
+  /// The pairs of a list, as it names them.
+  private func pairs(
+    of list: String
+  ) throws(TrainingError) -> [(input: String, target: String)] {
     guard let text = try? String(contentsOfFile: path + "/" + list, encoding: .utf8) else {
       throw .invalidSplit(file: path, reason: "\(list) cannot be read as UTF-8 text")
     }
-    var subjects: [DataSplit.Subject] = []
+    var pairs: [(input: String, target: String)] = []
     for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
       .enumerated() where !line.allSatisfy(\.isWhitespace)
     {
@@ -182,15 +210,12 @@ public struct DatasetFolder {
         throw .invalidSplit(
           file: path, reason: "\(list), line \(number + 1): expected INPUT,TARGET")
       }
-      for file in files where !exists(file) {
+      for file in files where !FileManager.default.fileExists(atPath: absolute(file)) {
         throw .invalidSplit(file: path, reason: "\(list), line \(number + 1): no file \(file)")
       }
-      subjects.append(
-        DataSplit.Subject(
-          subject: ImageFormat.stem(of: files[1]), files: ["\(path)/\(files[1])"],
-          inputs: ["\(path)/\(files[0])"]))
+      pairs.append((files[0], files[1]))
     }
-    return subjects
+    return pairs
   }
 
   // MARK: - Dividing

@@ -6,6 +6,8 @@ import Imaging
 /// Advisory, of the whole process; on file systems without locks it keeps nobody out.
 final class FolderLock: Sendable {
   private let descriptor: Int32
+  /// Whether others are kept out.
+  let isHeld: Bool
 
   /// Takes the lock of a folder.
   ///
@@ -21,11 +23,23 @@ final class FolderLock: Sendable {
     var request = flock()
     request.l_type = Int16(F_WRLCK)
     request.l_whence = Int16(SEEK_SET)
-    guard fcntl(descriptor, F_SETLK, &request) == 0 || ![EACCES, EAGAIN].contains(errno) else {
+    let isLocked = fcntl(descriptor, F_SETLK, &request) == 0
+    guard isLocked || ![EACCES, EAGAIN].contains(errno) else {
       close(descriptor)
       throw TrainingError.inUse(folder: folder)
     }
+    isHeld = isLocked
   }
 
   deinit { close(descriptor) }
+
+  /// Removes what programs that were killed left half written in a run folder.
+  ///
+  /// - Parameter folder: The one that is locked.
+  func removeAbandonedFiles(in folder: String) {
+    guard isHeld else { return }
+    for part in ["", "/checkpoints", "/pictures", "/bundle"] {
+      AtomicFile.removeAbandoned(in: folder + part)
+    }
+  }
 }

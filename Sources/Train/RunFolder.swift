@@ -21,10 +21,15 @@ extension TrainingConfiguration: RunConfiguration {
     essence.train.checkpointActivations = defaults.train.checkpointActivations
     essence.train.prefetch = defaults.train.prefetch
     essence.train.logEvery = defaults.train.logEvery
-    essence.data.cacheMegabytes = defaults.data.cacheMegabytes
-    for index in tasks.indices {
-      essence.tasks[index].cacheMegabytes = defaults.data.cacheMegabytes
+    func simplify(_ section: inout DataSection) {
+      section.cacheMegabytes = defaults.data.cacheMegabytes
+      // Runs of earlier versions have the path that was typed.
+      if !section.split.isEmpty {
+        section.split = URL(fileURLWithPath: section.split).standardizedFileURL.path
+      }
     }
+    simplify(&essence.data)
+    for index in tasks.indices { simplify(&essence.tasks[index]) }
     return essence
   }
 }
@@ -120,9 +125,11 @@ struct RunFolder {
     } catch {
       throw ImagingError.cannotCreate(file: path, reason: error.localizedDescription)
     }
-    lock = try FolderLock(path)
+    let lock = try FolderLock(path)
+    self.lock = lock
     // Another program may have begun there before the lock was taken.
     try check(configuration, resume: resume)
+    lock.removeAbandonedFiles(in: path)
     if !hasBegun { try write(Data(configuration.json().utf8), to: self.configuration) }
   }
 

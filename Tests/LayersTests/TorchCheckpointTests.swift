@@ -224,6 +224,41 @@ struct TorchCheckpointTests {
     }
   }
 
+  /// A text of a pickle.
+  private func text(_ text: String) -> [UInt8] {
+    Array("X".utf8) + [UInt8(text.utf8.count), 0, 0, 0] + Array(text.utf8)
+  }
+
+  @Test(
+    "a state dictionary is found beside other tensors",
+    arguments: ["state_dict", "model_state_dict", "net"])
+  func besideTensors(wrapper: String) throws {
+    let value = Array(tensor(offset: 0, size: 1, stride: 1).dropFirst(2).dropLast())
+    let (set, mapping) = (Array("s".utf8), Array("}".utf8))
+    var pickle: [UInt8] = [0x80, 2] + mapping + text("epoch") + Array("K\u{3}s".utf8)
+    pickle += text("arch") + text("resnet") + set
+    pickle += text(wrapper) + mapping + text("layer.weight") + value + set + set
+    pickle += text("best_acc1") + value + set + Array(".".utf8)
+    let found = try checkpoint(pickle)
+    #expect(found.names == ["layer.weight"])
+    #expect(found.tensor(named: "layer.weight")?.values == [1])
+  }
+
+  @Test("a small file cannot fill the memory with dictionaries of one list")
+  func dictionaryBomb() {
+    let count = 1000
+    let pair: [UInt8] = Array("NN".utf8) + [0x86]
+    var pickle: [UInt8] = [0x80, 2] + Array("]q\u{0}(".utf8)
+    for _ in 0..<count { pickle += pair }
+    pickle += Array("e0(ccollections\nOrderedDict\nq\u{1}h\u{0}".utf8) + [0x85] + Array("R".utf8)
+    for _ in 0..<count { pickle += Array("h\u{1}h\u{0}".utf8) + [0x85] + Array("R".utf8) }
+    pickle += Array("t.".utf8)
+    #expect(
+      throws: CheckpointError.damaged(
+        path: "made", reason: "the dictionaries of the pickle have more items than it has bytes")
+    ) { try checkpoint(pickle) }
+  }
+
   @Test(
     "malformed pickles are refused",
     arguments: [

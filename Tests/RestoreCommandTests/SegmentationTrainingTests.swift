@@ -48,7 +48,7 @@ struct SegmentationTrainingTests {
       "train", "--dataset", "set", "-o", "cut", "--iterations", "30", "--max-minutes", "0")
     #expect(cut.status == 0 && cut.output.hasPrefix("stopped"), "\(cut.errors)")
     let rest = try space.restore(
-      "train", "--dataset", "set", "-o", "cut", "--iterations", "30", "--resume")
+      "train", "--dataset", space.path("set/"), "-o", "cut", "--iterations", "30", "--resume")
     #expect(rest.status == 0, "\(rest.errors)")
     #expect(
       try space.data("run/bundle/weights.safetensors")

@@ -97,6 +97,27 @@ extension TrainerTests {
     }
   }
 
+  @Test("what a killed program left half written is removed when its run goes on")
+  func abandoned() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let configuration = try configuration(folder, steps: 2)
+    let run = folder + "/run"
+    _ = try Trainer(configuration, folder: run, resume: false)
+      .run(shouldStop: { true }, report: { _ in })
+    let left = ["checkpoints/.restore-1f.tmp", ".restore-2e.tmp"].map { "\(run)/\($0)" }
+    for path in left { try Data([1]).write(to: URL(fileURLWithPath: path)) }
+    try Data([1]).write(to: URL(fileURLWithPath: run + "/notes.tmp"))
+    // Without permission nothing is touched.
+    #expect(throws: TrainingError.runExists(folder: run)) {
+      try Trainer(configuration, folder: run, resume: false)
+    }
+    #expect(left.allSatisfy(FileManager.default.fileExists(atPath:)))
+    _ = try Trainer(configuration, folder: run, resume: true)
+    #expect(!left.contains(where: FileManager.default.fileExists(atPath:)))
+    #expect(FileManager.default.fileExists(atPath: run + "/notes.tmp"))
+  }
+
   @Test("a folder with a run is not used for another one")
   func exists() throws {
     let folder = try folder()

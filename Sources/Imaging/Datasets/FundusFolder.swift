@@ -144,7 +144,7 @@ public struct FundusFolder: Sendable, Equatable {
   }
 
   private static func files(below folder: String) -> [String] {
-    (FileManager.default.subpaths(atPath: folder) ?? []).sorted().map { folder + "/" + $0 }
+    FolderTree.subpaths(of: folder).map { folder + "/" + $0 }
   }
 
   private static func byName(_ paths: [String], ending: String) -> [String: String] {

@@ -71,7 +71,7 @@ public struct LesionFolder: Sendable, Equatable {
       cases = try Self.nnUNet(path)
       return
     }
-    let files = (FileManager.default.subpaths(atPath: path) ?? []).sorted()
+    let files = FolderTree.subpaths(of: path)
       .filter { ImageFormat(path: $0) == .nifti }
     let found: [(Layout, [LesionCase])] = [
       (.atlas, Self.atlas(path, files)), (.isles2022, Self.isles2022(path, files)),

@@ -240,6 +240,11 @@ extension AtomicFile {
     pending.withLock { $0.remove(temporary) != nil }
   }
 
+  /// Whether this process is writing a temporary file of that name.
+  static func isPending(_ name: String) -> Bool {
+    pending.withLock { names in names.contains { $0 == name || $0.hasSuffix("/" + name) } }
+  }
+
   /// Removes every temporary file and folder that is still open, before a process ends on a signal.
   public static func discardAll() {
     let names = pending.withLock { names in

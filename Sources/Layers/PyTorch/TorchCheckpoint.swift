@@ -37,13 +37,13 @@ public enum TorchType: String, Sendable, CaseIterable {
 
 /// The tensors of a checkpoint that `torch.save` wrote in its zip form; nothing in it is executed.
 ///
-/// A dictionary around the state dictionary (`state_dict`, `model`, `params`, `params_ema`, `net`,
-/// `network_state_dict`) is unwrapped, and the prefixes `module.` and `_orig_mod.` are taken off if
-/// all names have them.
+/// A dictionary around the state dictionary (`state_dict`, `model_state_dict`, `model`, `params`,
+/// `params_ema`, `net`, `network_state_dict`) is unwrapped, also where single tensors lie beside it, and
+/// the prefixes `module.` and `_orig_mod.` are taken off if all names have them.
 public struct TorchCheckpoint: Sendable {
   /// The keys under which programs wrap the state dictionary, in the order in which they are tried.
   public static let wrappers = [
-    "state_dict", "model", "params_ema", "params", "net", "network_state_dict",
+    "state_dict", "model_state_dict", "model", "params_ema", "params", "net", "network_state_dict",
   ]
   private static let prefixes = ["module.", "_orig_mod."]
 
@@ -169,12 +169,26 @@ public struct TorchCheckpoint: Sendable {
       if case .tensor = value { return [(.text("tensor"), value)] }
       guard case .dictionary(let index) = value else { break }
       let pairs = interpreter.dictionaries[index]
-      let holdsTensors = pairs.contains { if case .tensor = $0.value { true } else { false } }
-      guard !holdsTensors else { return pairs }
+      func holdsTensors(_ pairs: [(key: PickleValue, value: PickleValue)]) -> Bool {
+        pairs.contains { if case .tensor = $0.value { true } else { false } }
+      }
       func inner(_ key: String) -> PickleValue? {
         pairs.last { if case .text(key) = $0.key { true } else { false } }?.value
       }
-      guard let next = wrappers.lazy.compactMap(inner).first else { return pairs }
+      let wrapped = wrappers.compactMap(inner)
+      // Beside the state dictionary single tensors may stand, such as the best accuracy so far.
+      let found = wrapped.first { value in
+        if case .dictionary(let index) = value {
+          holdsTensors(interpreter.dictionaries[index])
+        } else {
+          false
+        }
+      }
+      if let found {
+        value = found
+        continue
+      }
+      guard !holdsTensors(pairs), let next = wrapped.first else { return pairs }
       value = next
     }
     throw CheckpointFlaw("it holds no dictionary of tensors")

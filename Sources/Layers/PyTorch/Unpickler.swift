@@ -71,6 +71,8 @@ struct Unpickler {
   private(set) var position = 0
   private var stack: [PickleValue] = []
   private var memo: [Int: PickleValue] = [:]
+  /// Items of lists that were copied into dictionaries.
+  private var copied = 0
 
   /// Something to interpret.
   ///
@@ -302,6 +304,11 @@ struct Unpickler {
     case "collections.OrderedDict":
       var pairs: [(key: PickleValue, value: PickleValue)] = []
       if case .list(let list)? = values.first {
+        // One list, recalled again and again, would fill the memory from a small file.
+        copied += lists[list].count
+        guard copied <= bytes.count else {
+          throw CheckpointFlaw("the dictionaries of the pickle have more items than it has bytes")
+        }
         for item in lists[list] {
           guard let pair = elements(item), pair.count == 2 else {
             throw CheckpointFlaw("an ordered dictionary of the pickle is not made of pairs")

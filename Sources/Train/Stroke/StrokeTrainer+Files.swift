@@ -26,9 +26,11 @@ extension StrokeTrainer {
     } catch {
       throw ImagingError.cannotCreate(file: folder, reason: error.localizedDescription)
     }
-    lock = try FolderLock(folder)
+    let lock = try FolderLock(folder)
+    self.lock = lock
     // Another program may have begun there before the lock was taken.
     try RunFolder.check(configuration, in: folder, hasBegun: hasBegun, resume: resume)
+    lock.removeAbandonedFiles(in: folder)
     let isContinued = hasBegun
     try RunFolder.keep(
       RunFolder.json(ofParts: data.names), at: folder + "/split-stroke.json", ofRunIn: folder,

@@ -9,7 +9,9 @@ import Train
 extension TrainCommand {
   /// The configuration of a run on an nnU-Net raw folder without a configuration file.
   func segmentationDefaults(_ folder: String) throws -> TrainingConfiguration {
-    var configuration = SegmentationTrainer.defaults(for: folder)
+    // One folder has one name, as in configurations: a run goes on from wherever it is called.
+    let path = URL(fileURLWithPath: folder).standardizedFileURL.path
+    var configuration = SegmentationTrainer.defaults(for: path)
     if let iterations { configuration.train.iterations = iterations }
     return configuration
   }
