@@ -116,8 +116,8 @@ extension TrainingConfiguration {
   /// The key of a value that the decoder does not take.
   private static func culprit(in given: [String: Any]) -> String? {
     func isReadable(_ keys: [String: Any]) -> Bool {
-      guard let completed = try? completed(keys) else { return false }
-      return (try? decoded(completed)) != nil
+      guard let merged = try? completed(keys) else { return false }
+      return (try? decoded(merged)) != nil
     }
     let defaults = dictionary(TrainingConfiguration())
     let sections = given.filter { $0.key != "tasks" }

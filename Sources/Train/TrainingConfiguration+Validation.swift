@@ -40,9 +40,9 @@ extension TrainingConfiguration {
 
   /// Refuses keys that a training does not heed, so that none is left aside in silence.
   ///
-  /// - Parameter heeded: The keys of `data` that it heeds, in snake case, beside `split` and `name`.
+  /// - Parameter heeded: The keys of `data` that it heeds, in snake case, beside `split`.
   /// - Throws: ``TrainingError/invalidValue(key:reason:)`` for the first other that is set.
-  func requireNoRestorationKeys(heeding heeded: Set<String>) throws(TrainingError) {
+  func requireNoUnheededKeys(heeding heeded: Set<String>) throws(TrainingError) {
     func refuse(_ key: String) throws(TrainingError) {
       throw .invalidValue(key: key, reason: "does not go with `\(model.arch)`")
     }
@@ -53,7 +53,7 @@ extension TrainingConfiguration {
       ("train.mixing", train.mixing != LoopSection().mixing),
     ] where isSet { try refuse(key) }
     let (given, usual) = (Self.section("data", of: self), Self.section("data", of: Self()))
-    for key in given.keys.sorted() where !heeded.union(["split", "name"]).contains(key) {
+    for key in given.keys.sorted() where key != "split" && !heeded.contains(key) {
       let isUsual = (given[key] as? NSObject)?.isEqual(usual[key]) ?? false
       if !isUsual { try refuse("data." + key) }
     }

@@ -240,6 +240,7 @@ struct TrainerTests {
       levels(5, false)
       configuration.train.accumulate = 2
     default:
+      configuration.model.hyperparameters = ["channels": .list([.integer(16), .integer(16)])]
       configuration.model.convolution = .choice(ConvolutionChoice(.fdconv))
       configuration.train.accumulate = 2
     }

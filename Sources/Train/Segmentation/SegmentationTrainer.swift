@@ -78,7 +78,7 @@ public final class SegmentationTrainer {
       throw TrainingError.invalidValue(
         key: "model.preset", reason: "`\(configuration.model.preset)` is not auto, 2d or 3d")
     }
-    try configuration.requireNoRestorationKeys(heeding: [
+    try configuration.requireNoUnheededKeys(heeding: [
       "validation_share", "split_seed", "cache_megabytes", "flips", "deforms",
     ])
     guard configuration.model.hyperparameters.isEmpty else {
