@@ -10,7 +10,8 @@ extension TrainCommand {
   /// The configuration of a run on an nnU-Net raw folder without a configuration file.
   func segmentationDefaults(_ folder: String) throws -> TrainingConfiguration {
     // One folder has one name, as in configurations: a run goes on from wherever it is called.
-    let path = URL(fileURLWithPath: folder).standardizedFileURL.path
+    let path =
+      folder.isEmpty ? folder : URL(fileURLWithPath: folder).standardizedFileURL.path
     var configuration = SegmentationTrainer.defaults(for: path)
     if let iterations { configuration.train.iterations = iterations }
     return configuration
