@@ -83,7 +83,7 @@ struct MRIDegradationTests {
       for (index, (found, wanted)) in zip(try degraded(scale), expected).enumerated() {
         let worst = zip(found, wanted).map { abs($0 / scale - $1) }.max() ?? .infinity
         #expect(worst < 1e-3, "result \(index) at \(scale)")
-        #expect(found.allSatisfy(\.isFinite))
+        #expect(found.allSatisfy { $0.isFinite })
       }
     }
   }

@@ -20,8 +20,8 @@ struct FundusTrainerTests {
   private static func phantoms(_ path: String, view: FundusSimulator.View, count: Int) throws {
     for seed in 0..<UInt64(count) {
       let phantom = FundusSimulator(seed: seed).phantom(view, side: view == .disc ? 48 : 160)
-      try phantom.image.write(to: "\(path)/p\(seed).png")
-      try phantom.mask.write(to: "\(path)/p\(seed)_mask.png")
+      try phantom.image.write(to: "\(path)/p\(seed).png", overwrite: true)
+      try phantom.mask.write(to: "\(path)/p\(seed)_mask.png", overwrite: true)
     }
   }
 

@@ -240,8 +240,10 @@ struct TrainerTests {
       levels(5, false)
       configuration.train.accumulate = 2
     default:
-      configuration.model.hyperparameters = ["channels": .list([.integer(16), .integer(16)])]
-      configuration.model.convolution = .choice(ConvolutionChoice(.fdconv))
+      configuration.model.hyperparameters = ["channels": .list([.integer(18), .integer(18)])]
+      var choice = ConvolutionChoice(.fdconv)
+      choice.fallback = .plain
+      configuration.model.convolution = .choice(choice)
       configuration.train.accumulate = 2
     }
     try configuration.validate()
