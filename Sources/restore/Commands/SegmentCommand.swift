@@ -13,8 +13,8 @@ struct SegmentCommand: ParsableCommand {
     abstract: "Segment images with a model: an echo clip, photographs, brains.",
     discussion: """
       echo-gdkvm: a clip is a NIfTI file with frames along the third or fourth axis, or a folder of \
-      PNG frames in the order of their names. Beside the labels OUT.nii.gz go OUT_overlay.png and \
-      OUT_curve.csv. Two clips are two views of one heart, four-chamber first: OUT_view2.nii.gz and \
+      PNG frames in the order of their names. Beside the labels OUT.nii.gz go OUT_overlay.png, \
+      OUT_curve.csv and OUT.json. Two clips are two views of one heart, four-chamber first: OUT_view2.nii.gz and \
       its companions are the second one's, and volumes follow from both (Simpson's biplane discs).
 
       optic-disc-cup: photographs (PNG) of the disc or of the whole field, one or many. OUT is a PNG \
