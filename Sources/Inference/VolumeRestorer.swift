@@ -135,7 +135,9 @@ public final class VolumeRestorer {
   /// - Returns: Bytes.
   public func memoryEstimate(for volume: Volume, _ options: RestorationOptions) -> Int {
     let weights = MemoryLayout<Float>.size * model.parameterCount(.stored)
-    let volumes = averagesPlanes(of: volume, options) ? 4 : 3
+    // Where there is padding, the network sees a copy without it.
+    let volumes =
+      (averagesPlanes(of: volume, options) ? 4 : 3) + (paddingCount(of: volume) > 0 ? 1 : 0)
     // Plans of all planes stay.
     let network = Set(networkShapes(volume, options)).reduce(0) { sum, shape in
       sum

@@ -113,6 +113,9 @@ struct VolumeRestorerTests {
       try model(), normalization: .percentile(low: 0, high: 99.5), paddingBelow: -1024)
     #expect(restorer.paddingCount(of: air) == 0)
     #expect(restorer.paddingCount(of: padded) == (air.voxels.count + 6) / 7)
+    #expect(
+      restorer.memoryEstimate(for: padded, RestorationOptions())
+        == restorer.memoryEstimate(for: air, RestorationOptions()) + 4 * air.voxels.count)
     let (expected, found) = (try restorer.restore(air).volume, try restorer.restore(padded).volume)
     for index in air.voxels.indices {
       #expect(found.voxels[index] == (index % 7 == 0 ? -3024 : expected.voxels[index]))
