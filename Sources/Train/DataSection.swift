@@ -29,6 +29,11 @@ extension TrainingConfiguration {
     public var factor = [2.0, 2.0]
     /// `ct-lowdose`: photons of a detector, drawn between these two log-uniformly.
     public var photons = [1e5, 1e6]
+    /// `ct-lowdose`: photons of the scanner that half of the clean slices are to come from, drawn between these two
+    /// log-uniformly; its noise is part of the target (`LowDoseCT.ScannerNoise`); none if empty.
+    ///
+    /// For phantoms and pictures without noise, since references of patients have some.
+    public var scannerPhotons: [Double] = []
     /// `pet-lowcount`: true counts of an average slice, drawn between these two log-uniformly.
     public var counts = [2e4, 2e5]
     /// `ct-lowdose`, `pet-lowcount`: noisy versions made of each slice when training starts.
@@ -63,7 +68,10 @@ extension TrainingConfiguration {
     /// Exponent on clean intensities, drawn between these two (log-uniformly) before the noise of
     /// `rician`, `mri-sr` and `mri-7t`.
     public var gamma = [0.7, 1.4]
-    /// `rician`: by which factor clean images are interpolated to a finer grid before the noise, drawn between
+    /// `rician`, `mri-sr`: the part of the samples whose clean intensities are mapped to those of another contrast
+    /// before all else (``IntensityCurve/contrast(using:)``).
+    public var contrastPart = 0.0
+    /// `rician`, `ct-lowdose`: by which factor clean images are interpolated to a finer grid before the noise, drawn between
     /// these two (log-uniformly).
     ///
     /// Many scanners write images so. 1 and 1 leave them as they are.
@@ -164,9 +172,18 @@ extension TrainingConfiguration {
       try pair(counts, "counts", 10...1e12)
       try pair(intensityScale, "intensity_scale", 0.01...100)
       try pair(gamma, "gamma", 0.1...10)
+      try require((0...1).contains(contrastPart), "contrast_part", "\(contrastPart) is not in 0...1")
+      try require(
+        contrastPart == 0 || [.rician, .superResolution].contains(kind), "contrast_part",
+        "goes with `rician` and `mri-sr` only")
       try pair(magnification, "magnification", 1...4)
       try require(
-        magnification[1] == 1 || kind == .rician, "magnification", "goes with `rician` only")
+        magnification[1] == 1 || [.rician, .lowDose].contains(kind), "magnification",
+        "goes with `rician` and `ct-lowdose` only")
+      if !scannerPhotons.isEmpty {
+        try pair(scannerPhotons, "scanner_photons", 10...1e12)
+        try require(kind == .lowDose, "scanner_photons", "goes with `ct-lowdose` only")
+      }
       try pair(gridPart, "grid_part", 0.25...1)
       try require(
         gridPart[0] == 1 || kind == .superResolution, "grid_part", "goes with `mri-sr` only")

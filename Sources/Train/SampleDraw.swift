@@ -33,8 +33,9 @@ struct SampleDraw {
   ) {
     let section = simulator.section
     (self.slice, self.simulator) = (slice, simulator)
+    // What is prepared was magnified before it was degraded.
     magnified =
-      section.magnification[1] > 1
+      section.magnification[1] > 1 && !simulator.isPrepared
       ? MagnifiedCrop(
         side: crop, factor: simulator.logUniform(section.magnification, &generator)) : nil
     reduction = simulator.reduction(&generator)
@@ -62,10 +63,11 @@ struct SampleDraw {
       fill(noisy, with: slice.inputs[generator.nextInt(below: slice.inputs.count)])
     } else {
       let gamma = Float(simulator.logUniform(section.gamma, &generator))
+      let contrast = Contrast(gamma: gamma, curve: simulator.contrast(&generator))
       if [.superResolution, .fieldStrength].contains(section.kind) {
-        writeWholeSlice(to: noisy, clean: clean, gamma, &generator)
+        writeWholeSlice(to: noisy, clean: clean, contrast, &generator)
       } else {
-        writeWithNoise(to: noisy, clean: clean, gamma, &generator)
+        writeWithNoise(to: noisy, clean: clean, contrast, &generator)
       }
     }
     let scale = Float(simulator.uniform(section.intensityScale, &generator))
@@ -82,9 +84,9 @@ struct SampleDraw {
   /// k-space belongs to the slice as a whole: it is degraded first and cut then.
   private func writeWholeSlice(
     to noisy: UnsafeMutableBufferPointer<Float>, clean: UnsafeMutableBufferPointer<Float>,
-    _ gamma: Float, _ generator: inout SeededGenerator
+    _ contrast: Contrast, _ generator: inout SeededGenerator
   ) {
-    var stack = gamma == 1 ? slice.clean : slice.clean.map { $0.map { pow($0, gamma) } }
+    var stack = slice.clean.map(contrast.applied)
     if let reduction {
       stack = stack.map { reduction.applied(to: $0, height: slice.height, width: slice.width) }
     }
@@ -98,12 +100,12 @@ struct SampleDraw {
   /// Noise of pixels that know nothing of each other is added to the crop alone.
   private func writeWithNoise(
     to noisy: UnsafeMutableBufferPointer<Float>, clean: UnsafeMutableBufferPointer<Float>,
-    _ gamma: Float, _ generator: inout SeededGenerator
+    _ contrast: Contrast, _ generator: inout SeededGenerator
   ) {
     let noise = RicianNoise(sigma: simulator.uniform(section.noisePercent, &generator) / 100)
     func cut(_ pixels: [Float]) -> [Float] {
       let values = magnified?.cut(pixels, by: window) ?? window.values(of: pixels)
-      return gamma == 1 ? values : values.map { pow($0, gamma) }
+      return contrast.applied(to: values)
     }
     _ = clean.update(fromContentsOf: cut(slice.target))
     for position in Set(order).sorted() {
@@ -114,5 +116,18 @@ struct SampleDraw {
         for index in crop.indices { noisy[index * order.count + channel] = crop[index] }
       }
     }
+  }
+}
+
+/// What becomes of the intensities of a clean slice before it is degraded.
+private struct Contrast {
+  /// The exponent.
+  let gamma: Float
+  /// The curve that comes before it.
+  let curve: IntensityCurve?
+
+  func applied(to values: [Float]) -> [Float] {
+    let curved = curve.map { curve in values.map { max(0, curve($0)) } } ?? values
+    return gamma == 1 ? curved : curved.map { pow($0, gamma) }
   }
 }

@@ -55,6 +55,11 @@ struct TaskSimulator: Sendable {
   /// The exponent at the edge of k-space is drawn up to it.
   private static let largestRollOff = 1.0
 
+  /// How many stacks of clean slices have noise of a scanner, where some do.
+  private static let shareWithScannerNoise = 0.5
+  /// The scanner's smoothing is drawn up to it, in detectors.
+  private static let largestSmoothing = 3.0
+
   let section: TrainingConfiguration.DataSection
 
   /// Whether degraded versions are made once, when training starts, because they are expensive.
@@ -106,8 +111,15 @@ struct TaskSimulator: Sendable {
     switch section.kind {
     case .lowDose:
       var simulator = LowDoseCT()
+      let (slices, noise) = scanned(stack.slices, strength, &generator)
       var measured: [LowDoseCT.Measured] = []
-      for slice in stack.slices { measured.append(try simulator.measured(slice)) }
+      for slice in slices {
+        guard let noise else {
+          measured.append(try simulator.measured(slice))
+          continue
+        }
+        measured.append(try simulator.measured(slice, with: noise, using: &generator))
+      }
       let inputs = (0..<versions).map { _ in
         simulator.photons =
           strength == .validation
@@ -115,7 +127,7 @@ struct TaskSimulator: Sendable {
         return measured.map { map.normalized(simulator.degraded($0, using: &generator)) }
       }
       return Pair(
-        height: slice.height, width: slice.width,
+        height: slices[middle].height, width: slices[middle].width,
         target: map.normalized(measured[middle].reference), inputs: inputs, order: stack.order)
     case .lowCount:
       var simulator = LowCountPET()
@@ -172,6 +184,14 @@ struct TaskSimulator: Sendable {
     return GridReduction(part: uniform(section.gridPart, &generator))
   }
 
+  /// The contrast of a sample's clean slices, drawn; nil if they keep theirs.
+  func contrast(_ generator: inout SeededGenerator) -> IntensityCurve? {
+    guard section.contrastPart > 0, generator.nextUniformDouble() < section.contrastPart else {
+      return nil
+    }
+    return .contrast(using: &generator)
+  }
+
   /// How much of k-space a sample's clean slices have, drawn; nil if they keep all.
   func filling(_ generator: inout SeededGenerator) -> KSpaceFilling? {
     // Drawn only where it is wanted: the samples of other configurations stay what they were.
@@ -182,6 +202,28 @@ struct TaskSimulator: Sendable {
       uniform(section.acquiredPart, &generator), uniform(section.acquiredPart, &generator))
     return KSpaceFilling(
       parts: parts, rollOff: Self.largestRollOff * generator.nextUniformDouble())
+  }
+
+  /// Clean slices as another scanner shows them, drawn: on a finer grid, and the noise that they would have.
+  ///
+  /// Validation shows what there is.
+  private func scanned(
+    _ slices: [ImageSlice], _ strength: Strength, _ generator: inout SeededGenerator
+  ) -> (slices: [ImageSlice], noise: LowDoseCT.ScannerNoise?) {
+    guard strength == .drawn else { return (slices, nil) }
+    var result = slices
+    // Drawn only where it is wanted: the samples of other configurations stay what they were.
+    if section.magnification[1] > 1 {
+      let factor = logUniform(section.magnification, &generator)
+      result = slices.map { $0.magnified(by: factor) }
+    }
+    guard !section.scannerPhotons.isEmpty,
+      generator.nextUniformDouble() < Self.shareWithScannerNoise
+    else { return (result, nil) }
+    let noise = LowDoseCT.ScannerNoise(
+      photons: logUniform(section.scannerPhotons, &generator),
+      smoothing: Self.largestSmoothing * generator.nextUniformDouble())
+    return (result, noise)
   }
 
   /// Degrades whole normalised slices alike, for the tasks that do this for each sample.
@@ -229,5 +271,17 @@ struct TaskSimulator: Sendable {
 
   func logUniform(_ range: [Double], _ generator: inout SeededGenerator) -> Double {
     exp(uniform(range.map { log($0) }, &generator))
+  }
+}
+
+extension ImageSlice {
+  /// The slice on a grid that is finer by a factor, to the nearest whole number of pixels.
+  fileprivate func magnified(by factor: Double) -> ImageSlice {
+    let size = [height, width].map { max(1, Int((Double($0) * factor).rounded())) }
+    return ImageSlice(
+      pixels: LanczosResampling.resize(
+        pixels, height: height, width: width, channels: 1, toHeight: size[0], width: size[1]),
+      height: size[0], width: size[1], rowSpacing: rowSpacing / factor,
+      columnSpacing: columnSpacing / factor)
   }
 }

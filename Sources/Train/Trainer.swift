@@ -164,9 +164,16 @@ public final class Trainer {
         key: "model.hyperparameters",
         reason: "the network is for volumes, and slices are trained on")
     }
+    let crop = configuration.allTasks[0].crop
+    if let network = model as? FSRWKV, crop <= network.sizeMultiple, batch / parts < 2 {
+      throw .invalidValue(
+        key: "data.crop",
+        reason: "is \(crop): that leaves one pixel on the coarsest level, of one sample at a time; "
+          + "batch norm needs 2")
+    }
     if let network = model as? UNet {
       try network.requireTraining(
-        on: configuration.allTasks[0].crop, samples: batch / parts,
+        on: crop, samples: batch / parts,
         loss: RestorationLoss(configuration.loss))
     }
   }

@@ -40,9 +40,13 @@ extension TrainingConfiguration {
 
   /// Refuses keys that a training does not heed, so that none is left aside in silence.
   ///
-  /// - Parameter heeded: The keys of `data` that it heeds, in snake case, beside `split`.
+  /// - Parameters:
+  ///   - heeded: The keys of `data` that it heeds, in snake case, beside `split`.
+  ///   - countsSlices: Whether it heeds `train.validation_slices`.
   /// - Throws: ``TrainingError/invalidValue(key:reason:)`` for the first other that is set.
-  func requireNoUnheededKeys(heeding heeded: Set<String>) throws(TrainingError) {
+  func requireNoUnheededKeys(
+    heeding heeded: Set<String>, countsSlices: Bool = true
+  ) throws(TrainingError) {
     func refuse(_ key: String) throws(TrainingError) {
       throw .invalidValue(key: key, reason: "does not go with `\(model.arch)`")
     }
@@ -51,6 +55,11 @@ extension TrainingConfiguration {
       ("train.accumulate", train.accumulate != 1),
       ("train.checkpoint_activations", train.checkpointActivations),
       ("train.mixing", train.mixing != LoopSection().mixing),
+      ("train.prefetch", train.prefetch != LoopSection().prefetch),
+      (
+        "train.validation_slices",
+        !countsSlices && train.validationSlices != LoopSection().validationSlices
+      ),
     ] where isSet { try refuse(key) }
     let (given, usual) = (Self.section("data", of: self), Self.section("data", of: Self()))
     for key in given.keys.sorted() where key != "split" && !heeded.contains(key) {

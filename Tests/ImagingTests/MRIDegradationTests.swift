@@ -306,8 +306,12 @@ struct MRIDegradationTests {
       #expect(zip(like, like.dropFirst()).allSatisfy { $0 < $1 }, "seed \(seed): \(like)")
       #expect((-50...700).contains(like[11]))
       // Knots are met, and between two of them the map is straight.
-      for (low, high) in zip(contrast.knots, contrast.knots.dropFirst()) {
-        #expect(low.intensity < high.intensity && low.hounsfield < high.hounsfield)
+      let knots = contrast.curve.knots
+      for (low, high) in zip(knots, knots.dropFirst()) {
+        #expect(low.input < high.input && low.output < high.output)
+        #expect(contrast.curve(low.input) == low.output)
+        let middle = contrast.curve((low.input + high.input) / 2)
+        #expect(abs(middle - (low.output + high.output) / 2) < 0.01)
       }
       median.append(like[4])
       #expect(contrast == CTLikeContrast(seed: seed) && contrast != CTLikeContrast(seed: seed + 2))
@@ -315,6 +319,25 @@ struct MRIDegradationTests {
     for seed in 0..<10 { #expect(median[2 * seed] > -50 && median[2 * seed + 1] < -200) }
     let dark = Volume(voxels: [-3, 0, 0], geometry: Geometry(size: GridSize(x: 3, y: 1, z: 1)))
     #expect(CTLikeContrast(seed: 1).applied(to: dark).voxels == [-1000, -1000, -1000])
+  }
+
+  @Test("drawn contrasts: nothing stays nothing, 1 is the brightest point, no two alike, some fall")
+  func contrasts() {
+    var falling = 0
+    var seen: [IntensityCurve] = []
+    for seed in 0..<20 as Range<UInt64> {
+      var generator = SeededGenerator(seed: seed)
+      let curve = IntensityCurve.contrast(using: &generator)
+      #expect(curve(0) == 0 && curve(-1) == 0)
+      let inner = curve.knots.dropFirst().dropLast()
+      #expect(inner.map(\.output).max() == 1 && inner.allSatisfy { $0.output > 0 })
+      let (last, end) = (inner[inner.endIndex - 1], curve.knots[curve.knots.count - 1])
+      #expect(curve(last.input + 1) > last.output && curve(end.input + 9) == end.output)
+      if zip(inner, inner.dropFirst()).contains(where: { $0.output > $1.output }) { falling += 1 }
+      #expect(!seen.contains(curve))
+      seen.append(curve)
+    }
+    #expect((10...20).contains(falling))
   }
 
   @Test("frequencies that were measured are put back, others are left to the restored image")

@@ -130,6 +130,35 @@ struct TomographyTests {
     #expect(found > 0.3 * expected && found < 1.1 * expected)
   }
 
+  @Test("noise of the scanner: in the reference as in what is degraded, less with photons and smoothing")
+  func scannerNoise() throws {
+    var simulator = LowDoseCT()
+    simulator.electronicNoise = 0
+    let clean = try simulator.measured(slice).reference
+    let inside = disc(20).indices.filter { disc(18)[$0] == 1 }
+    func measured(_ photons: Double, _ smoothing: Double) throws -> LowDoseCT.Measured {
+      var generator = SeededGenerator(seed: 4)
+      let noise = LowDoseCT.ScannerNoise(photons: photons, smoothing: smoothing)
+      return try simulator.measured(slice, with: noise, using: &generator)
+    }
+    func deviation(_ one: [Float], _ other: [Float]) -> Double {
+      let squares = inside.map { pow(Double(one[$0] - other[$0]), 2) }
+      return (squares.reduce(0, +) / Double(inside.count)).squareRoot()
+    }
+    // The same random numbers: twice the deviation, but for what is cut at the ends of the range.
+    let strong = try measured(1e5, 0)
+    let ratio = try deviation(strong.reference, clean) / deviation(measured(4e5, 0).reference, clean)
+    #expect(abs(ratio - 2) < 0.02)
+    let smooth = try measured(1e5, 2)
+    #expect(deviation(smooth.reference, clean) < 0.5 * deviation(strong.reference, clean))
+    #expect(deviation(smooth.reference, clean) > 1)
+    // With photons without number the degraded slice is the reference, noise of the scanner included.
+    simulator.photons = 1e14
+    var generator = SeededGenerator(seed: 5)
+    let degraded = simulator.degraded(strong, using: &generator)
+    #expect(deviation(degraded, strong.reference) < 0.01 * deviation(strong.reference, clean))
+  }
+
   @Test("slices and threads do not change each other's noise; pixels must be square")
   func volume() throws {
     let size = GridSize(x: 24, y: 20, z: 4)

@@ -303,6 +303,87 @@ struct DatasetTests {
     #expect(throws: TrainingError.self) { try configuration.validate() }
   }
 
+  @Test("samples in another contrast: as many as asked for, degraded after it, refused for other tasks")
+  func contrastPart() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    try write("\(root)/sub-1/sub-1_T1w.nii")
+    try write("\(root)/sub-2/sub-2_T1w.nii")
+    var configuration = TrainingConfiguration()
+    configuration.data = section {
+      $0.split = root
+      $0.gamma = [1, 1]
+      $0.noisePercent = [0, 0]
+      $0.intensityScale = [1, 1]
+      $0.validationShare = 0.5
+      $0.flips = false
+    }
+    for simulator in ["rician", "mri-sr"] {
+      configuration.data.simulator = simulator
+      configuration.data.contrastPart = 0
+      let plain = try SliceDataset(configuration).batch(step: 0, batch: 2)
+      configuration.data.contrastPart = 1
+      try configuration.validate()
+      let other = try SliceDataset(configuration).batch(step: 0, batch: 2)
+      #expect(other.clean.values != plain.clean.values)
+      #expect(other.clean.values.allSatisfy { $0 >= 0 })
+      // Without noise the degraded image is the clean one, in the same contrast.
+      if simulator == "rician" { #expect(other.noisy.values == other.clean.values) }
+    }
+    configuration.data.simulator = "mri-7t"
+    #expect(throws: TrainingError.self) { try configuration.validate() }
+    configuration.data.simulator = "rician"
+    configuration.data.contrastPart = 1.5
+    #expect(throws: TrainingError.self) { try configuration.validate() }
+  }
+
+  @Test("CT as another scanner shows it: on a finer grid, with noise of its own; in training, not in validation")
+  func otherScanners() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    let split = root + "/split.json"
+    let text = """
+      {"train": [{"subject": "a", "files": ["phantom:ct:1"]}],
+       "validation": [{"subject": "b", "files": ["phantom:ct:2"]}]}
+      """
+    try Data(text.utf8).write(to: URL(fileURLWithPath: split))
+    var configuration = TrainingConfiguration()
+    configuration.data = section {
+      $0.split = split
+      $0.simulator = "ct-lowdose"
+      $0.normalization = "all"
+      $0.photons = [1e9, 1e9]
+      $0.realisations = 1
+      $0.slicesPerVolume = 2
+      $0.flips = false
+      $0.intensityScale = [1, 1]
+      $0.crop = 64
+    }
+    func roughness(_ values: [Float]) -> Float {
+      zip(values, values.dropFirst()).reduce(0) { $0 + abs($1.0 - $1.1) }
+    }
+    func clean() throws -> [Float] {
+      try SliceDataset(configuration).batch(step: 0, batch: 8).clean.values
+    }
+    let validation = try Validation(configuration).degradedPSNR
+    let plain = try clean()
+    configuration.data.magnification = [2, 2]
+    #expect(try roughness(clean()) < 0.8 * roughness(plain))
+    configuration.data.magnification = [1, 1]
+    configuration.data.scannerPhotons = [1e3, 1e3]
+    try configuration.validate()
+    let noisy = try clean()
+    #expect(roughness(noisy) > 1.2 * roughness(plain) && noisy == (try clean()))
+    #expect(try Validation(configuration).degradedPSNR == validation)
+    configuration.data.simulator = "rician"
+    #expect(throws: TrainingError.self) { try configuration.validate() }
+    configuration.data.scannerPhotons = []
+    try configuration.validate()
+    configuration.data.simulator = "ct-lowdose"
+    configuration.data.scannerPhotons = [1e6]
+    #expect(throws: TrainingError.self) { try configuration.validate() }
+  }
+
   @Test("a split file in YAML with pairs; a lone input is refused")
   func pairs() throws {
     let root = try folder()

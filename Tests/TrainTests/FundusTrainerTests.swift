@@ -95,20 +95,25 @@ struct FundusTrainerTests {
 
   @Test(
     "keys that this training does not heed are refused, and no folder is made",
-    arguments: ["test_share", "neighbours", "simulator", "deforms", "cache_megabytes"])
+    arguments: [
+      "data.test_share", "data.neighbours", "data.simulator", "data.deforms",
+      "data.cache_megabytes", "train.validation_slices", "train.prefetch",
+    ])
   func unheeded(key: String) throws {
     var configuration = Self.configuration("nowhere")
     switch key {
-    case "test_share": configuration.data.testShare = 0.3
-    case "neighbours": configuration.data.neighbours = 1
-    case "simulator": configuration.data.simulator = "mri-sr"
-    case "deforms": configuration.data.deforms = false
+    case "train.validation_slices": configuration.train.validationSlices = 3
+    case "train.prefetch": configuration.train.prefetch = 0
+    case "data.test_share": configuration.data.testShare = 0.3
+    case "data.neighbours": configuration.data.neighbours = 1
+    case "data.simulator": configuration.data.simulator = "mri-sr"
+    case "data.deforms": configuration.data.deforms = false
     default: configuration.data.cacheMegabytes = 7
     }
     let run = NSTemporaryDirectory() + "fundus-\(UUID().uuidString)"
     #expect(
       throws: TrainingError.invalidValue(
-        key: "data." + key, reason: "does not go with `tvconv-net`")
+        key: key, reason: "does not go with `tvconv-net`")
     ) { try FundusTrainer(configuration, folder: run) }
     #expect(!FileManager.default.fileExists(atPath: run))
   }

@@ -195,6 +195,7 @@ struct SegmentationTrainerTests {
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let changes: [(String, (inout TrainingConfiguration) -> Void)] = [
       ("train.accumulate", { $0.train.accumulate = 2 }),
+      ("train.prefetch", { $0.train.prefetch = 3 }),
       ("train.checkpoint_activations", { $0.train.checkpointActivations = true }),
       ("loss", { $0.loss.name = "l2" }), ("tasks", { $0.tasks = [$0.data] }),
       ("data.test_share", { $0.data.testShare = 0.2 }),

@@ -39,6 +39,7 @@ extension TrainerTests {
     arguments: [
       ("loss.similarity_weight", "data.crop"), ("levels", "data.crop"), ("norm", "data.crop"),
       ("translation", "data.crop"), ("fdconv", "train.accumulate"),
+      ("fs-rwkv", "data.crop"),
     ])
   func traps(flaw: String, key: String) throws {
     let folder = try folder()
@@ -62,6 +63,10 @@ extension TrainerTests {
     case "levels": levels(6, true)
     case "norm":
       levels(5, false)
+      configuration.train.accumulate = 2
+    case "fs-rwkv":
+      configuration.model.arch = "fs-rwkv"
+      configuration.data.crop = 8
       configuration.train.accumulate = 2
     default:
       configuration.model.hyperparameters = ["channels": .list([.integer(18), .integer(18)])]

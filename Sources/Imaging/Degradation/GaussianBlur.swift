@@ -28,6 +28,19 @@ public struct GaussianBlur: Sendable, Equatable {
     return Self.filtered(rows, lines: width, length: height, (1, width), taps)
   }
 
+  /// Blurs each row by itself, as a line of detectors is.
+  ///
+  /// - Parameters:
+  ///   - lines: Shape `[rows, length]`.
+  ///   - length: Values of a row.
+  ///   - spacing: Distance of neighbouring values, mm.
+  /// - Returns: Shape `[rows, length]`.
+  func applied(toRows lines: [Float], length: Int, spacing: Double) -> [Float] {
+    let taps = taps(spacing)
+    guard taps.count > 1 else { return lines }
+    return Self.filtered(lines, lines: lines.count / length, length: length, (length, 1), taps)
+  }
+
   /// Half of the kernel, centre first, cut at four standard deviations.
   private func taps(_ spacing: Double) -> [Float] {
     let s = sigma / spacing

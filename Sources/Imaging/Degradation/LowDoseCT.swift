@@ -25,6 +25,26 @@ public struct LowDoseCT: Sendable, Equatable {
   /// The roll-off of the ramp filter.
   public var window = FilteredBackProjection.Window.ramLak
 
+  /// The noise that a clean image has because a scanner measured it, too.
+  ///
+  /// References of patients come from a full dose, not from none; those of phantoms and of other pictures get
+  /// such noise to be like them. Reference and degraded slice share it: it is part of what is to be restored.
+  public struct ScannerNoise: Sendable, Equatable {
+    /// Photons a detector counted.
+    public var photons: Double
+    /// Full width at half maximum of the scanner's smoothing, in detectors.
+    public var smoothing: Double
+
+    /// Noise of a scan.
+    ///
+    /// - Parameters:
+    ///   - photons: Photons a detector counted, above 0.
+    ///   - smoothing: Full width at half maximum, in detectors, ≥ 0.
+    public init(photons: Double, smoothing: Double) {
+      (self.photons, self.smoothing) = (photons, smoothing)
+    }
+  }
+
   /// What scanners store: outside it, HU are set to its ends.
   public static let range: ClosedRange<Float> = -1024...3071
 
@@ -46,12 +66,47 @@ public struct LowDoseCT: Sendable, Equatable {
   /// - Returns: What all noisy versions of the slice have in common.
   /// - Throws: ``ImagingError/invalidParameter(name:value:reason:)`` if pixels are not square.
   public func measured(_ slice: ImageSlice) throws(ImagingError) -> Measured {
+    let beam = try beam(of: slice)
+    return measured(projected(slice, beam), beam)
+  }
+
+  /// Measures a slice without noise but for that of the scanner that it is to come from.
+  ///
+  /// The noise of a line integral p is normal of variance `e^p / N`, smoothed along the detectors.
+  ///
+  /// - Parameters:
+  ///   - slice: HU; pixels must be square.
+  ///   - noise: That of the scanner.
+  ///   - generator: Where the random numbers come from, view by view.
+  /// - Returns: What all noisy versions of the slice have in common.
+  /// - Throws: ``ImagingError/invalidParameter(name:value:reason:)`` if pixels are not square.
+  public func measured(
+    _ slice: ImageSlice, with noise: ScannerNoise, using generator: inout SeededGenerator
+  ) throws(ImagingError) -> Measured {
+    let beam = try beam(of: slice)
+    var sinogram = projected(slice, beam)
+    let white = sinogram.map {
+      Float((exp(Double($0)) / noise.photons).squareRoot() * generator.nextNormalDouble())
+    }
+    let smooth = GaussianBlur(fullWidth: noise.smoothing)
+      .applied(toRows: white, length: beam.detectors, spacing: 1)
+    for index in sinogram.indices { sinogram[index] += smooth[index] }
+    return measured(sinogram, beam)
+  }
+
+  private func beam(of slice: ImageSlice) throws(ImagingError) -> ParallelBeam {
     let pixel = try slice.squarePixel()
     let views = Int((viewsPerPixel * Double(max(slice.height, slice.width))).rounded(.up))
-    let beam = ParallelBeam(
+    return ParallelBeam(
       height: slice.height, width: slice.width, pixel: pixel, views: max(2, views))
+  }
+
+  private func projected(_ slice: ImageSlice, _ beam: ParallelBeam) -> [Float] {
     let water = Float(waterAttenuation)
-    let sinogram = beam.projected(slice.pixels.map { max(0, water * (1 + $0 / 1000)) })
+    return beam.projected(slice.pixels.map { max(0, water * (1 + $0 / 1000)) })
+  }
+
+  private func measured(_ sinogram: [Float], _ beam: ParallelBeam) -> Measured {
     let reconstruction = FilteredBackProjection(beam, window: window)
     return Measured(
       sinogram: sinogram, reference: hounsfield(reconstruction.reconstructed(sinogram)),

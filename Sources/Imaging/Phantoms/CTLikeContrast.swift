@@ -6,16 +6,8 @@ import Randomness
 /// texture: edges, vessels and folds of a real body, with the contrasts of soft tissue or of lungs, for networks
 /// that would otherwise learn what ellipses look like (``BodyPhantom``).
 public struct CTLikeContrast: Sendable, Equatable {
-  /// Ascending normalised intensities and their HU; linear between them, constant beyond.
-  public let knots: [Knot]
-
-  /// One point of the map.
-  public struct Knot: Sendable, Equatable {
-    /// Normalised intensity.
-    public let intensity: Float
-    /// HU.
-    public let hounsfield: Float
-  }
+  /// HU of normalised intensities, ascending.
+  public let curve: IntensityCurve
 
   /// A contrast.
   ///
@@ -37,22 +29,11 @@ public struct CTLikeContrast: Sendable, Equatable {
         uniform(-930, -860), uniform(-860, -760), uniform(-600, -300), uniform(-50, 60),
         uniform(60, 300),
       ]
-    knots =
-      [Knot(intensity: 0, hounsfield: -1000)]
-      + zip([0.12, 0.35, 0.6, 0.85, 1.2] as [Float], hounsfield).map {
-        Knot(intensity: $0.0 * uniform(0.9, 1.1), hounsfield: $0.1)
-      }
-  }
-
-  /// The HU of one normalised intensity.
-  func hounsfield(of intensity: Float) -> Float {
-    guard let after = knots.firstIndex(where: { $0.intensity > intensity }) else {
-      return knots[knots.count - 1].hounsfield
-    }
-    guard after > 0 else { return knots[0].hounsfield }
-    let (low, high) = (knots[after - 1], knots[after])
-    let part = (intensity - low.intensity) / (high.intensity - low.intensity)
-    return low.hounsfield + part * (high.hounsfield - low.hounsfield)
+    curve = IntensityCurve(
+      [.init(input: 0, output: -1000)]
+        + zip([0.12, 0.35, 0.6, 0.85, 1.2] as [Float], hounsfield).map {
+          .init(input: $0.0 * uniform(0.9, 1.1), output: $0.1)
+        })
   }
 
   /// Maps a scan; intensity 1 is the 99.5th percentile of the voxels above zero.
@@ -62,7 +43,7 @@ public struct CTLikeContrast: Sendable, Equatable {
   public func applied(to volume: Volume) -> Volume {
     let scale = OrderStatistics(of: volume.voxels, selection: .positive).percentile(99.5) ?? 1
     var result = volume
-    result.voxels = volume.voxels.map { hounsfield(of: $0 / Float(scale)) }
+    result.voxels = volume.voxels.map { curve($0 / Float(scale)) }
     return result
   }
 }

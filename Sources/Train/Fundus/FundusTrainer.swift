@@ -53,7 +53,8 @@ public final class FundusTrainer {
         key: "train.batch",
         reason: "is \(configuration.train.batch), but the batch norm of the pooled map needs 2")
     }
-    try configuration.requireNoUnheededKeys(heeding: ["validation_share", "split_seed"])
+    try configuration.requireNoUnheededKeys(
+      heeding: ["validation_share", "split_seed"], countsSlices: false)
     self.configuration = configuration
     try RunFolder.check(folder, configuration: configuration, resume: resume)
     var generator = SeededGenerator(seed: configuration.seed, stream: Self.weightStream)
