@@ -4,6 +4,7 @@
     python experiments.py denoising --restore TOOL --work RUNS      # docs/results/convolutions.md
     python experiments.py segmentation --restore TOOL --work RUNS   # docs/results/convolutions.md
     python experiments.py weighted --restore TOOL --work RUNS       # docs/results/convolutions.md
+    python experiments.py fields --restore TOOL --work RUNS         # docs/results/field-strengths.md
 
 Every variant is trained with the same samples in the same order, the same steps and the same seeds;
 seeds also draw the initial weights. Printed for each variant: parameters stored, the figure after the last
@@ -16,7 +17,8 @@ attention, with one and two recurrences; without shift, with the mean of 3x3 pix
 U-Net and a DnCNN with about as many parameters. denoising: a U-Net with each kind of convolution on
 slices of brain phantoms of 64x64 pixels (TVConv is bound to places and one size), 10 % Rician noise.
 segmentation: a U-Net with each kind on simulated photographs of the optic disc, 64x64. weighted: DnCNN and
-NAFNet with plain and weighted convolutions (the published fixed density) on the data of `parts`.
+NAFNet with plain and weighted convolutions (the published fixed density) on the data of `parts`. fields:
+FS-RWKV, Restore-RWKV and a U-Net with the configuration of `mri-3t-to-7t`.
 """
 
 import argparse
@@ -66,6 +68,11 @@ WEIGHTED = [
     for name, arch in (("DnCNN", "dncnn"), ("NAFNet", "nafnet"))
     for kind in ("plain", "weighted")
 ]
+FIELDS = [
+    Variant("FS-RWKV (light)", {"arch": "fs-rwkv"}),
+    Variant("Restore-RWKV (light)", {"arch": "restore-rwkv"}),
+    Variant("U-Net (light)", {"arch": "unet"}),
+]
 KINDS: list[tuple[str, object]] = [
     ("plain", "plain"),
     ("weighted", "weighted"),
@@ -98,17 +105,33 @@ def parameters(bundle: Path) -> int:
     return total
 
 
-def restoration(variant: Variant, data: dict, seed: int, folder: Path, args: argparse.Namespace) -> float:
+def denoising(data: dict) -> dict:
+    """The configuration of a denoising experiment, but for network, steps and seed."""
+    return {
+        "data": data,
+        "optim": {"name": "adam", "learning_rate": 1e-3, "clip": 0.5, "ema": 0.99},
+        "schedule": {"name": "cosine", "warmup": 20},
+        "loss": {"name": "l1"},
+        "train": {"batch": 4, "validation_slices": 6},
+    }
+
+
+def fields() -> dict:
+    """The same of `mri-3t-to-7t`, whose training file says the rest."""
+    file = ROOT / "data/models/mri-3t-to-7t/training.json"
+    configuration = json.loads(file.read_text())
+    data = configuration["data"]
+    data["split"] = str((file.parent / data["split"]).resolve())
+    return configuration
+
+
+def restoration(variant: Variant, base: dict, seed: int, folder: Path, args: argparse.Namespace) -> float:
     """Foreground PSNR of the validation after the last step, dB."""
     if not (folder / "cost.json").exists():
-        configuration = {
+        configuration = base | {
             "model": {"preset": "light", "name": "experiment", **variant.model},
-            "data": data,
-            "optim": {"name": "adam", "learning_rate": 1e-3, "clip": 0.5, "ema": 0.99},
-            "schedule": {"name": "cosine", "warmup": 20},
-            "loss": {"name": "l1"},
-            "train": {"iterations": args.steps, "batch": 4, "validate_every": args.steps,
-                      "validation_slices": 6, "log_every": args.steps},
+            "train": base["train"] | {"iterations": args.steps, "validate_every": args.steps,
+                                      "log_every": args.steps},
             "seed": seed,
         }  # fmt: skip
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -233,7 +256,7 @@ def report(outcomes: dict[str, Outcome], unit: str, digits: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("experiment", choices=["parts", "denoising", "segmentation", "weighted"])
+    parser.add_argument("experiment", choices=["parts", "denoising", "segmentation", "weighted", "fields"])
     parser.add_argument("--restore", default=str(ROOT / ".build/release/restore"))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -243,15 +266,19 @@ def main() -> None:
     args.work = args.work.resolve()
     args.work.mkdir(parents=True, exist_ok=True)
     outcomes: dict[str, Outcome] = {}
-    variants = {"parts": PARTS, "weighted": WEIGHTED}.get(args.experiment) or [
+    variants = {"parts": PARTS, "weighted": WEIGHTED, "fields": FIELDS}.get(args.experiment) or [
         Variant(name, {"arch": "unet", "convolution": kind}) for name, kind in KINDS
     ]  # fmt: skip
     if args.experiment in ("parts", "weighted"):
-        data = {"split": str(ROOT / "data/splits/mri-denoise.json"), "noise_percent": [10, 10], "crop": 48,
-                "slices_per_volume": 24, "all_planes": False}  # fmt: skip
+        base = denoising({
+            "split": str(ROOT / "data/splits/mri-denoise.json"), "noise_percent": [10, 10], "crop": 48,
+            "slices_per_volume": 24, "all_planes": False})  # fmt: skip
     elif args.experiment == "denoising":
-        data = {"split": str(phantoms(args)), "noise_percent": [10, 10], "crop": SIDE, "flips": False,
-                "all_planes": False, "minimum_foreground": 0.05}  # fmt: skip
+        base = denoising({
+            "split": str(phantoms(args)), "noise_percent": [10, 10], "crop": SIDE, "flips": False,
+            "all_planes": False, "minimum_foreground": 0.05})  # fmt: skip
+    elif args.experiment == "fields":
+        base = fields()
     for seed in args.seeds:
         for number, variant in enumerate(variants):
             folder = args.work / f"{args.experiment}-{args.steps}" / f"{number}-{seed}"
@@ -259,7 +286,7 @@ def main() -> None:
             if args.experiment == "segmentation":
                 figure = segmentation(variant.model["convolution"], seed, folder, args)
             else:
-                figure = restoration(variant, data, seed, folder, args)
+                figure = restoration(variant, base, seed, folder, args)
             cost = json.loads((folder / "cost.json").read_text())
             own = outcomes.setdefault(variant.name, Outcome())
             own.parameters = parameters(folder / "bundle")

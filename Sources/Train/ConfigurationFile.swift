@@ -88,6 +88,15 @@ extension TrainingConfiguration {
     model.initialWeights.files = model.initialWeights.files.map(resolved)
   }
 
+  /// Makes a training start from weights that are not those the file names.
+  ///
+  /// - Parameter files: Paths, relative to the working folder; several start from their mean.
+  public mutating func startFrom(_ files: [String]) {
+    model.initialWeights.files = files.map {
+      URL(fileURLWithPath: $0).standardizedFileURL.path
+    }
+  }
+
   /// The full configuration as JSON, keys sorted, with a trailing newline.
   public func json() -> String {
     let encoder = JSONEncoder()

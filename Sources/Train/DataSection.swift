@@ -172,7 +172,8 @@ extension TrainingConfiguration {
       try pair(counts, "counts", 10...1e12)
       try pair(intensityScale, "intensity_scale", 0.01...100)
       try pair(gamma, "gamma", 0.1...10)
-      try require((0...1).contains(contrastPart), "contrast_part", "\(contrastPart) is not in 0...1")
+      try require(
+        (0...1).contains(contrastPart), "contrast_part", "\(contrastPart) is not in 0...1")
       try require(
         contrastPart == 0 || [.rician, .superResolution].contains(kind), "contrast_part",
         "goes with `rician` and `mri-sr` only")

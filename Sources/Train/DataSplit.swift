@@ -212,7 +212,7 @@ extension Decoder {
 }
 
 /// Any key, to see which there are.
-private struct AnyKey: CodingKey {
+struct AnyKey: CodingKey {
   let stringValue: String
   var intValue: Int? { nil }
   init(stringValue: String) { self.stringValue = stringValue }

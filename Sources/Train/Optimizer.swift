@@ -32,7 +32,17 @@ extension Optimizer {
   /// Fills the tensors of the state; returns the names that are missing or have another shape, and if there
   /// are any, nothing changed.
   func restoreTensors(from tensor: (String) -> Tensor?) -> [String] {
-    let found = state.map { ($0.name, $0.tensor, tensor($0.name)) }
+    state.restore(from: tensor)
+  }
+}
+
+extension [(name: String, tensor: Tensor)] {
+  /// Fills these tensors with stored ones.
+  ///
+  /// - Parameter stored: Finds a stored tensor by its name.
+  /// - Returns: The names that are missing or have another shape; if there are any, nothing changed.
+  func restore(from stored: (String) -> Tensor?) -> [String] {
+    let found = map { ($0.name, $0.tensor, stored($0.name)) }
     let unfit = found.filter { $0.2?.shape != $0.1.shape }.map(\.0)
     guard unfit.isEmpty else { return unfit }
     for (_, own, stored) in found {

@@ -273,8 +273,6 @@ struct RunFolder {
   }
 
   func write(_ data: Data, to path: String) throws {
-    let file = try AtomicFile(path: path, overwrite: true)
-    try data.withUnsafeBytes { try file.write($0) }
-    try file.commit()
+    try AtomicFile.write(data, to: path, overwrite: true)
   }
 }

@@ -20,7 +20,7 @@ public struct LearningRateSchedule: Sendable {
 
   /// The rate of a step, counted from 0.
   ///
-  /// Linear warm-up to the peak, then half a cosine to the minimum at the last step (the authors'
+  /// Linear warm-up to the peak, then half a cosine that would be at the minimum after the last step (the authors'
   /// schedule with no warm-up), falls by a factor every so many steps, or constant.
   public func rate(at step: Int) -> Double {
     if step < section.warmup { return peak * Double(step + 1) / Double(section.warmup) }

@@ -38,7 +38,7 @@ struct TrainingPlan {
 
 /// The course of a training: steps, log, validations, checkpoints, and going on with a run that was cut.
 ///
-/// All trainings share it. The best checkpoint is the one with the highest score; with a running mean of
+/// All trainings of one network share it; the stages of the stroke system follow ``StrokeTrainer``. The best checkpoint is the one with the highest score; with a running mean of
 /// the weights validations and checkpoints see that. What a step draws must depend on the seed and the step
 /// alone: then a continued run is the same to the bit, on the same instruction set and number of threads.
 final class TrainingLoop<Findings: ValidationFindings> {
@@ -113,7 +113,7 @@ final class TrainingLoop<Findings: ValidationFindings> {
     self.plan = plan
     self.format = format
     self.runFolder = runFolder
-    average = plan.ema > 0 ? WeightAverage(network.parameters, decay: plan.ema) : nil
+    average = plan.ema > 0 ? WeightAverage(of: network, decay: plan.ema) : nil
     let state = resume ? try runFolder.readState() : nil
     events = try EventFile(inFolder: runFolder.path)
     if let state { try restore(from: state) }

@@ -1,7 +1,8 @@
 import Layers
 import TensorCore
 
-/// The exponential mean of a module's weights over the steps of a training.
+/// The exponential mean of a module's weights over the steps of a training, and of its norms' running statistics:
+/// those of the last steps are of other weights.
 ///
 /// After step n it is `d · mean + (1 − d) · weights` with `d = min(decay, (1 + n) / (10 + n))`, so that
 /// early steps, which are far from the goal, are soon forgotten.
@@ -13,10 +14,17 @@ final class WeightAverage {
   private let parameters: [(name: String, parameter: Parameter)]
   private let means: [Tensor]
 
-  /// A mean that starts at the present weights.
-  init(_ parameters: [(name: String, parameter: Parameter)], decay: Double) {
+  /// A mean that starts at the present weights of a module.
+  init(of module: any Module, decay: Double) {
     self.decay = decay
-    self.parameters = parameters
+    parameters = module.state.compactMap { entry in
+      switch entry.content {
+      case .parameter(let parameter): (entry.name, parameter)
+      // A count, of batches for instance, has no mean.
+      case .buffer(let buffer): entry.shape == .scalar ? nil : (entry.name, buffer)
+      case .derived: nil
+      }
+    }
     means = parameters.map { entry in
       entry.parameter.tensor.withValues { Tensor(entry.parameter.shape, Array($0)) }
     }
@@ -52,16 +60,7 @@ final class WeightAverage {
     zip(parameters, means).map { ("ema." + $0.name, $1) }
   }
 
-  /// Restores the means; returns the names that are missing or have another shape.
-  func restore(from tensor: (String) -> Tensor?) -> [String] {
-    var unfit: [String] = []
-    for (name, mean) in state {
-      guard let stored = tensor(name), stored.shape == mean.shape else {
-        unfit.append(name)
-        continue
-      }
-      mean.update { buffer in stored.withValues { _ = buffer.initialize(from: $0) } }
-    }
-    return unfit
-  }
+  /// Restores the means; returns the names that are missing or have another shape, and if there are any, nothing
+  /// changed.
+  func restore(from tensor: (String) -> Tensor?) -> [String] { state.restore(from: tensor) }
 }

@@ -51,7 +51,8 @@ struct EchoSegmentation {
     try OutputPaths.allOrNone(outputs) {
       for (index, view) in views.enumerated() {
         try write(view)
-        try write(Data(report.tables[index].utf8), to: bases[index] + "_curve.csv")
+        try AtomicFile.write(
+          Data(report.tables[index].utf8), to: bases[index] + "_curve.csv", overwrite: overwrite)
         try view.strip().write(
           to: bases[index] + "_overlay.png", overwrite: overwrite, inputs: inputs)
         if writesSidecar {
@@ -150,12 +151,6 @@ struct EchoSegmentation {
     return Sidecar(
       sources: [Sidecar.withoutFolders(view.input)], skullStripped: false,
       resolution: "native grid of the input", restore: provenance)
-  }
-
-  private func write(_ data: Data, to path: String) throws {
-    let file = try AtomicFile(path: path, overwrite: overwrite)
-    try data.withUnsafeBytes { try file.write($0) }
-    try file.commit()
   }
 
   /// A path in two: what stands before the ending of a NIfTI image, and the ending.

@@ -130,7 +130,9 @@ struct TomographyTests {
     #expect(found > 0.3 * expected && found < 1.1 * expected)
   }
 
-  @Test("noise of the scanner: in the reference as in what is degraded, less with photons and smoothing")
+  @Test(
+    "noise of the scanner: in the reference as in what is degraded, less with photons and smoothing"
+  )
   func scannerNoise() throws {
     var simulator = LowDoseCT()
     simulator.electronicNoise = 0
@@ -147,7 +149,8 @@ struct TomographyTests {
     }
     // The same random numbers: twice the deviation, but for what is cut at the ends of the range.
     let strong = try measured(1e5, 0)
-    let ratio = try deviation(strong.reference, clean) / deviation(measured(4e5, 0).reference, clean)
+    let ratio =
+      try deviation(strong.reference, clean) / deviation(measured(4e5, 0).reference, clean)
     #expect(abs(ratio - 2) < 0.02)
     let smooth = try measured(1e5, 2)
     #expect(deviation(smooth.reference, clean) < 0.5 * deviation(strong.reference, clean))

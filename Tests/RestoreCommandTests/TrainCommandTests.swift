@@ -46,6 +46,42 @@ struct TrainCommandTests {
     #expect(verified.status == 0 && verified.output == "trained 1.0.0: ok\n", "\(verified.errors)")
   }
 
+  @Test(
+    "weights named on the command line are relative to the working folder and count before the file's"
+  )
+  func initialWeights() throws {
+    let space = try workspace()
+    #expect(try space.restore("train", "-c", "config.yaml", "-o", "first").status == 0)
+    let arguments = ["train", "-c", "sub/config.yaml", "--iterations", "1"]
+    try FileManager.default.createDirectory(
+      atPath: space.path("sub"), withIntermediateDirectories: true)
+    let text = String(decoding: try space.data("config.yaml"), as: UTF8.self)
+      .replacingOccurrences(of: "split.json", with: "../split.json")
+    try space.write(
+      text.replacingOccurrences(
+        of: "name: trained", with: "name: trained, initial_weights: absent.safetensors"),
+      to: "sub/config.yaml")
+    let absent = try space.start(arguments + ["-o", "absent"]).finish()
+    #expect(absent.status == 66, "\(absent.errors)")
+    let weights = "first/bundle/weights.safetensors"
+    let second = try space.start(
+      arguments + ["-o", "second", "--initial-weights", weights]
+    ).finish()
+    #expect(second.status == 0, "\(second.errors)")
+    let mean = try space.start(
+      arguments + [
+        "-o", "mean", "--initial-weights", weights, "--initial-weights",
+        "second/bundle/weights.safetensors",
+      ]
+    ).finish()
+    #expect(mean.status == 0, "\(mean.errors)")
+    let written = String(decoding: try space.data("mean/config.json"), as: UTF8.self)
+    #expect(written.contains("first/bundle") && written.contains("second/bundle"))
+    #expect(
+      try space.data("mean/bundle/weights.safetensors")
+        != space.data("second/bundle/weights.safetensors"))
+  }
+
   @Test("two programs do not train in one folder")
   func twoPrograms() throws {
     let space = try workspace()

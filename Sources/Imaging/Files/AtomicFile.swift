@@ -1,3 +1,4 @@
+public import Foundation
 import Synchronization
 
 #if canImport(Glibc)
@@ -215,16 +216,19 @@ extension AtomicFile {
   /// Writes a whole file in one step.
   ///
   /// - Parameters:
-  ///   - bytes: The contents.
+  ///   - bytes: The contents: an array of bytes, or data.
   ///   - path: The path.
   ///   - overwrite: Whether an existing file is replaced.
   ///   - inputs: Paths of files that must survive.
-  /// - Throws: As ``init(path:overwrite:inputs:)``, ``write(_:)-([UInt8])`` and ``commit()``.
+  /// - Throws: As ``init(path:overwrite:inputs:)``, ``write(_:)-(UnsafeRawBufferPointer)`` and ``commit()``.
   public static func write(
-    _ bytes: [UInt8], to path: String, overwrite: Bool = false, inputs: [String] = []
+    _ bytes: some ContiguousBytes, to path: String, overwrite: Bool = false, inputs: [String] = []
   ) throws(ImagingError) {
     let file = try AtomicFile(path: path, overwrite: overwrite, inputs: inputs)
-    try file.write(bytes)
+    let result = bytes.withUnsafeBytes { buffer in
+      Result { () throws(ImagingError) in try file.write(buffer) }
+    }
+    try result.get()
     try file.commit()
   }
 }

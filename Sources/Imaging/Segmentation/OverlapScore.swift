@@ -15,9 +15,17 @@ public struct OverlapScore: Sendable, Equatable {
     precondition(
       prediction.size == reference.size,
       "OverlapScore: grids \(prediction.size) and \(reference.size)")
+    self.init(of: prediction.voxels, against: reference.voxels)
+  }
+
+  /// Counts two sets of voxels, or of pixels, in one order.
+  public init(of prediction: [Bool], against reference: [Bool]) {
+    precondition(
+      prediction.count == reference.count,
+      "OverlapScore: \(prediction.count) and \(reference.count) voxels")
     var (both, first, second) = (0, 0, 0)
-    prediction.voxels.withUnsafeBufferPointer { p in
-      reference.voxels.withUnsafeBufferPointer { r in
+    prediction.withUnsafeBufferPointer { p in
+      reference.withUnsafeBufferPointer { r in
         for index in p.indices {
           both += p[index] && r[index] ? 1 : 0
           first += p[index] ? 1 : 0

@@ -71,7 +71,10 @@ public struct SimilarityLoss: Sendable, Equatable {
   private func similarity(_ x: Tensor, _ t: Tensor) -> (whole: Tensor, contrast: Tensor) {
     let (channels, margin) = (x.shape.channels, Self.window / 2)
     let moments = Tensor.concatenate([x, t, x.squared(), t.squared(), x * t], axis: -1)
-      .depthwiseConvolved(with: Self.kernel(channels: 5 * channels))
+      .depthwiseConvolved(
+        with: GaussianWindow.kernel(
+          side: Self.window, sigma: Self.sigma, channels: 5 * channels)
+      )
       .sliced(axis: 1, margin..<x.shape[1] - margin)
       .sliced(axis: 2, margin..<x.shape[2] - margin)
       .split(axis: -1, sizes: [Int](repeating: channels, count: 5))
@@ -83,13 +86,5 @@ public struct SimilarityLoss: Sendable, Equatable {
     let contrast = covariance.scaled(by: 2, adding: c2) / (variances + c2)
     let luminance = product.scaled(by: 2, adding: c1) / (squareX + squareT + c1)
     return (contrast * luminance, contrast)
-  }
-
-  private static func kernel(channels: Int) -> Tensor {
-    let half = Double(window / 2)
-    let line = (0..<window).map { exp(-pow(Double($0) - half, 2) / (2 * sigma * sigma)) }
-    let total = line.reduce(0, +)
-    let plane = line.flatMap { a in line.map { b in Float(a * b / (total * total)) } }
-    return Tensor([channels, 1, window, window], (0..<channels).flatMap { _ in plane })
   }
 }

@@ -26,16 +26,6 @@ public struct WindowedSimilarity: Sendable, Equatable {
   /// The usual constants.
   public init() {}
 
-  /// The window, `[1, 1, window, window]`, with sum 1.
-  private func kernel(channels: Int) -> Tensor {
-    let half = Double(window / 2)
-    let line = (0..<window).map { exp(-pow(Double($0) - half, 2) / (2 * sigma * sigma)) }
-    let total = line.reduce(0, +)
-    let plane = line.flatMap { a in line.map { b in Float(a * b / (total * total)) } }
-    return Tensor(
-      [channels, 1, window, window], (0..<channels).flatMap { _ in plane })
-  }
-
   /// The mean similarity of `x` and `target`, both `[N, H, W, C]` with H and W above half a window; a
   /// scalar.
   public func callAsFunction(_ x: Tensor, _ target: Tensor) -> Tensor {
@@ -57,7 +47,8 @@ public struct WindowedSimilarity: Sendable, Equatable {
       }
       moments = moments.gathered(indices, axis: axis)
     }
-    moments = moments.depthwiseConvolved(with: kernel(channels: 5 * channels))
+    let kernel = GaussianWindow.kernel(side: window, sigma: sigma, channels: 5 * channels)
+    moments = moments.depthwiseConvolved(with: kernel)
       .sliced(axis: 1, crop..<shape[1] + 2 * edge - crop)
       .sliced(axis: 2, crop..<shape[2] + 2 * edge - crop)
     let parts = moments.split(axis: -1, sizes: [Int](repeating: channels, count: 5))

@@ -210,13 +210,6 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     case weightDecay = "weight_decay"
   }
 
-  private struct AnyKey: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-  }
-
   /// Reads the values that are present.
   public init(from decoder: any Decoder) throws {
     let known = CodingKeys.allCases.map(\.stringValue)

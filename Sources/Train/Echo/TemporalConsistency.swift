@@ -1,3 +1,5 @@
+import Imaging
+
 /// How smoothly the masks of one structure follow one another.
 public struct TemporalConsistency: Codable, Equatable, Sendable {
   /// The mean Dice of neighbouring frames' masks; pairs of empty masks do not count.
@@ -30,12 +32,8 @@ public struct TemporalConsistency: Codable, Equatable, Sendable {
 
   /// Nil if both masks are empty.
   static func dice(_ a: [Bool], _ b: [Bool]) -> Double? {
-    var (both, sum) = (0, 0)
-    for (x, y) in zip(a, b) {
-      sum += (x ? 1 : 0) + (y ? 1 : 0)
-      both += x && y ? 1 : 0
-    }
-    return sum == 0 ? nil : 2 * Double(both) / Double(sum)
+    let overlap = OverlapScore(of: a, against: b)
+    return overlap.union == 0 ? nil : overlap.dice
   }
 
   private static func mean(_ values: [Double]) -> Double {

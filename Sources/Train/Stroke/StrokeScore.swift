@@ -64,7 +64,8 @@ extension StrokeTrainer {
     let truth = item.truth.map { $0 == 1 }
     var pathDice: [String: Double] = [:]
     for (path, mask) in zip(configuration.system.strokePaths, masks) {
-      pathDice[path.name] = Self.dice(stacks[path].volume(of: mask).map { $0 == 1 }, truth)
+      let own = stacks[path].volume(of: mask).map { $0 == 1 }
+      pathDice[path.name] = OverlapScore(of: own, against: truth).dice
     }
     let size = GridSize(x: stacks.size[2], y: stacks.size[1], z: stacks.size[0])
     let detection = LesionDetection(
@@ -77,19 +78,10 @@ extension StrokeTrainer {
       ownRecall = count == 0 ? nil : Double(both) / Double(count)
     }
     return StrokeScore(
-      name: item.name, dice: Self.dice(found, truth), pathDice: pathDice,
+      name: item.name, dice: OverlapScore(of: found, against: truth).dice, pathDice: pathDice,
       lesions: detection.reference.count, found: detection.foundCount,
       falseLesions: detection.falsePositives.count, ownRecall: ownRecall,
       trueVolume: Double(truth.count { $0 }) * item.voxelVolume,
       foundVolume: Double(found.count { $0 }) * item.voxelVolume)
-  }
-
-  private static func dice(_ a: [Bool], _ b: [Bool]) -> Double {
-    var (both, sum) = (0, 0)
-    for (x, y) in zip(a, b) {
-      both += x && y ? 1 : 0
-      sum += (x ? 1 : 0) + (y ? 1 : 0)
-    }
-    return sum == 0 ? 1 : 2 * Double(both) / Double(sum)
   }
 }

@@ -125,13 +125,16 @@ public struct StrokeTrainingConfiguration: Codable, Sendable, Equatable {
 
     /// The rate of a step, counted from 0.
     package func rate(at step: Int) -> Double {
-      if step < warmup { return learningRate * Double(step + 1) / Double(warmup) }
-      if schedule == "published" {
+      if schedule == "published" && step >= warmup {
         let epoch = 50 * step / max(1, iterations)
         return learningRate * pow(0.91, Double(max(0, epoch - 1)))
       }
-      let progress = Double(step - warmup) / Double(max(1, iterations - warmup))
-      return learningRate * (0.01 + 0.99 * (1 + cos(.pi * min(1, progress))) / 2)
+      var section = TrainingConfiguration.ScheduleSection()
+      section.name = "cosine"
+      section.warmup = warmup
+      section.minimum = 0.01 * learningRate
+      return LearningRateSchedule(section, peak: learningRate, iterations: iterations).rate(
+        at: step)
     }
 
     /// What moves the weights.

@@ -21,6 +21,12 @@ struct TrainCommand: ParsableCommand {
   @Option(name: .long, help: "Steps, whatever the configuration says.")
   var iterations: Int?
 
+  @Option(
+    name: .long,
+    help:
+      "Weights to start from, whatever the configuration says; given more than once, their mean.")
+  var initialWeights: [String] = []
+
   @Option(name: .shortAndLong, help: "Run folder.")
   var output: String?
 
@@ -46,6 +52,8 @@ struct TrainCommand: ParsableCommand {
     if checkpointActivations { configuration.train.checkpointActivations = true }
     try configuration.validate()
     if let config { configuration.resolvePaths(relativeTo: config) }
+    // These are relative to the working folder, as all paths of the command line.
+    if !initialWeights.isEmpty { configuration.startFrom(initialWeights) }
     if printConfig, configuration.model.arch == SegmentationTrainer.architecture {
       return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
