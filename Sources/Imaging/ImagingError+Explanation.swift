@@ -162,7 +162,9 @@ extension ImagingError {
     case .labelMapNotInteger(let file, let value):
       Explanation(
         "label-fraction", .badData, file, "label map is not integer",
-        cause: "it holds the value \(value)",
+        cause: value.magnitude > Float(LabelMap.largest)
+          ? "it holds a value of about \(value), and labels go up to \(LabelMap.largest)"
+          : "it holds the value \(value)",
         try: "give the label map itself; resample label maps by nearest neighbour only")
     case .constantReference(let file):
       Explanation(

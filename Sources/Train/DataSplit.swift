@@ -183,7 +183,9 @@ public struct DataSplit: Sendable, Equatable {
     for (part, subjects) in [train, validation, test].enumerated() {
       for file in subjects.flatMap({ $0.files + ($0.inputs ?? []) }) {
         let source = try ScanSource.origin(of: file)
-        guard parts.updateValue(part, forKey: source) ?? part == part else { throw error(source) }
+        guard parts.updateValue(part, forKey: source.identity) ?? part == part else {
+          throw error(source.text)
+        }
       }
     }
   }

@@ -27,19 +27,26 @@ public struct ScanSource: Sendable {
     var text: String { "\(Self.prefix)\(seed):\(path)" }
   }
 
-  /// What a name's image goes back to: scans in another contrast, links and phantoms of one brain show the same.
+  /// What a name's image goes back to: scans in another contrast, links of both kinds and phantoms of one brain
+  /// show the same.
   ///
   /// - Parameter name: As ``volume(_:)`` takes it.
-  /// - Returns: A path without links, or a phantom's name without its contrast.
+  /// - Returns: What is equal for all names of it, and how errors call it.
   /// - Throws: ``TrainingError/invalidSplit(file:reason:)`` for a name that is not right.
-  static func origin(of name: String) throws(TrainingError) -> String {
+  static func origin(of name: String) throws(TrainingError) -> (identity: String, text: String) {
     if name.hasPrefix(phantomPrefix) {
       let parts = name.split(separator: ":").map(String.init)
-      guard parts.count == 3, BrainPhantom.Contrast(rawValue: parts[1]) != nil else { return name }
-      return phantomPrefix + "brain:" + parts[2]
+      guard parts.count == 3 else { return (name, name) }
+      let isBrain = BrainPhantom.Contrast(rawValue: parts[1]) != nil
+      // 03 is 3.
+      let seed = UInt64(parts[2]).map(String.init) ?? parts[2]
+      let text = phantomPrefix + "\(isBrain ? "brain" : parts[1]):" + seed
+      return (text, text)
     }
     let path = try CTLikeName(name)?.path ?? name
-    return URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+    return (
+      FileIdentity.text(of: path), URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+    )
   }
 
   /// What was noticed about the images that were read, once each.

@@ -79,6 +79,17 @@ struct EchoSegmentation {
     for warning in scan.warnings { Console.shared.warning("\(input): \(warning)") }
     let volume = scan.volume
     let size = volume.size
+    guard volume.volumeCount == 1 || size.z == 1 else {
+      throw ImagingError.unsupportedFormat(
+        file: input,
+        reason:
+          "it has \(size.z) slices at each of \(volume.volumeCount) times, a clip shows one place")
+    }
+    guard let first = volume.voxels.first, volume.voxels.contains(where: { $0 != first }) else {
+      throw CommandFailure(
+        code: ExitStatus.data, kind: "constant", what: "the clip shows nothing (\(input))",
+        cause: "all of its pixels are equal", advice: "give a clip of the heart", file: input)
+    }
     // Frames lie along z in a stack or in the layout of CAMUS, along t in a 4D file.
     let count = volume.volumeCount * size.z
     let pixels = size.x * size.y
@@ -106,6 +117,9 @@ struct EchoSegmentation {
         code: ExitStatus.data, kind: "first_mask", what: "first mask of another size (\(path))",
         cause: "it has \(found.x) x \(found.y) pixels, a frame \(size.x) x \(size.y)",
         advice: "give the mask of the first frame on the clip's own grid", file: path)
+    }
+    if scan.nonFinite != nil {
+      throw ImagingError.labelMapNotInteger(file: path, value: .nan)
     }
     return try scan.volume.voxels.prefix(size.x * size.y).map { value in
       guard value == value.rounded(), value.magnitude <= Float(LabelMap.largest) else {

@@ -83,6 +83,11 @@ struct RestorationJob {
         "\(item.input): the mean over the slices of all three planes, as \(bundle.card.name) is meant for "
           + "such voxels; --tta none takes one plane and a third of the time")
     }
+    if options.averagesPlanes == true, !scan.volume.geometry.isIsotropic {
+      warn(
+        "\(item.input): its voxels have no equal sides, and slices of other planes look unlike those that "
+          + "\(bundle.card.name) learnt from; --tta flip stays in the plane")
+    }
     let reference = try reference(for: scan)
     let voxels = FigureVoxels(
       broken: scan.nonFinite, reference: reference?.nonFinite, name: item.input)

@@ -41,9 +41,9 @@ struct SegmentationEvaluation {
       if Interruption.signal != nil { throw Interruption.failure("run the command again") }
       let present = try [pair.prediction, pair.reference].compactMap(\.self)
         .concurrentMap(threads: threads) { path -> [Int] in
-          guard let volume = try? ScanFile.read(path, options: reading).volume else { return [] }
-          return (0..<volume.volumeCount).flatMap {
-            (try? LabelMap(volume.volume(at: $0), file: path))?.present ?? []
+          guard let scan = try? ScanFile.read(path, options: reading) else { return [] }
+          return (0..<scan.volume.volumeCount).flatMap {
+            (try? LabelMap(scan, ofVolume: $0))?.present ?? []
           }
         }
       found.formUnion(present.joined())
@@ -70,8 +70,8 @@ struct SegmentationEvaluation {
     var rows: [SegmentationReport.Row] = []
     let count = expected.volume.volumeCount
     for index in 0..<count {
-      let maps = try [(scan, path), (expected, pair.reference)].concurrentMap(threads: threads) {
-        try LabelMap($0.volume.volume(at: index), file: $1)
+      let maps = try [scan, expected].concurrentMap(threads: threads) {
+        try LabelMap($0, ofVolume: index)
       }
       let (prediction, reference) = (maps[0], maps[1])
       let allowed = Set(labels)

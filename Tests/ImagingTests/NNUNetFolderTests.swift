@@ -43,6 +43,12 @@ struct NNUNetFolderTests {
       set.cases[0].images
         == ["a_1_0000", "a_1_0001"].map { "\(folder.path)/imagesTr/\($0).nii.gz" })
     #expect(set.cases[0].labels == "\(folder.path)/labelsTr/a_1.nii.gz")
+    // A case that was not copied is told of.
+    let more = Self.description.replacingOccurrences(
+      of: "\"numTraining\": 2", with: "\"numTraining\": 3")
+    try folder.write(more, to: "dataset.json")
+    let error = #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }
+    #expect(error?.cause.contains("numTraining is 3, imagesTr has 2 cases") == true)
   }
 
   @Test("the first version of the layout: modality, and numbers to names")

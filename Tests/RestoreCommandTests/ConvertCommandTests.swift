@@ -41,6 +41,38 @@ struct ConvertCommandTests {
     #expect(try space.restore("convert", "int.nii", "int.nii", "--overwrite").status == 73)
   }
 
+  @Test("a stack is never written over itself, however its folder is spelt")
+  func sameFolder() throws {
+    let space = try Workspace()
+    let size = GridSize(x: 5, y: 4, z: 3)
+    try space.image(
+      "v.nii", Volume(voxels: (0..<60).map(Float.init), geometry: Geometry(size: size)))
+    #expect(try space.restore("convert", "v.nii", "stack").status == 0)
+    let before = try space.data("stack/0001.png")
+    for output in ["stack", "./stack/", "\(space.folder)/stack"] {
+      let outcome = try space.restore(
+        "convert", "stack", output, "--window", "0,10", "--overwrite")
+      #expect(outcome.status == 73 && outcome.headline?.hasPrefix("refusing") == true)
+    }
+    #expect(try space.data("stack/0001.png") == before)
+  }
+
+  @Test("numbers that single precision does not hold are told of")
+  func rounding() throws {
+    let space = try Workspace()
+    var volume = space.volume()
+    volume.voxels = volume.voxels.indices.map { Float(100_000 + $0) }
+    try space.image("small.nii", volume, type: .labels)
+    var large = try space.data("small.nii")
+    large.replaceSubrange(352..<356, with: bytes(Int32(16_777_217)))
+    try space.write(large, to: "large.nii")
+    let outcomes = try ["small", "large"].map {
+      try space.restore("convert", "\($0).nii", "\($0).nii.gz")
+    }
+    #expect(outcomes.map(\.status) == [0, 0])
+    #expect(outcomes[0].errors.isEmpty && outcomes[1].errors.contains("single precision"))
+  }
+
   @Test("whole numbers are stored as they are", arguments: ["same", "int16"])
   func wholeNumbers(type: String) throws {
     let space = try Workspace()

@@ -55,6 +55,20 @@ struct EvalLabelsTests {
     #expect(lines.count == 7 && lines[0].hasPrefix("case,label,dice,iou,precision,recall"))
   }
 
+  @Test("a voxel that is no number is no background: the map is refused")
+  func brokenLabels() throws {
+    let space = try folders()
+    var map = try NIfTI.read(space.path("ref/a.nii")).volume
+    map.voxels[17] = .nan
+    try space.image("broken.nii", map)
+    for (prediction, reference) in [("broken.nii", "ref/a.nii"), ("ref/a.nii", "broken.nii")] {
+      let outcome = try space.restore(
+        "eval", "--pred", prediction, "--reference", reference, "--labels", "1,3")
+      #expect(outcome.status == 65, "\(outcome.errors)")
+      #expect(outcome.headline == "label map is not integer (broken.nii)")
+    }
+  }
+
   @Test("cases of one subject count as one in the figures by subject")
   func subjects() throws {
     let space = try Workspace()

@@ -153,6 +153,34 @@ struct ReportCommandTests {
     #expect(try page("e", "ff").contains("<td>psnr_db</td><td>4</td><td>-1.0000</td>"))
   }
 
+  @Test(
+    "other files of a folder are left out, small figures keep their digits, strangers are not compared"
+  )
+  func others() throws {
+    let space = try Workspace()
+    var (reference, restored) = (space.volume(), space.volume())
+    reference.voxels = reference.voxels.map { $0 * 1e-6 }
+    restored.voxels = reference.voxels.map { $0 + 2.5e-5 }
+    for name in ["a", "b"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(name), withIntermediateDirectories: true)
+      try space.image("\(name)/\(name).nii", restored)
+      try space.image("\(name)/\(name)-ref.nii", reference)
+      let outcome = try space.restore(
+        "eval", "--pred", "\(name)/\(name).nii", "--reference", "\(name)/\(name)-ref.nii", "--json",
+        "\(name)/\(name).json")
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      try space.write("{\"Sources\": []}", to: "\(name)/\(name)-other.json")
+    }
+    let one = try space.restore("report", "a", "-o", "a.html")
+    #expect(one.status == 0, "\(one.errors)")
+    let page = String(decoding: try space.data("a.html"), as: UTF8.self)
+    #expect(page.contains("2.5e-05") && !page.contains("rmse 0.0000"))
+    #expect(page.contains("voxels per million by intensity") && !page.contains("step 63"))
+    let two = try space.restore("report", "a", "b", "-o", "b.html")
+    #expect(two.status == 0 && two.errors.contains("not compared: no case"), "\(two.errors)")
+  }
+
   @Test("what is no evaluation is refused")
   func refusals() throws {
     let space = try Workspace()

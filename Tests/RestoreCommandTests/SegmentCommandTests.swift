@@ -107,6 +107,17 @@ struct SegmentCommandTests {
       "segment", "-i", "clip.nii.gz", "-o", "o.nii.gz", "-m", "run/bundle", "--first-mask",
       "foreign.nii")
     #expect(label.status == 65 && label.errors.contains("unexpected label"), "\(label.errors)")
+    // Slices at several times are no clip, and a clip without contrast shows no heart.
+    try space.image("places.nii", space.volume(x: 40, y: 48, z: 3, times: 2))
+    let places = try space.restore(
+      "segment", "-i", "places.nii", "-o", "o.nii.gz", "-m", "run/bundle")
+    #expect(places.status == 65 && places.errors.contains("3 slices at each of 2 times"))
+    var black = space.volume(x: 40, y: 48, z: 3)
+    black.voxels = black.voxels.map { _ in 0 }
+    try space.image("black.nii", black)
+    let nothing = try space.restore(
+      "segment", "-i", "black.nii", "-o", "o.nii.gz", "-m", "run/bundle")
+    #expect(nothing.status == 65 && nothing.headline == "the clip shows nothing (black.nii)")
     let other = try space.restore(
       "segment", "-i", "clip.nii.gz", "-o", "o.nii.gz", "-m", "./tiny")
     #expect(other.status == 64, "\(other.errors)")

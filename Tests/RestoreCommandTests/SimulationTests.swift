@@ -45,6 +45,31 @@ struct SimulationTests {
     #expect(existing.status == 73)
   }
 
+  @Test("intensities that a simulation does not know are refused or told of, by file")
+  func foreignIntensities() throws {
+    let space = try Workspace()
+    let size = GridSize(x: 24, y: 24, z: 2)
+    func write(_ name: String, _ value: (Int) -> Float) throws {
+      try space.image(
+        name,
+        Volume(
+          voxels: (0..<size.count).map(value),
+          geometry: Geometry(size: size, spacing: SIMD3(2, 2, 4))))
+    }
+    try write("air.nii") { Float($0 % 50) - 1000 }
+    try write("scores.nii") { sin(Float($0)) }
+    try write("bone.nii") { Float($0 % 50) * 100 }
+    for simulator in ["mri-sr", "mri-7t", "pet-lowcount", "rician"] {
+      let outcome = try space.restore("simulate", simulator, "-i", "air.nii", "-o", "x.nii")
+      #expect(outcome.status == 65 && outcome.headline == "no foreground (air.nii)", "\(simulator)")
+      #expect(!space.exists("x.nii"))
+    }
+    let scores = try space.restore("simulate", "mri-sr", "-i", "scores.nii", "-o", "s.nii")
+    #expect(scores.status == 0 && scores.errors.contains("their sign is lost"))
+    let bone = try space.restore("simulate", "ct-lowdose", "-i", "bone.nii", "-o", "b.nii")
+    #expect(bone.status == 0 && bone.errors.contains("above 3071 HU"), "\(bone.errors)")
+  }
+
   @Test(
     "a scan whose pixels are not square cannot be projected: its file is named",
     arguments: ["ct-lowdose", "pet-lowcount"])

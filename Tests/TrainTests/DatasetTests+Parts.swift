@@ -22,7 +22,12 @@ extension DatasetTests {
       try Data(text.utf8).write(to: URL(fileURLWithPath: "\(root)/\(name).json"))
       return "\(root)/\(name).json"
     }
-    for (train, validation) in [("a.nii", "link.nii"), ("phantom:t1:5", "phantom:fdg:5")] {
+    try FileManager.default.linkItem(atPath: root + "/a.nii", toPath: root + "/hard.nii")
+    for (train, validation) in [
+      ("a.nii", "link.nii"), ("a.nii", "hard.nii"), ("link.nii", "ct-like:4:hard.nii"),
+      ("phantom:t1:5", "phantom:fdg:5"), ("phantom:t1:5", "phantom:t1:05"),
+      ("phantom:ct:5", "phantom:ct:005"),
+    ] {
       let path = try split("same", train, validation)
       #expect(throws: TrainingError.self, "\(train)") { try DataSplit(contentsOf: path) }
     }

@@ -311,6 +311,43 @@ struct SegmentationPreprocessorTests {
     #expect(levels.allSatisfy { $0.count == 1 })
   }
 
+  @Test("an image looks the same however it is stored; plans of before count storage axes")
+  func storage() throws {
+    // One body of 7 x 5 x 6 voxels, stored along right, anterior, superior, and along inferior, left, posterior.
+    let geometry = Geometry(size: GridSize(x: 7, y: 5, z: 6), spacing: SIMD3(1, 2, 3))
+    let volume = Volume(voxels: (0..<210).map { Float($0 * $0 % 97) }, geometry: geometry)
+    let turned = Geometry(
+      size: GridSize(x: 6, y: 7, z: 5),
+      affine: Affine(
+        i: SIMD3(0, 0, -3), j: SIMD3(-1, 0, 0), k: SIMD3(0, -2, 0),
+        origin: SIMD3(6, 8, 15)))
+    let other = Volume(
+      voxels: AnatomicalGrid(turned).voxels(of: AnatomicalGrid(geometry).array(of: volume.voxels)),
+      geometry: turned)
+    var plan = Self.plan(sliceAxis: 2, spacing: [3, 2, 1])
+    let preprocessor = SegmentationPreprocessor(plan)
+    #expect(preprocessor.image([volume]).values == preprocessor.image([other]).values)
+    #expect(plan.size(of: turned) == [6, 5, 7])
+    let maps = [volume, other].map { image in
+      LabelMap(labels: image.voxels.map { Int32($0) % 3 }, geometry: image.geometry)
+    }
+    let prepared = maps.map(preprocessor.labels)
+    #expect(prepared[0] == prepared[1])
+    let hot = Tensor([1, 6, 5, 7], prepared[0].map(Float.init)).oneHot(classes: 3)
+    for map in maps {
+      let back = preprocessor.onGrid(hot, of: map.geometry)
+      #expect(try preprocessor.labelMap(back, on: map.geometry) == map)
+    }
+    plan.isAnatomical = false
+    #expect(SegmentationPreprocessor(plan).image([other]).shape == Shape([1, 5, 7, 6, 1]))
+    var stored = try #require(
+      JSONSerialization.jsonObject(with: JSONEncoder().encode(plan)) as? [String: Any])
+    #expect(stored.removeValue(forKey: "isAnatomical") != nil)
+    let old = try JSONDecoder().decode(
+      SegmentationPlan.self, from: JSONSerialization.data(withJSONObject: stored))
+    #expect(old == plan)
+  }
+
   @Test("resampling keeps what is linear, and normalisation makes mean 0 and deviation 1")
   func image() {
     let geometry = Geometry(size: GridSize(x: 40, y: 6, z: 5), spacing: SIMD3(1, 1, 1))

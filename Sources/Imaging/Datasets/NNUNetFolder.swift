@@ -69,6 +69,11 @@ public struct NNUNetFolder: Sendable, Equatable {
       cases.append(Case(name: item.name, images: item.images, labels: truth))
     }
     guard !cases.isEmpty else { throw .noImages(folder: path + "/imagesTr") }
+    // A case that was not copied would go unseen.
+    if let count = document["numTraining"] as? Int, count != cases.count {
+      throw .unsupportedFormat(
+        file: description, reason: "numTraining is \(count), imagesTr has \(cases.count) cases")
+    }
     let names = Set(cases.map(\.name))
     let maps = (try? FileManager.default.contentsOfDirectory(atPath: path + "/labelsTr")) ?? []
     for map in maps.sorted() where !map.hasPrefix(".") && ImageFormat(path: map) != nil {

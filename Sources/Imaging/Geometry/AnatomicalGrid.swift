@@ -28,6 +28,15 @@ public struct AnatomicalGrid: Sendable, Equatable {
     (self.size, self.spacing, self.strides, self.first) = (size, spacing, strides, first)
   }
 
+  /// A grid as it is stored, axes z, y, x, for what knows nothing of anatomy.
+  public init(storageOf geometry: Geometry) {
+    let (size, spacing) = (geometry.size, geometry.spacing)
+    self.size = [size.z, size.y, size.x]
+    self.spacing = [spacing.z, spacing.y, spacing.x]
+    strides = [size.x * size.y, size.x, 1]
+    first = 0
+  }
+
   /// The number of voxels.
   public var count: Int { size[0] * size[1] * size[2] }
 
@@ -55,6 +64,29 @@ public struct AnatomicalGrid: Sendable, Equatable {
         forEach { place, offset in target.initializeElement(at: offset, to: array[place]) }
       }
       filled = count
+    }
+  }
+
+  /// The array as the voxels of one volume, in storage order, several values for each.
+  ///
+  /// - Parameters:
+  ///   - array: `[D0, D1, D2, channels]`.
+  ///   - channels: Values of a voxel.
+  /// - Returns: `[z, y, x, channels]`.
+  @inlinable
+  public func voxels<Value>(of array: [Value], channels: Int) -> [Value] {
+    precondition(
+      array.count == count * channels, "AnatomicalGrid: \(array.count) values for \(size)")
+    return [Value](unsafeUninitializedCapacity: array.count) { target, filled in
+      array.withUnsafeBufferPointer { array in
+        forEach { place, offset in
+          for channel in 0..<channels {
+            target.initializeElement(
+              at: offset * channels + channel, to: array[place * channels + channel])
+          }
+        }
+      }
+      filled = array.count
     }
   }
 

@@ -52,6 +52,27 @@ public struct LabelMap: Sendable, Equatable {
     }
   }
 
+  /// The labels of one volume of a file.
+  ///
+  /// NaN is no label: a scan that was read holds 0 there, which would stand for the background.
+  ///
+  /// - Parameters:
+  ///   - scan: The file.
+  ///   - index: The volume of a series.
+  ///   - allowed: The labels that may occur besides 0; nil for any.
+  /// - Throws: As ``init(_:file:allowed:)``.
+  public init(
+    _ scan: ScanFile, ofVolume index: Int = 0, allowed: Set<Int>? = nil
+  ) throws(ImagingError) {
+    let count = scan.volume.size.count
+    if let mask = scan.nonFinite,
+      (index * count..<(index + 1) * count).contains(where: { mask[$0] })
+    {
+      throw .labelMapNotInteger(file: scan.path, value: .nan)
+    }
+    try self.init(scan.volume.volume(at: index), file: scan.path, allowed: allowed)
+  }
+
   /// The labels that occur, ascending, without 0.
   public var present: [Int] {
     var found = Set<Int32>()

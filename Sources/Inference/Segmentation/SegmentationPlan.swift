@@ -35,8 +35,12 @@ public struct SegmentationPlan: Codable, Sendable, Equatable {
   public var labels: [NNUNetFolder.Label]
   /// 2 for slices one by one, 3 for volumes.
   public var axes: Int
-  /// The storage axis (0 = x, 1 = y, 2 = z) along which slices are counted.
+  /// The axis along which slices are counted: 0 from left to right, 1 from posterior to anterior, 2 from inferior
+  /// to superior; the storage axes x, y, z where ``isAnatomical`` is false.
   public var sliceAxis: Int
+  /// Whether axes are those of the body, so that an image looks the same however it is stored; false in plans of
+  /// versions that took storage axes.
+  public var isAnatomical: Bool
   /// The distance of voxels to which images are resampled, mm; slices one by one keep their distance.
   public var spacing: [Double]
   /// What the network sees at once, voxels: rows and columns, with three axes slices first.
@@ -51,17 +55,39 @@ public struct SegmentationPlan: Codable, Sendable, Equatable {
   /// A plan.
   public init(
     channels: [Channel], labels: [NNUNetFolder.Label], axes: Int, sliceAxis: Int,
-    spacing: [Double], patch: [Int], pooling: [[Int]], batch: Int, medianSize: [Int]
+    isAnatomical: Bool = true, spacing: [Double], patch: [Int], pooling: [[Int]], batch: Int,
+    medianSize: [Int]
   ) {
     (self.channels, self.labels, self.axes) = (channels, labels, axes)
-    (self.sliceAxis, self.spacing, self.patch) = (sliceAxis, spacing, patch)
+    (self.sliceAxis, self.isAnatomical) = (sliceAxis, isAnatomical)
+    (self.spacing, self.patch) = (spacing, patch)
     (self.pooling, self.batch, self.medianSize) = (pooling, batch, medianSize)
   }
 
-  /// The storage axes z, y, x (0, 1, 2) in the network's order.
+  /// A plan as it is stored; without `isAnatomical` its axes are those of the storage.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    channels = try container.decode([Channel].self, forKey: .channels)
+    labels = try container.decode([NNUNetFolder.Label].self, forKey: .labels)
+    axes = try container.decode(Int.self, forKey: .axes)
+    sliceAxis = try container.decode(Int.self, forKey: .sliceAxis)
+    isAnatomical = try container.decodeIfPresent(Bool.self, forKey: .isAnatomical) ?? false
+    spacing = try container.decode([Double].self, forKey: .spacing)
+    patch = try container.decode([Int].self, forKey: .patch)
+    pooling = try container.decode([[Int]].self, forKey: .pooling)
+    batch = try container.decode(Int.self, forKey: .batch)
+    medianSize = try container.decode([Int].self, forKey: .medianSize)
+  }
+
+  /// The voxels of a grid along the axes that the plan counts.
+  func grid(of geometry: Geometry) -> AnatomicalGrid {
+    isAnatomical ? AnatomicalGrid(geometry) : AnatomicalGrid(storageOf: geometry)
+  }
+
+  /// The axes of ``grid(of:)`` in the network's order.
   var order: [Int] { [[2, 0, 1], [1, 0, 2], [0, 1, 2]][sliceAxis] }
 
-  /// Where the network's axes are in storage order.
+  /// Where the network's axes are in that of ``grid(of:)``.
   var inverseOrder: [Int] { [[1, 2, 0], [1, 0, 2], [0, 1, 2]][sliceAxis] }
 
   /// The patch with three axes; slices one by one have one.
@@ -88,15 +114,15 @@ public struct SegmentationPlan: Codable, Sendable, Equatable {
   }
 
   private func sizes(of geometry: Geometry) -> [Int] {
-    let size = geometry.size
-    return order.map { [size.z, size.y, size.x][$0] }
+    let size = grid(of: geometry).size
+    return order.map { size[$0] }
   }
 
   /// By how much each axis grows; slices one by one keep their distance.
   private func ratios(of geometry: Geometry) -> [Double] {
-    let old = geometry.spacing
+    let old = grid(of: geometry).spacing
     return order.enumerated().map { place, axis in
-      axes == 2 && place == 0 ? 1 : [old.z, old.y, old.x][axis] / spacing[place]
+      axes == 2 && place == 0 ? 1 : old[axis] / spacing[place]
     }
   }
 

@@ -53,10 +53,11 @@ public struct SegmentationPreprocessor: Sendable {
   public func image(_ volumes: [Volume]) -> Tensor {
     precondition(volumes.count == plan.channels.count, "segmentation: \(volumes.count) channels")
     return Engine.shared.perform {
-      let size = volumes[0].size
+      let grid = plan.grid(of: volumes[0].geometry)
       let channels = zip(volumes, plan.channels).map { volume, channel in
-        Tensor([size.z, size.y, size.x], Self.normalized(volume.voxels, channel.normalization))
-          .permuted(plan.order)
+        Tensor(
+          Shape(grid.size), Self.normalized(grid.array(of: volume.voxels), channel.normalization)
+        ).permuted(plan.order)
       }
       let s = channels[0].shape
       let joined = Tensor.concatenate(
@@ -96,15 +97,13 @@ public struct SegmentationPreprocessor: Sendable {
   /// - Parameter map: On the grid of the channels.
   /// - Returns: Slice by slice, row by row.
   public func labels(_ map: LabelMap) -> [UInt8] {
-    let size = map.geometry.size
-    let storage = [size.z, size.y, size.x]
-    let strides = [size.y * size.x, size.x, 1]
+    let grid = plan.grid(of: map.geometry)
     let target = plan.size(of: map.geometry)
     // For each axis of the network, where its voxels lie in storage.
     let offsets = plan.order.enumerated().map { place, axis in
       (0..<target[place]).map { index in
-        let nearest = (2 * index + 1) * storage[axis] / (2 * target[place])
-        return nearest * strides[axis]
+        let nearest = (2 * index + 1) * grid.size[axis] / (2 * target[place])
+        return nearest * grid.strides[axis]
       }
     }
     var result: [UInt8] = []
@@ -112,7 +111,7 @@ public struct SegmentationPreprocessor: Sendable {
     for slice in offsets[0] {
       for row in offsets[1] {
         for column in offsets[2] {
-          result.append(UInt8(clamping: map.labels[slice + row + column]))
+          result.append(UInt8(clamping: map.labels[grid.first + slice + row + column]))
         }
       }
     }
@@ -126,15 +125,14 @@ public struct SegmentationPreprocessor: Sendable {
   ///   - geometry: The image's grid.
   /// - Returns: `[z, y, x, classes]`.
   public func onGrid(_ probabilities: Tensor, of geometry: Geometry) -> [Float] {
-    let size = geometry.size
-    let storage = [size.z, size.y, size.x]
+    let grid = plan.grid(of: geometry)
     let classes = probabilities.shape.channels
-    return Engine.shared.perform {
-      probabilities.resized(
-        to: plan.order.map { storage[$0] }, mode: .linear(alignCorners: false)
-      ).reshaped(to: Shape(plan.order.map { storage[$0] } + [classes]))
-        .permuted(plan.inverseOrder + [3]).values
+    let sizes = plan.order.map { grid.size[$0] }
+    let values = Engine.shared.perform {
+      probabilities.resized(to: sizes, mode: .linear(alignCorners: false))
+        .reshaped(to: Shape(sizes + [classes])).permuted(plan.inverseOrder + [3]).values
     }
+    return plan.isAnatomical ? grid.voxels(of: values, channels: classes) : values
   }
 
   /// The most probable class of each voxel of an image.

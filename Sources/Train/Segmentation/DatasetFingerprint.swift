@@ -5,9 +5,9 @@ import Imaging
 public struct DatasetFingerprint: Sendable, Equatable {
   /// One image.
   public struct Image: Sendable, Equatable {
-    /// Voxels along z, y, x.
+    /// Voxels from inferior to superior, posterior to anterior, left to right.
     public let size: [Int]
-    /// The distance of voxels along z, y, x, mm.
+    /// The distance of voxels along these axes, mm.
     public let spacing: [Double]
 
     /// An image.
@@ -52,9 +52,8 @@ public struct DatasetFingerprint: Sendable, Equatable {
     init(channels: Int) { values = [[Float]](repeating: [], count: channels) }
 
     mutating func add(_ volumes: [Volume], _ labels: LabelMap) {
-      let (size, spacing) = (volumes[0].size, volumes[0].spacing)
-      images.append(
-        Image(size: [size.z, size.y, size.x], spacing: [spacing.z, spacing.y, spacing.x]))
+      let grid = AnatomicalGrid(volumes[0].geometry)
+      images.append(Image(size: grid.size, spacing: grid.spacing))
       let inside = labels.labels.indices.filter { labels.labels[$0] > 0 }
       let step = max(1, inside.count / DatasetFingerprint.samples)
       for (channel, volume) in volumes.enumerated() {

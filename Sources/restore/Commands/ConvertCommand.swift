@@ -83,7 +83,8 @@ struct ConvertCommand: ParsableCommand {
     scan.warnings.forEach(Console.shared.warning)
     var options = NIfTIWriteOptions(
       overwrite: overwrite, inputs: [input], nonFinite: scan.nonFinite)
-    if case .nifti = scan.source {
+    if case .nifti(let source) = scan.source {
+      warnOfRounding(scan.volume, source)
       // The same image in another container: header, extensions and NaN stay.
       options.dataType = dtype ?? .same
       try scan.write(scan.volume, to: output, options: options).forEach(Console.shared.warning)
@@ -94,6 +95,24 @@ struct ConvertCommand: ParsableCommand {
         .forEach { Console.shared.warning($0.description) }
     }
     show([output])
+  }
+
+  /// Voxels pass through single precision, which does not hold all that some types do.
+  private func warnOfRounding(_ volume: Volume, _ source: NIfTISource) {
+    let isExact: Bool
+    switch source.dataType {
+    case .float64: isExact = false
+    case .int32, .uint32, .int64, .uint64:
+      isExact =
+        source.header.scaling == nil
+        && volume.voxels.allSatisfy { $0.magnitude <= Float(LabelMap.largest) }
+    default: isExact = true
+    }
+    if !isExact {
+      Console.shared.warning(
+        "\(input): \(source.dataType) voxels pass through single precision; digits beyond the "
+          + "seventh are rounded")
+    }
   }
 
   private func makeStack() throws {
@@ -114,7 +133,10 @@ struct ConvertCommand: ParsableCommand {
     let names = (0..<size.z).map { z in
       String(repeating: "0", count: digits - String(z).count) + "\(z).png"
     }
-    let stack = PNGStackOutput(output, names: names, inputs: [input])
+    var isFolder: ObjCBool = false
+    _ = FileManager.default.fileExists(atPath: input, isDirectory: &isFolder)
+    let inputs = isFolder.boolValue ? try PNGVolume.stackFiles(in: input) : [input]
+    let stack = PNGStackOutput(output, names: names, inputs: inputs)
     let scale = Float(65535 / max(high - low, .leastNormalMagnitude))
     var scaled = volume
     if low != 0 || high != 65535 {

@@ -38,6 +38,8 @@ struct ReportCommand: ParsableCommand {
     var runs: [ReportRun] = []
     var files: [String] = []
     var runFiles: [String] = []
+    // What lies in a folder may be something else, such as what is told beside restored images.
+    var maybeOther = Set<String>()
     for source in sources {
       var isFolder: ObjCBool = false
       guard FileManager.default.fileExists(atPath: source, isDirectory: &isFolder) else {
@@ -58,9 +60,11 @@ struct ReportCommand: ParsableCommand {
             file: source, reason: "it holds neither a log.jsonl nor evaluations (.json)")
         }
         files += found
+        maybeOther.formUnion(found)
       }
     }
     var segmentations: [SegmentationFile] = []
+    var other: CommandFailure?
     for path in files {
       if let data = FileManager.default.contents(atPath: path), var file = SegmentationFile(data) {
         let url = URL(fileURLWithPath: path)
@@ -68,9 +72,15 @@ struct ReportCommand: ParsableCommand {
         file.folder = url.deletingLastPathComponent().path
         segmentations.append(file)
       } else {
-        evaluations.append(try EvaluationFile.read(path))
+        do {
+          evaluations.append(try EvaluationFile.read(path))
+        } catch let failure as CommandFailure where maybeOther.contains(path) {
+          Console.shared.detail("\(path): left out, it is no evaluation")
+          other = other ?? failure
+        }
       }
     }
+    if let other, evaluations.isEmpty, segmentations.isEmpty { throw other }
     EvaluationFile.tellApart(&evaluations)
     let protected =
       files + runFiles + evaluations.flatMap(\.images) + segmentations.flatMap(\.images)

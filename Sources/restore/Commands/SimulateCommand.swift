@@ -108,6 +108,14 @@ struct SimulationOptions: ParsableArguments {
     Console.shared.result(Document(outputs: written))
   }
 
+  /// Tells of intensities that no magnitude has.
+  static func warnOfNegatives(in volume: Volume, _ file: String) {
+    let negative = volume.voxels.count { $0 < 0 }
+    guard negative > 0 else { return }
+    Console.shared.warning(
+      "\(file): \(negative) voxels are below 0, which magnitudes never are; their sign is lost")
+  }
+
   /// The scale of an image: the 99.5th percentile of the voxels above zero.
   static func scale(of volume: Volume, _ file: String) throws(ImagingError) -> Double {
     let positive = OrderStatistics(of: volume.voxels, selection: .positive)

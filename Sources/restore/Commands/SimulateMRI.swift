@@ -60,7 +60,8 @@ struct SimulateMRISuperResolution: ParsableCommand {
 
   func run() throws {
     try options.run { volume, file, index in
-      let noise = percent == 0 ? 0 : try percent / 100 * SimulationOptions.scale(of: volume, file)
+      let noise = try percent / 100 * SimulationOptions.scale(of: volume, file)
+      SimulationOptions.warnOfNegatives(in: volume, file)
       let truncation = KSpaceTruncation(factor: factor, noise: noise)
       let degraded = truncation.applied(
         to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
@@ -133,7 +134,10 @@ struct SimulateFieldStrength: ParsableCommand {
   func run() throws {
     var fields = FieldStrengthPair()
     fields.bias = bias
-    try options.run { volume, _, index in
+    try options.run { volume, file, index in
+      // Names the file where there is no signal.
+      _ = try SimulationOptions.scale(of: volume, file)
+      SimulationOptions.warnOfNegatives(in: volume, file)
       let pair = try fields.applied(
         to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
       return (pair.source, pair.target)

@@ -43,6 +43,11 @@ struct SimulateLowDoseCT: ParsableCommand {
     simulator.window = filter == .hann ? .hann : .ramLak
     try options.run { volume, file, index in
       try volume.requireProjectable(file: file)
+      let beyond = volume.voxels.count { $0 > LowDoseCT.range.upperBound }
+      if beyond > 0 {
+        Console.shared.warning(
+          "\(file): \(beyond) voxels lie above \(Int(LowDoseCT.range.upperBound)) HU and end there")
+      }
       return try simulator.applied(
         to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
     }
@@ -95,6 +100,8 @@ struct SimulateLowCountPET: ParsableCommand {
     simulator.postFilter = postFilter
     try options.run { volume, file, index in
       try volume.requireProjectable(file: file)
+      // Without activity there is nothing to count.
+      _ = try SimulationOptions.scale(of: volume, file)
       return try simulator.applied(
         to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
     }
@@ -162,10 +169,14 @@ struct SimulatePhantom: ParsableCommand {
     if let kind = BrainPhantom.Contrast(rawValue: contrast.rawValue) {
       let tissue: BrainTissue
       if let greyMatter, let whiteMatter {
-        tissue = try BrainTissue(
-          greyMatter: ScanFile.read(greyMatter).volume,
-          whiteMatter: ScanFile.read(whiteMatter).volume
-        ).averaged(by: average)
+        let (grey, white) = (try ScanFile.read(greyMatter), try ScanFile.read(whiteMatter))
+        for scan in [grey, white] {
+          scan.warnings.forEach { Console.shared.warning("\(scan.path): \($0)") }
+        }
+        try white.volume.requireGrid(
+          of: grey.volume, file: whiteMatter, referenceFile: greyMatter)
+        tissue = try BrainTissue(greyMatter: grey.volume, whiteMatter: white.volume)
+          .averaged(by: average)
       } else {
         tissue = .generated()
       }

@@ -14,9 +14,11 @@ enum Plot {
     let points: [SIMD2<Double>]
   }
 
-  /// Lines over training steps.
-  static func lines(title: String, unit: String, _ series: [Series], level: Double? = nil) -> String
-  {
+  /// Lines over training steps, or over what else the two ends of the axis are called.
+  static func lines(
+    title: String, unit: String, _ series: [Series], level: Double? = nil,
+    ends: (first: String, last: String)? = nil
+  ) -> String {
     let points = series.flatMap(\.points).filter { $0.y.isFinite }
     guard let lastStep = points.map(\.x).max(), !points.isEmpty else { return "" }
     let values = points.map(\.y) + (level.map { [$0] } ?? [])
@@ -40,9 +42,10 @@ enum Plot {
         + "dy=\"-4\" text-anchor=\"end\" class=\"s\">before restoration</text>"
     }
     body +=
-      "<text x=\"\(margin.left)\" y=\"\(height - 14)\" class=\"s\">0</text>"
+      "<text x=\"\(margin.left)\" y=\"\(height - 14)\" class=\"s\">"
+      + HTML.escaped(ends?.first ?? "0") + "</text>"
       + "<text x=\"\(width - margin.right)\" y=\"\(height - 14)\" text-anchor=\"end\" class=\"s\">"
-      + "step \(String(format: "%.0f", lastStep))</text>"
+      + HTML.escaped(ends?.last ?? "step \(String(format: "%.0f", lastStep))") + "</text>"
     return wrapped(body, label: title)
   }
 
@@ -104,7 +107,7 @@ enum Plot {
 
     init(_ values: [Double]) {
       let (least, most) = (values.min() ?? 0, values.max() ?? 1)
-      let span = most > least ? most - least : max(abs(most), 1) * 0.1
+      let span = most > least ? most - least : most == 0 ? 0.1 : abs(most) * 0.1
       let rough = span / 5
       let power = pow(10, floor(log10(rough)))
       let step = [1, 2, 5, 10].map { $0 * power }.first { $0 >= rough } ?? rough
@@ -144,6 +147,11 @@ enum Plot {
 
 /// Bits of HTML.
 enum HTML {
+  /// A figure with four digits: decimals, and significant ones below a thousandth.
+  static func figure(_ value: Double) -> String {
+    String(format: value != 0 && abs(value) < 1e-3 ? "%.4g" : "%.4f", value)
+  }
+
   static func escaped(_ text: String) -> String {
     text.replacingOccurrences(of: "&", with: "&amp;")
       .replacingOccurrences(of: "<", with: "&lt;").replacingOccurrences(of: ">", with: "&gt;")

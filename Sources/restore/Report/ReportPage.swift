@@ -58,7 +58,7 @@ struct ReportPage {
       var rows: [[String]] = []
       for metric in file.metricNames {
         let summary = Summary(of: file.cases.compactMap { $0.metrics[metric] }, seed: file.seed)
-        func number(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }
+        func number(_ value: Double?) -> String { value.map(HTML.figure) ?? "-" }
         rows.append([
           metric, "\(summary.count)", number(summary.mean), number(summary.standardDeviation),
           number(summary.median),
@@ -84,6 +84,13 @@ struct ReportPage {
               + "(\(first.definitions); \(second.definitions))")
           continue
         }
+        let names = Set(first.cases.map(\.name))
+        guard second.cases.contains(where: { names.contains($0.name) }) else {
+          warnings.append(
+            "\(first.label) and \(second.label) are not compared: no case of one has the name of one of the other"
+          )
+          continue
+        }
         let references = Dictionary(
           second.cases.map { ($0.name, $0.reference) }, uniquingKeysWith: { a, _ in a })
         let others = first.cases.count { references[$0.name] ?? $0.reference != $0.reference }
@@ -97,7 +104,8 @@ struct ReportPage {
           let test = WilcoxonTest(pairs.map(\.0), pairs.map(\.1))
           rows.append([
             "\(first.label) - \(second.label)", metric, "\(test.pairs)",
-            String(format: "%+.4f", test.medianDifference), String(format: "%g", test.statistic),
+            (test.medianDifference < 0 ? "" : "+") + HTML.figure(test.medianDifference),
+            String(format: "%g", test.statistic),
             String(format: "%.3g", test.pValue) + (test.isExact ? " (exact)" : " (approximate)"),
           ])
         }
@@ -180,7 +188,7 @@ struct ReportPage {
     var text = "<h2>Cases of \(HTML.escaped(file.label)), worst \(HTML.escaped(metric)) first</h2>"
     for (index, item) in ordered.enumerated() {
       let figures = file.metricNames.compactMap { name in
-        item.metrics[name].map { "\(name) \(String(format: "%.4f", $0))" }
+        item.metrics[name].map { "\(name) \(HTML.figure($0))" }
       }
       text +=
         "<h3>\(index + 1). \(HTML.escaped(item.name))</h3>"
@@ -261,8 +269,8 @@ struct ReportPage {
     return "<details><summary>histogram, restored solid\(input == nil ? "" : ", input dashed")"
       + "</summary>"
       + Plot.lines(
-        title: "voxels per million from \(String(format: "%.4g", low)) to "
-          + String(format: "%.4g", high), unit: "log10", series)
+        title: "voxels per million by intensity", unit: "log10", series,
+        ends: (String(format: "%.4g", low), String(format: "%.4g", high)))
       + "</details>"
   }
 

@@ -54,7 +54,7 @@ struct SegmentationPage {
   }
 
   private func summary(of file: SegmentationFile) -> String {
-    func number(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }
+    func number(_ value: Double?) -> String { value.map(HTML.figure) ?? "-" }
     var rows: [[String]] = []
     for label in file.labels {
       for metric in Self.metrics(of: file) {
@@ -93,7 +93,7 @@ struct SegmentationPage {
         .map { item in
           [item.name, label]
             + metrics.map { name in
-              item.metrics[name].map { String(format: "%.4f", $0) } ?? "-"
+              item.metrics[name].map(HTML.figure) ?? "-"
             } + [item.empty]
         }
     }
@@ -129,25 +129,25 @@ struct SegmentationPage {
   private mutating func picture(
     of item: SegmentationFile.Case, in file: SegmentationFile
   ) throws -> (html: String, remark: String) {
-    func read(_ path: String) throws -> Volume {
-      let volume = try ScanFile.read(EvaluationFile.place(path, in: file.folder)).volume
+    func read(_ path: String) throws -> (volume: Volume, labels: LabelMap) {
+      let scan = try ScanFile.read(EvaluationFile.place(path, in: file.folder))
       let index = item.volume ?? 0
-      guard (0..<volume.volumeCount).contains(index) else {
-        throw ImagingError.noSuchVolume(file: path, index: index, count: volume.volumeCount)
+      guard (0..<scan.volume.volumeCount).contains(index) else {
+        throw ImagingError.noSuchVolume(file: path, index: index, count: scan.volume.volumeCount)
       }
-      return volume.volume(at: index)
+      return (scan.volume.volume(at: index), try LabelMap(scan, ofVolume: index))
     }
-    let (prediction, reference) = (try read(item.prediction), try read(item.reference))
+    let files = (try read(item.prediction), try read(item.reference))
+    let (prediction, reference) = (files.0.volume, files.1.volume)
     try prediction.requireGrid(
       of: reference, file: item.prediction, referenceFile: item.reference)
-    let maps = (
-      try LabelMap(prediction, file: item.prediction), try LabelMap(reference, file: item.reference)
-    )
     let plane = reference.geometry.acquisitionPlane
     func shown(_ map: LabelMap) -> Volume {
       Volume(voxels: map.labels.map(Float.init), geometry: reference.geometry)
     }
-    let slices = (shown(maps.0).slices(in: plane), shown(maps.1).slices(in: plane))
+    let slices = (
+      shown(files.0.labels).slices(in: plane), shown(files.1.labels).slices(in: plane)
+    )
     func isWanted(_ value: Float) -> Bool {
       item.label == "union" ? value > 0 : Int(value) == Int(item.label)
     }
