@@ -12,7 +12,7 @@ import Train
 struct StrokeTrainerTests {
   /// A folder with an nnU-Net raw set of small brains, each with one bright ball in FLAIR that is dark
   /// in T1.
-  private static func dataset(brains: Int = 5, channels: Int = 2) throws -> String {
+  static func dataset(brains: Int = 5, channels: Int = 2) throws -> String {
     let folder = FileManager.default.temporaryDirectory
       .appendingPathComponent("stroke-train-\(UUID().uuidString)").path
     for part in ["imagesTr", "labelsTr"] {
@@ -50,7 +50,7 @@ struct StrokeTrainerTests {
     return folder
   }
 
-  private static func configuration(
+  static func configuration(
     _ folder: String, _ change: (inout StrokeTrainingConfiguration) -> Void = { _ in }
   ) -> StrokeTrainingConfiguration {
     var result = StrokeTrainingConfiguration()
@@ -70,7 +70,7 @@ struct StrokeTrainerTests {
     return result
   }
 
-  private static func run(
+  static func run(
     _ trainer: StrokeTrainer, steps: Int = .max
   ) throws -> (isFinished: Bool, losses: [String: [Double]]) {
     var losses: [String: [Double]] = [:]
