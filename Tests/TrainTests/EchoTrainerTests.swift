@@ -115,6 +115,9 @@ struct EchoTrainerTests {
       (#"{"network": {"in_channels": 3}}"#, "network.in_channels"),
       (#"{"size": [16, 16], "batch": 1}"#, "size"), (#"{"points": 1000000000000}"#, "points"),
       (#"{"hearts": 1000000000000}"#, "hearts"), (#"{"batch": 1.5}"#, "batch"),
+      (#"{"validation_hearts": 901}"#, "validation_hearts"),
+      (#"{"auxiliary_weight": -0.01}"#, "auxiliary_weight"),
+      (#"{"auxiliary_weight": 1e300}"#, "auxiliary_weight"),
       (#"{"seed": -3}"#, "seed"), ("name: 2020-01-01", "name"), ("clip: .inf", "clip"),
     ])
   func invalid(text: String, key: String) throws {

@@ -229,7 +229,12 @@ struct StrokeTrainerTests {
       (#"{"paths": {"iterations": 1.5}}"#, "paths.iterations"),
       (#"{"paths": {"warmup": -1}}"#, "paths.warmup"), (#"{"seed": -1}"#, "seed"),
       (#"{"combiner": {"jitter": -1}}"#, "combiner.jitter"),
-      (#"{"data": {"cached_cases": 0}}"#, "data.cached_cases"), ("name: 2020-01-01", "name"),
+      (#"{"data": {"cached_cases": 0}}"#, "data.cached_cases"),
+      (#"{"data": {"lesion_counts": [0, 9223372036854775807]}}"#, "data.lesion_counts"),
+      (#"{"data": {"lesion_counts": [0, 1001]}}"#, "data.lesion_counts"),
+      (#"{"data": {"phantoms": 1000000000000}}"#, "data.phantoms"),
+      (#"{"data": {"cases_per_brain": 1000000000000}}"#, "data.cases_per_brain"),
+      (#"{"paths": {"batch": 1000000000000}}"#, "paths.batch"), ("name: 2020-01-01", "name"),
     ] { #expect(refused(text) == key, "\(text)") }
     #expect(refused("{}") == nil)
     #expect(

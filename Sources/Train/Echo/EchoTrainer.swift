@@ -57,7 +57,7 @@ public final class EchoTrainer {
         size: size, objects: configuration.network.objects)
     }
     data = hearts(1000, configuration.hearts)
-    validation = hearts(0, min(900, configuration.validationHearts))
+    validation = hearts(0, configuration.validationHearts)
     // After all that a mistake in a configuration or a file of weights may end.
     let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     loop = try TrainingLoop(
