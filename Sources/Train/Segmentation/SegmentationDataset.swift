@@ -51,14 +51,14 @@ public struct SegmentationDataset: Sendable {
     }
     let allowed = Set(folder.labels.map(\.value))
     func read(_ item: NNUNetFolder.Case) throws -> (volumes: [Volume], labels: LabelMap) {
-      let (volumes, first) = try SegmentationPreprocessor.read(
+      let (volumes, scans) = try SegmentationPreprocessor.read(
         item.images, channels: folder.channels.count)
       guard let path = item.labels else {
         preconditionFailure("segmentation dataset: \(item.name) has no labels")
       }
       let truth = try ScanFile.read(path).volume.volume(at: 0)
       try truth.requireGrid(
-        of: first.volume.volume(at: 0), file: path, referenceFile: item.images[0])
+        of: scans[0].volume.volume(at: 0), file: path, referenceFile: item.images[0])
       return (volumes, try LabelMap(truth, file: path, allowed: allowed))
     }
     var collector = DatasetFingerprint.Collector(channels: folder.channels.count)
