@@ -43,6 +43,10 @@ public struct FundusSegmenter {
 
   /// The probability from which a pixel belongs to a structure.
   public static let threshold: Float = 0.75
+  /// Bytes that a pixel of a square takes at most while it is looked at: colours, logits, masks and parts.
+  private static let bytesPerPixel = 64
+  /// The most pixels of a square, whatever the memory: more than any camera has.
+  private static let mostPixels = 1 << 30
   private static let candidates = 4
   private static let adjustments = 2
 
@@ -68,7 +72,9 @@ public struct FundusSegmenter {
   ///   - file: What errors call the photograph.
   /// - Returns: Labels in the photograph's size.
   /// - Throws: ``InferenceError/channelMismatch(file:model:expected:found:)``,
-  ///   ``InferenceError/outputNotFinite(slice:)``, or what the normalisation throws.
+  ///   ``InferenceError/outputNotFinite(slice:)``, `ImagingError.pngTooLarge` if the square around the disc,
+  ///   or that of the longer side of a picture taken as such, needs more memory than there is, or what the
+  ///   normalisation throws.
   public func segment(
     _ image: PNGPixels, region: FundusRegion? = nil, file: String = "image"
   ) throws -> FundusSegmentation {
@@ -79,7 +85,8 @@ public struct FundusSegmenter {
     let scale = 255 / Float((1 << image.bitDepth) - 1)
     let levels = scale == 1 ? image.values : image.values.map { $0 * scale }
     let values = try normalization.map(for: levels, file: file).normalized(levels)
-    let picture = Picture(values: values, height: image.height, width: image.width)
+    let picture = Picture(
+      values: values, height: image.height, width: image.width, file: file)
     if let region {
       return try segmentation(picture, region, .given)
     }
@@ -113,12 +120,26 @@ public struct FundusSegmenter {
     let values: [Float]
     let height: Int
     let width: Int
+    let file: String
+  }
+
+  /// Refuses a square for which there is no memory: a long picture has a much larger one.
+  private static func requireMemory(
+    for region: FundusRegion, of picture: Picture
+  ) throws(ImagingError) {
+    let limit = min(NIfTIReadOptions.machineMemory, UInt64(mostPixels * bytesPerPixel))
+    let pixels = Double(region.side) * Double(region.side)
+    guard pixels * Double(bytesPerPixel) > Double(limit) else { return }
+    throw .pngTooLarge(
+      file: picture.file, width: picture.width, height: picture.height,
+      needed: UInt64(exactly: (pixels * Double(bytesPerPixel)).rounded()) ?? .max, limit: limit)
   }
 
   /// What the network finds in one square.
   private func segmentation(
     _ picture: Picture, _ region: FundusRegion, _ origin: FundusSegmentation.Origin
-  ) throws(InferenceError) -> FundusSegmentation {
+  ) throws -> FundusSegmentation {
+    try Self.requireMemory(for: region, of: picture)
     let side = model.configuration.imageSize
     let square = region.cut(
       picture.values, height: picture.height, width: picture.width, channels: 3)
@@ -128,7 +149,9 @@ public struct FundusSegmenter {
       runner(Tensor([1, side, side, 3], input))
         .resized(to: [region.side, region.side], mode: .linear(alignCorners: false)).values
     }
-    guard logits.allSatisfy(\.isFinite) else { throw .outputNotFinite(slice: 0) }
+    guard logits.allSatisfy(\.isFinite) else {
+      throw InferenceError.outputNotFinite(slice: 0)
+    }
     let limit = log(Self.threshold / (1 - Self.threshold))
     let size = GridSize(x: region.side, y: region.side, z: 1)
     func mask(_ channel: Int) -> VoxelMask {

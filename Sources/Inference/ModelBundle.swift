@@ -124,8 +124,8 @@ public struct ModelBundle: Sendable {
   /// Builds the network with the bundle's weights, ready for inference.
   ///
   /// - Returns: A network that does not record gradients.
-  /// - Throws: ``InferenceError/bundleInvalid(bundle:reason:)`` if the checksum, a tensor's name or a
-  ///   shape is wrong.
+  /// - Throws: ``InferenceError/bundleInvalid(bundle:reason:)`` if the checksum, a tensor's name, a shape, or a
+  ///   number of the card that follows from the network is wrong.
   public func loadModel() throws(InferenceError) -> any RestorationModel {
     try verify()
     do {
@@ -149,6 +149,12 @@ public struct ModelBundle: Sendable {
           bundle: path,
           reason: "model.json: inputs.image has \(channels) channels, the network takes "
             + "\(model.inChannels)")
+      }
+      guard card.sizeMultiple == model.sizeMultiple else {
+        throw InferenceError.bundleInvalid(
+          bundle: path,
+          reason: "model.json: size_multiple is \(card.sizeMultiple), the network's is "
+            + "\(model.sizeMultiple)")
       }
       model.setTraining(false)
       model.setRequiresGradient(false)

@@ -86,7 +86,7 @@ public struct ModelCard: Codable, Sendable {
   public var paddingBelow: Double?
   /// How a segmentation network sees images, if that followed from a dataset.
   public var plan: SegmentationPlan?
-  /// Rows and columns are continued to multiples of this.
+  /// Rows and columns are continued to multiples of this; that of the network, for those who read the card alone.
   public var sizeMultiple: Int
   /// What the data were, first of all whether they were real.
   public var trainingData: String
@@ -175,6 +175,11 @@ public struct ModelCard: Codable, Sendable {
         forKey: .kSpaceFactor, in: values, debugDescription: "\(kSpaceFactor) is not in 1...64")
     }
     paddingBelow = try values.decodeIfPresent(Double.self, forKey: .paddingBelow)
+    // Intensities are single precision: below infinity lies everything.
+    if let paddingBelow, !Float(paddingBelow).isFinite {
+      throw DecodingError.dataCorruptedError(
+        forKey: .paddingBelow, in: values, debugDescription: "\(paddingBelow) is no intensity")
+    }
     plan = try values.decodeIfPresent(SegmentationPlan.self, forKey: .plan)
     sizeMultiple = try values.decode(Int.self, forKey: .sizeMultiple)
     trainingData = try values.decode(String.self, forKey: .trainingData)

@@ -219,7 +219,10 @@ extension TrainingConfiguration {
       try require(
         validationShare >= 0 && testShare >= 0 && validationShare + testShare < 1,
         "validation_share", "and test_share leave nobody to train, or are negative")
-      try require(cacheMegabytes > 0, "cache_megabytes", "is not positive")
+      // More than any machine has; the bytes must still be a number.
+      try require(
+        (1...1 << 30).contains(cacheMegabytes), "cache_megabytes",
+        "\(cacheMegabytes) is not in 1...\(1 << 30)")
       try require((8...4096).contains(crop), "crop", "\(crop) is not in 8...4096")
       try require((0...1).contains(minimumForeground), "minimum_foreground", "is not in 0...1")
     }

@@ -1,7 +1,6 @@
 import Foundation
 public import Imaging
 import Layers
-import Synchronization
 import TensorCore
 
 /// Finds the clean volumes that a split names: files, phantoms made when asked for, or MR scans in the
@@ -49,22 +48,15 @@ public struct ScanSource: Sendable {
     )
   }
 
-  /// What was noticed about the images that were read, once each.
-  private final class Notes: Sendable {
-    let texts = Mutex<Set<String>>([])
-  }
-
   private let section: TrainingConfiguration.DataSection
   private let tissue: BrainTissue?
-  private let notes = Notes()
+  private let notes = ImageNotes()
 
   /// What was noticed about the images that were read, one sentence each.
-  var warnings: [String] { notes.texts.withLock { $0.sorted() } }
+  var warnings: [String] { notes.sentences }
 
   /// Keeps a sentence about an image.
-  func note(_ text: String, about name: String) {
-    notes.texts.withLock { _ = $0.insert("\(name): \(text)") }
-  }
+  func note(_ text: String, about name: String) { notes.add(text, about: name) }
 
   /// Prepares what the phantoms among some subjects are made of.
   ///

@@ -88,6 +88,7 @@ private func require(
 }
 
 extension TrainingConfiguration.OptimizerSection {
+  /// Steps are computed in single precision, in which 1 − β may be 0 and ε too.
   fileprivate func validate() throws(TrainingError) {
     try require(
       ["adam", "adamw", "sgd"].contains(name), "optim.name",
@@ -96,13 +97,18 @@ extension TrainingConfiguration.OptimizerSection {
       learningRate > 0 && learningRate.isFinite, "optim.learning_rate",
       "is not positive")
     try require(
-      betas.count == 2 && betas.allSatisfy { (0..<1).contains($0) }, "optim.betas",
-      "are not two numbers in 0..<1")
-    try require(eps > 0, "optim.eps", "is not positive")
-    try require(weightDecay >= 0, "optim.weight_decay", "is negative")
+      betas.count == 2 && betas.allSatisfy { (0..<1).contains(Float($0)) }, "optim.betas",
+      "are not two numbers in 0..<1, in single precision")
+    try require(
+      eps > 0 && Float(eps).isNormal, "optim.eps", "is not positive in single precision")
+    try require(
+      weightDecay >= 0 && Float(weightDecay).isFinite, "optim.weight_decay",
+      "is negative, or beyond single precision")
     try require(clip >= 0, "optim.clip", "is negative")
-    try require((0..<1).contains(momentum), "optim.momentum", "is not in 0..<1")
-    try require((0..<1).contains(ema), "optim.ema", "is not in 0..<1")
+    for (key, value) in [("momentum", momentum), ("ema", ema)] {
+      try require(
+        value >= 0 && Float(value) < 1, "optim.\(key)", "is not in 0..<1, in single precision")
+    }
   }
 }
 
@@ -124,8 +130,13 @@ extension TrainingConfiguration.LossSection {
     try require(
       ["l1", "l2", "charbonnier", "psnr", "translation"].contains(name), "loss.name",
       "`\(name)` is not l1, l2, charbonnier, psnr or translation")
-    try require(frequencyWeight >= 0, "loss.frequency_weight", "is negative")
-    try require(similarityWeight >= 0, "loss.similarity_weight", "is negative")
+    for (key, weight) in [
+      ("frequency_weight", frequencyWeight), ("similarity_weight", similarityWeight),
+    ] {
+      try require(
+        weight >= 0 && Float(weight).isFinite, "loss.\(key)",
+        "is negative, or beyond single precision")
+    }
     try require(
       (1...5).contains(similarityScales), "loss.similarity_scales", "is not in 1...5")
     if similarityWeight > 0 {
@@ -134,7 +145,11 @@ extension TrainingConfiguration.LossSection {
         smallestCrop >= least, "loss.similarity_scales",
         "needs crops of \(least) pixels or more, they have \(smallestCrop)")
     }
-    try require(epsilon > 0, "loss.epsilon", "is not positive")
+    // A square that is 0 in single precision would give 0 / 0 where an image is met.
+    let square = Float(epsilon) * Float(epsilon)
+    try require(
+      epsilon > 0 && square.isNormal, "loss.epsilon",
+      "is not positive, or its square is none in single precision")
   }
 }
 

@@ -285,7 +285,8 @@ final class TrainingLoop<Findings: ValidationFindings> {
     }
     let metadata = file.metadata
     guard metadata["format"] == format, let step = metadata["step"].flatMap(Int.init),
-      let seconds = metadata["seconds"].flatMap(Double.init)
+      (0...plan.steps).contains(step), let seconds = metadata["seconds"].flatMap(Double.init),
+      seconds >= 0, seconds.isFinite
     else { throw fail("its state file is not one of such a run, or of another version") }
     if let text = metadata["best"] {
       guard let found = try? JSONDecoder().decode(Findings.self, from: Data(text.utf8)) else {

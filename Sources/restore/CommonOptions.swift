@@ -101,21 +101,27 @@ struct ShardingOptions: ParsableArguments {
     if let shard, shard != "slurm" {
       throw ValidationError("--shard \(shard): only slurm is known")
     }
-    let (part, parts) = resolved
+    let (part, parts) = try resolved()
     guard parts >= 1, (0..<parts).contains(part) else {
       throw ValidationError("part-id must be 0..N-1: \(part) of \(parts)")
     }
   }
 
   /// The part and the number of parts.
-  var resolved: (part: Int, parts: Int) {
+  private func resolved() throws(ValidationError) -> (part: Int, parts: Int) {
     var (part, parts) = (partID ?? 0, numParts ?? 1)
     if shard == "slurm" {
       func variable(_ name: String) -> Int? {
         ProcessInfo.processInfo.environment[name].flatMap(Int.init)
       }
-      if let id = variable("SLURM_ARRAY_TASK_ID") {
-        part = partID ?? id - (variable("SLURM_ARRAY_TASK_MIN") ?? 0)
+      if partID == nil, let id = variable("SLURM_ARRAY_TASK_ID") {
+        let first = variable("SLURM_ARRAY_TASK_MIN") ?? 0
+        let (difference, overflow) = id.subtractingReportingOverflow(first)
+        guard !overflow else {
+          throw ValidationError(
+            "part-id must be 0..N-1: SLURM_ARRAY_TASK_ID is \(id), SLURM_ARRAY_TASK_MIN \(first)")
+        }
+        part = difference
       }
       parts = numParts ?? variable("SLURM_ARRAY_TASK_COUNT") ?? 1
     }
@@ -123,8 +129,8 @@ struct ShardingOptions: ParsableArguments {
   }
 
   /// This part's items, and the line that tells so if there is more than one part.
-  func select<Item>(_ items: [Item]) -> (items: [Item], notice: String?) {
-    let (part, parts) = resolved
+  func select<Item>(_ items: [Item]) throws -> (items: [Item], notice: String?) {
+    let (part, parts) = try resolved()
     guard parts > 1 else { return (items, nil) }
     let own = items.indices.filter { $0 % parts == part }.map { items[$0] }
     return (own, "part \(part) of \(parts): \(own.count) of \(items.count) cases")

@@ -70,7 +70,7 @@ struct RestorationJob {
     var report = Report(
       input: item.input, output: item.output, slices: sliceCount, neededBytes: needed,
       warnings: warnings)
-    if command.many.dryRun {
+    if command.dryRun {
       Console.shared.info(
         "\(item.input): \(sliceCount) slices, \(Memory.text(UInt64(needed))) of memory")
       return report

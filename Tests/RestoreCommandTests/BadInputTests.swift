@@ -115,13 +115,17 @@ struct BadInputTests {
 
   // MARK: - Models
 
-  @Test("a damaged bundle is refused", arguments: ["card", "checksum", "tensors", "weights"])
+  @Test(
+    "a damaged bundle is refused",
+    arguments: ["card", "padding", "multiple", "checksum", "tensors", "weights"])
   func bundle(_ damage: String) throws {
     let space = try Workspace()
     try space.image("in.nii")
     var card = try space.json("tiny/model.json")
     switch damage {
     case "card": card["normalization"] = nil
+    case "padding": card["padding_below"] = 1e300
+    case "multiple": card["size_multiple"] = 16
     case "checksum": card["weights_sha256"] = String(repeating: "0", count: 64)
     case "tensors":
       var parameters = try #require(card["hyperparameters"] as? [String: Any])

@@ -70,6 +70,11 @@ struct BatchTests {
       ])
     #expect(second.errors.hasPrefix("part 1 of 2: 1 of 3 cases\n"), "\(second.errors)")
     #expect(second.output == "in/b.nii -> out/b.nii\n")
+    let absurd = try space.restore(
+      "run", "-i", "in", "-o", "absurd", "-m", "./tiny", "--shard", "slurm",
+      environment: ["SLURM_ARRAY_TASK_ID": "\(Int.max)", "SLURM_ARRAY_TASK_MIN": "-1"])
+    #expect(absurd.status == 64)
+    #expect(absurd.headline == "part-id must be 0..N-1", "\(absurd.errors)")
   }
 
   @Test("--dry-run says what it needs and writes nothing")

@@ -136,4 +136,34 @@ struct FundusCommandTests {
     let verified = try space.restore("models", "verify", "cut/bundle")
     #expect(verified.status == 0, "\(verified.errors)")
   }
+
+  @Test("one photograph's picture is not another's labels; a folder goes on where it was")
+  func folders() throws {
+    let space = try trained()
+    for (folder, name) in [("pair", "eye"), ("pair", "eye_overlay"), ("set", "a"), ("set", "c")] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+      try FileManager.default.copyItem(
+        atPath: space.path("eyes/fundus-00005.png"), toPath: space.path("\(folder)/\(name).png"))
+    }
+    let pair = try space.restore("segment", "-i", "pair", "-o", "pairs", "-m", "run/bundle")
+    #expect(pair.status == 64 && !space.exists("pairs"), "\(pair.errors)")
+    #expect(pair.headline == "one path for two outputs (pairs/eye_overlay.png)")
+    try space.write("no picture", to: "set/b.png")
+    let arguments = ["segment", "-i", "set", "-o", "out", "-m", "run/bundle"]
+    let going = try space.start(arguments + ["--continue-on-error", "--json"]).finish()
+    #expect(going.status == 2, "\(going.errors)")
+    #expect((try going.json()["cases"] as? [Any])?.count == 2)
+    #expect((try going.json()["failures"] as? [Any])?.count == 1)
+    #expect(space.exists("out/a.png") && space.exists("out/c.png") && !space.exists("out/b.png"))
+    try FileManager.default.removeItem(atPath: space.path("set/b.png"))
+    let labels = try space.data("out/a.png")
+    for name in ["c.png", "c.json", "c_overlay.png"] {
+      try FileManager.default.removeItem(atPath: space.path("out/" + name))
+    }
+    let rest = try space.start(arguments + ["--skip-existing"]).finish()
+    #expect(
+      rest.status == 0 && rest.errors.contains("skipped, exists: out/a.png"), "\(rest.errors)")
+    #expect(try space.exists("out/c.png") && space.data("out/a.png") == labels)
+  }
 }

@@ -72,6 +72,9 @@ struct SegmentCommandTests {
     #expect(curve.hasPrefix("frame,left_ventricle_area_mm2,myocardium_area_mm2,"))
     let again = try space.start(arguments).finish()
     #expect(again.status == 73, "\(again.errors)")
+    let left = try space.start(arguments + ["--skip-existing", "--json"]).finish()
+    #expect(left.status == 0, "\(left.errors)")
+    #expect(try left.json()["skipped"] as? String == "out.nii.gz")
     let restore = try #require(try space.json("out.json")["Restore"] as? [String: Any])
     #expect((restore["inputSHA256"] as? String)?.count == 64)
     // Labels fit below the limit, the strip does not: nothing may stay.
@@ -80,8 +83,8 @@ struct SegmentCommandTests {
       through: "trap '' XFSZ; ulimit -f 4"
     ).finish()
     #expect(full.status == 74, "\(full.errors)")
-    let left = try FileManager.default.contentsOfDirectory(atPath: space.path(""))
-    #expect(!left.contains { $0.hasPrefix("full") }, "\(left)")
+    let files = try FileManager.default.contentsOfDirectory(atPath: space.path(""))
+    #expect(!files.contains { $0.hasPrefix("full") }, "\(files)")
     let bare = try space.restore(
       "segment", "-i", "clip.nii.gz", "-o", "bare.nii.gz", "-m", "run/bundle", "--no-sidecar")
     #expect(bare.status == 0 && !space.exists("bare.json"))

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("One command from an nnU-Net folder to a model", .serialized)
 struct SegmentationTrainingTests {
-  private func dataset() throws -> Workspace {
+  func dataset() throws -> Workspace {
     let space = try Workspace()
     for part in ["set/imagesTr", "set/labelsTr", "set/imagesTs"] {
       try FileManager.default.createDirectory(

@@ -135,8 +135,35 @@ struct ConfigurationTests {
     #expect(key { $0.data.noisePercent = [5, 1] } == "data.noise_percent")
     #expect(key { $0.optim.learningRate = .nan } == "optim.learning_rate")
     #expect(key { $0.optim.betas = [0.9] } == "optim.betas")
+    #expect(key { $0.data.cacheMegabytes = 0 } == "data.cache_megabytes")
+    #expect(key { $0.data.cacheMegabytes = 17_592_186_044_416 } == "data.cache_megabytes")
     #expect(key { $0.train.iterations = 0 } == "train.iterations")
     #expect(key { $0.loss.name = "l3" } == "loss.name")
+  }
+
+  @Test("what is out of range in single precision, in which steps are computed, is refused")
+  func singlePrecision() throws {
+    func key(_ change: (inout TrainingConfiguration) -> Void) throws -> String? {
+      var configuration = try TrainingConfiguration(text: minimal, file: "c")
+      change(&configuration)
+      do throws(TrainingError) { try configuration.validate() } catch {
+        if case .invalidValue(let key, _) = error { return key }
+      }
+      return nil
+    }
+    #expect(try key { $0.optim.betas = [0, 0.9999999] } == nil)
+    #expect(try key { $0.optim.betas = [0.9, 0.99999999] } == "optim.betas")
+    for eps in [0, 1e-60, 1e300] {
+      #expect(try key { $0.optim.eps = eps } == "optim.eps", "\(eps)")
+    }
+    #expect(try key { $0.optim.weightDecay = 1e300 } == "optim.weight_decay")
+    #expect(try key { $0.optim.momentum = 0.99999999 } == "optim.momentum")
+    #expect(try key { $0.optim.ema = 0.99999999 } == "optim.ema")
+    #expect(try key { $0.loss.frequencyWeight = 1e300 } == "loss.frequency_weight")
+    #expect(try key { $0.loss.similarityWeight = 1e300 } == "loss.similarity_weight")
+    for epsilon in [0, 1e-60, 1e-30, 1e30, 1e300] {
+      #expect(try key { $0.loss.epsilon = epsilon } == "loss.epsilon", "\(epsilon)")
+    }
   }
 
   @Test("the cosine schedule warms up, peaks and ends at its minimum")

@@ -38,7 +38,22 @@ struct EchoTrainerTests {
     NSTemporaryDirectory() + "echo-training-" + UUID().uuidString
   }
 
-  @Test("a run that was cut goes on to the bit; its bundle holds the last weights")
+  /// Expects the weights of a checkpoint in a bundle, in half precision.
+  private static func expect(
+    _ model: GDKVM, _ checkpoint: String, sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let stored = try Safetensors(contentsOf: checkpoint)
+    for (name, parameter) in model.parameters {
+      let wanted = try #require(stored.tensor(named: name)).values
+      // Half precision has eleven bits.
+      let isSame = zip(parameter.tensor.values, wanted).allSatisfy {
+        abs($0 - $1) <= abs($1) / 2048 + 1e-7
+      }
+      #expect(isSame, "\(name)", sourceLocation: sourceLocation)
+    }
+  }
+
+  @Test("a run that was cut goes on to the bit; its bundle holds the best weights")
   func resume() throws {
     let folder = folder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -57,6 +72,17 @@ struct EchoTrainerTests {
         return asked == 3
       }, report: { _ in })
     #expect(outcome == .stopped)
+    // The third step is the latest, the second was validated.
+    let early = try ModelBundle(path: cut.exportBundle())
+    let checkpoints = folder + "/cut/checkpoints/"
+    let earlyModel = try #require(early.loadModel() as? GDKVM)
+    try Self.expect(earlyModel, checkpoints + "best.safetensors")
+    #expect(
+      FileManager.default.contents(atPath: checkpoints + "best.safetensors")
+        != FileManager.default.contents(atPath: checkpoints + "latest.safetensors"))
+    let best = try #require(cut.best)
+    #expect(best.step == 2)
+    #expect(early.card.metrics == ["dice_simulated_ventricle": best.dice[0]])
     #expect(throws: TrainingError.runExists(folder: folder + "/cut")) {
       try EchoTrainer(configuration, folder: folder + "/cut", resume: false)
     }
@@ -76,21 +102,12 @@ struct EchoTrainerTests {
       }
       #expect(files[0] != nil && files[0] == files[1], "\(name)")
     }
-    let bundle = try ModelBundle(
-      path: rest.exportBundle(metrics: ["dice_simulated_ventricle": 0.5]))
-    #expect(bundle.card.task == .segment && bundle.card.metrics["dice_simulated_ventricle"] == 0.5)
+    let bundle = try ModelBundle(path: rest.exportBundle())
+    #expect(bundle.card.task == .segment && bundle.card.metrics == rest.metrics)
     let loaded = try #require(bundle.loadModel() as? GDKVM)
     // Clips are segmented at the size of the training.
     #expect(try bundle.frameSize() == configuration.size)
-    let latest = try Safetensors(contentsOf: folder + "/cut/checkpoints/latest.safetensors")
-    for (name, parameter) in loaded.parameters {
-      let last = try #require(latest.tensor(named: name)).values
-      // Half precision has eleven bits.
-      let isSame = zip(parameter.tensor.values, last).allSatisfy {
-        abs($0 - $1) <= abs($1) / 2048 + 1e-7
-      }
-      #expect(isSame, "\(name)")
-    }
+    try Self.expect(loaded, checkpoints + "best.safetensors")
     // A network that makes no numbers has no Dice, and not that of background either.
     for (_, parameter) in loaded.parameters where parameter.shape.rank == 1 {
       parameter.update { $0.update(repeating: .nan) }
@@ -115,6 +132,9 @@ struct EchoTrainerTests {
       (#"{"network": {"in_channels": 3}}"#, "network.in_channels"),
       (#"{"size": [16, 16], "batch": 1}"#, "size"), (#"{"points": 1000000000000}"#, "points"),
       (#"{"hearts": 1000000000000}"#, "hearts"), (#"{"batch": 1.5}"#, "batch"),
+      (#"{"validation_hearts": 901}"#, "validation_hearts"),
+      (#"{"auxiliary_weight": -0.01}"#, "auxiliary_weight"),
+      (#"{"auxiliary_weight": 1e300}"#, "auxiliary_weight"),
       (#"{"seed": -3}"#, "seed"), ("name: 2020-01-01", "name"), ("clip: .inf", "clip"),
     ])
   func invalid(text: String, key: String) throws {

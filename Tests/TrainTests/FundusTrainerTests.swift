@@ -159,4 +159,16 @@ struct FundusTrainerTests {
     let set = try FundusDataset(folder: refuge, side: 32, validationShare: 0.5, seed: 0)
     #expect(set.train.map(\.name) == ["x0", "x1"] && set.validation.map(\.name) == ["x2"])
   }
+
+  @Test("what is noticed about a photograph is told")
+  func warnings() throws {
+    let path = try Self.folder()
+    defer { for end in ["", "-a"] { try? FileManager.default.removeItem(atPath: path + end) } }
+    try Self.phantoms(path, view: .disc, count: 3)
+    let file = path + "/p1.png"
+    let image = try #require(FileManager.default.contents(atPath: file))
+    try (image + Data("rest".utf8)).write(to: URL(fileURLWithPath: file))
+    let trainer = try FundusTrainer(Self.configuration(path), folder: path + "-a")
+    #expect(trainer.warnings == ["\(file): trailing data: 4 bytes after the image are not read"])
+  }
 }

@@ -57,7 +57,7 @@ struct SegmentationTrainerTests {
     return path
   }
 
-  private static func configuration(_ folder: String, steps: Int) -> TrainingConfiguration {
+  static func configuration(_ folder: String, steps: Int) -> TrainingConfiguration {
     var configuration = SegmentationTrainer.defaults(for: folder)
     configuration.train.iterations = steps
     configuration.train.batch = 2

@@ -12,7 +12,7 @@ import Train
 struct StrokeTrainerTests {
   /// A folder with an nnU-Net raw set of small brains, each with one bright ball in FLAIR that is dark
   /// in T1.
-  private static func dataset(brains: Int = 5, channels: Int = 2) throws -> String {
+  static func dataset(brains: Int = 5, channels: Int = 2) throws -> String {
     let folder = FileManager.default.temporaryDirectory
       .appendingPathComponent("stroke-train-\(UUID().uuidString)").path
     for part in ["imagesTr", "labelsTr"] {
@@ -50,7 +50,7 @@ struct StrokeTrainerTests {
     return folder
   }
 
-  private static func configuration(
+  static func configuration(
     _ folder: String, _ change: (inout StrokeTrainingConfiguration) -> Void = { _ in }
   ) -> StrokeTrainingConfiguration {
     var result = StrokeTrainingConfiguration()
@@ -70,7 +70,7 @@ struct StrokeTrainerTests {
     return result
   }
 
-  private static func run(
+  static func run(
     _ trainer: StrokeTrainer, steps: Int = .max
   ) throws -> (isFinished: Bool, losses: [String: [Double]]) {
     var losses: [String: [Double]] = [:]
@@ -229,7 +229,12 @@ struct StrokeTrainerTests {
       (#"{"paths": {"iterations": 1.5}}"#, "paths.iterations"),
       (#"{"paths": {"warmup": -1}}"#, "paths.warmup"), (#"{"seed": -1}"#, "seed"),
       (#"{"combiner": {"jitter": -1}}"#, "combiner.jitter"),
-      (#"{"data": {"cached_cases": 0}}"#, "data.cached_cases"), ("name: 2020-01-01", "name"),
+      (#"{"data": {"cached_cases": 0}}"#, "data.cached_cases"),
+      (#"{"data": {"lesion_counts": [0, 9223372036854775807]}}"#, "data.lesion_counts"),
+      (#"{"data": {"lesion_counts": [0, 1001]}}"#, "data.lesion_counts"),
+      (#"{"data": {"phantoms": 1000000000000}}"#, "data.phantoms"),
+      (#"{"data": {"cases_per_brain": 1000000000000}}"#, "data.cases_per_brain"),
+      (#"{"paths": {"batch": 1000000000000}}"#, "paths.batch"), ("name: 2020-01-01", "name"),
     ] { #expect(refused(text) == key, "\(text)") }
     #expect(refused("{}") == nil)
     #expect(

@@ -85,4 +85,41 @@ extension TrainerTests {
     }
     #expect(!FileManager.default.fileExists(atPath: folder + "/run"))
   }
+
+  @Test(
+    "a state that no run can have written is refused, and traps nowhere",
+    arguments: [
+      ("step", "-1"), ("step", "5"), ("step", "9223372036854775807"), ("step", "1.5"),
+      ("seconds", "nan"), ("seconds", "-1"), ("seconds", "inf"), ("best", "{}"),
+      ("format", "restore-training-1"),
+    ])
+  func states(key: String, value: String) throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let configuration = try configuration(folder, steps: 4)
+    let first = try Trainer(configuration, folder: folder + "/run", resume: false)
+    var asked = 0
+    let outcome = try first.run(
+      shouldStop: {
+        asked += 1
+        return asked == 2
+      }, report: { _ in })
+    #expect(outcome == .stopped)
+    let path = folder + "/run/checkpoints/state-latest.safetensors"
+    let state = try Safetensors(contentsOf: path)
+    var metadata = state.metadata
+    #expect(metadata.updateValue(value, forKey: key) != nil)
+    var writer = SafetensorsWriter(metadata: metadata)
+    for entry in state.entries {
+      writer.add(try #require(state.tensor(named: entry.name)), named: entry.name)
+    }
+    try writer.encoded().write(to: URL(fileURLWithPath: path))
+    let error = try #require(throws: TrainingError.self) {
+      try Trainer(configuration, folder: folder + "/run", resume: true)
+    }
+    guard case .cannotResume(folder + "/run", _) = error else {
+      Issue.record("\(error)")
+      return
+    }
+  }
 }

@@ -46,7 +46,8 @@ public struct NIfTIReadOptions: Sendable {
   /// The limit in bytes.
   var memoryLimit: UInt64 { maxMemory ?? Self.machineMemory }
 
-  private static let machineMemory: UInt64 = {
+  /// The memory of the machine, bytes.
+  package static let machineMemory: UInt64 = {
     let pages = sysconf(Int32(_SC_PHYS_PAGES))
     let size = sysconf(Int32(_SC_PAGESIZE))
     return pages > 0 && size > 0 ? UInt64(pages) * UInt64(size) : 1 << 32

@@ -13,6 +13,8 @@ public struct LesionSimulator: Sendable, Equatable {
   public var counts = 1...3
   /// The least and the greatest volume of a lesion in ml; logarithms are uniform.
   public var volumes = 0.3...30.0
+  /// What a number may be at most: more lesions than any brain has room for.
+  public static let largestCount = 1000
   /// What a volume may be at most, ml: more than any brain has.
   public static let largestVolume = 2000.0
   /// Half the width of the border, mm.
@@ -21,7 +23,8 @@ public struct LesionSimulator: Sendable, Equatable {
   /// A simulator with the given numbers.
   public init(counts: ClosedRange<Int> = 1...3, volumes: ClosedRange<Double> = 0.3...30) {
     precondition(
-      counts.lowerBound >= 0 && volumes.lowerBound > 0 && volumes.upperBound <= Self.largestVolume,
+      counts.lowerBound >= 0 && counts.upperBound <= Self.largestCount
+        && volumes.lowerBound > 0 && volumes.upperBound <= Self.largestVolume,
       "LesionSimulator: \(counts) lesions of \(volumes) ml")
     self.counts = counts
     self.volumes = volumes

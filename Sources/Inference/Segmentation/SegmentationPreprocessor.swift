@@ -14,12 +14,12 @@ public struct SegmentationPreprocessor: Sendable {
   /// - Parameters:
   ///   - files: One a channel; a colour PNG is several.
   ///   - channels: How many there must be.
-  /// - Returns: One volume a channel, all on one grid, and the first file.
+  /// - Returns: One volume a channel, all on one grid, and the files; there is at least one.
   /// - Throws: ``InferenceError/channelMismatch(file:model:expected:found:)``, ``ImagingError`` if the
   ///   grids differ, or what reading throws.
   public static func read(
     _ files: [String], channels: Int
-  ) throws -> (volumes: [Volume], first: ScanFile) {
+  ) throws -> (volumes: [Volume], scans: [ScanFile]) {
     var volumes: [Volume] = []
     var scans: [ScanFile] = []
     for file in files {
@@ -36,11 +36,11 @@ public struct SegmentationPreprocessor: Sendable {
       scans.append(scan)
       volumes += (0..<scan.volume.volumeCount).map(scan.volume.volume(at:))
     }
-    guard let first = scans.first, volumes.count == channels else {
+    guard !scans.isEmpty, volumes.count == channels else {
       throw InferenceError.channelMismatch(
         file: files.first ?? "", model: "segmentation", expected: channels, found: volumes.count)
     }
-    return (volumes, first)
+    return (volumes, scans)
   }
 
   /// The channels, normalised and resampled.

@@ -21,6 +21,14 @@ public final class EchoTrainer {
   private let data: EchoDataset
   private let validation: EchoDataset
 
+  /// The best validation so far.
+  public var best: DiceScores? { loop.best }
+  /// Its Dice on simulated hearts, by the names that figures have in the card; none before the first validation.
+  public var metrics: [String: Double] {
+    let names = HeartLabel.structures.map { "dice_simulated_\($0)" }
+    return Dictionary(uniqueKeysWithValues: zip(names, best?.dice ?? []))
+  }
+
   /// What is worth telling about the start, one sentence each.
   public var warnings: [String] { loop.warnings }
 
@@ -57,7 +65,7 @@ public final class EchoTrainer {
         size: size, objects: configuration.network.objects)
     }
     data = hearts(1000, configuration.hearts)
-    validation = hearts(0, min(900, configuration.validationHearts))
+    validation = hearts(0, configuration.validationHearts)
     // After all that a mistake in a configuration or a file of weights may end.
     let runFolder = try RunFolder(folder, configuration: configuration, resume: resume)
     loop = try TrainingLoop(
@@ -175,7 +183,7 @@ public final class EchoTrainer {
   /// The mean Dice of each structure over all frames of the validation hearts, without a first mask.
   ///
   /// - Throws: `InferenceError.outputNotFinite` if the network makes no numbers.
-  public func validate() throws -> [Double] {
+  private func validate() throws -> [Double] {
     model.setTraining(false)
     model.setRequiresGradient(false)
     return try EchoEvaluation(
@@ -185,20 +193,22 @@ public final class EchoTrainer {
 
   // MARK: - Files
 
-  /// Writes the present weights in half precision as a bundle, `FOLDER/bundle`.
+  /// Writes the best checkpoint in half precision as a bundle, `FOLDER/bundle`.
   ///
-  /// - Parameter metrics: Measured figures for the card.
   /// - Returns: The bundle's folder.
-  /// - Throws: What writing files throws.
-  public func exportBundle(metrics: [String: Double]) throws -> String {
+  /// - Throws: What reading the checkpoint and writing the files throws.
+  public func exportBundle() throws -> String {
     let runFolder = loop.runFolder
     let bundle = runFolder.path + "/bundle"
+    let stored = try Safetensors(contentsOf: runFolder.exported)
     try FileManager.default.createDirectory(atPath: bundle, withIntermediateDirectories: true)
     var writer = SafetensorsWriter()
     for entry in model.state {
       if case .derived = entry.content { continue }
       if entry.name.hasSuffix("num_batches_tracked") { continue }
-      writer.add(deployed: entry.tensor, named: entry.name)
+      if let tensor = stored.tensor(named: entry.name) {
+        writer.add(deployed: tensor, named: entry.name)
+      }
     }
     try runFolder.write(writer.encoded(), to: bundle + "/weights.safetensors")
     let card = ModelCard(

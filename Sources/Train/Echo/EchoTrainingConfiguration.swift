@@ -27,7 +27,7 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
   public var batch = 2
   /// Simulated hearts to learn from.
   public var hearts = 160
-  /// Simulated hearts, others, to validate with.
+  /// Simulated hearts, others, to validate with; at most 900.
   public var validationHearts = 16
   /// Frames of each heart's cycle.
   public var cycleFrames = 20
@@ -39,7 +39,7 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
   public var shadowWidth = [0.12, 0.26]
   /// Points per frame at which the loss is formed.
   public var points = 2048
-  /// Weight of the auxiliary losses.
+  /// Weight of the auxiliary losses; 0 for none.
   public var auxiliaryWeight = 0.01
   /// Whether every frame is compared with its true mask; false for the first and the last one alone, as
   /// the authors have it.
@@ -59,8 +59,10 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
   /// Seeds weights, hearts and draws.
   public var seed: UInt64 = 0
 
-  /// The most hearts to learn from, or to validate with.
+  /// The most hearts to learn from.
   static let mostHearts = 1_000_000
+  /// The most hearts to validate with: from the thousandth on they are learnt from.
+  static let mostValidationHearts = 900
 
   /// The defaults.
   public init() {}
@@ -152,7 +154,8 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     }
     for (key, value, most) in [
       ("batch", batch, 1024), ("hearts", hearts, Self.mostHearts),
-      ("validation_hearts", validationHearts, Self.mostHearts), ("points", points, 1_000_000),
+      ("validation_hearts", validationHearts, Self.mostValidationHearts),
+      ("points", points, 1_000_000),
       ("cycle_frames", cycleFrames, 10_000),
     ] {
       try require((1...most).contains(value), key, "\(value) is not in 1...\(most)")
@@ -166,6 +169,10 @@ public struct EchoTrainingConfiguration: Codable, Sendable, Equatable {
     try require(weightDecay >= 0, "weight_decay", "is negative")
     try require(clip >= 0, "clip", "is negative")
     try require(warmup >= 0, "warmup", "is negative")
+    // The loss is computed in single precision.
+    try require(
+      auxiliaryWeight >= 0 && Float(auxiliaryWeight).isFinite, "auxiliary_weight",
+      "is negative, or beyond single precision")
     try require((0...1).contains(firstMaskPart), "first_mask_part", "is not in 0...1")
     try require((0...1).contains(shadowedPart), "shadowed_part", "is not in 0...1")
     try require(

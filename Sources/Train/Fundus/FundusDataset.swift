@@ -29,6 +29,8 @@ public struct FundusDataset: Sendable {
   public let train: [Item]
   /// By which a checkpoint is chosen, never learnt from.
   public let validation: [Item]
+  /// What was noticed about the photographs, one sentence each.
+  let warnings: [String]
 
   private static let splitStream: UInt64 = 1
   private static let sampleStream: UInt64 = 2
@@ -56,13 +58,19 @@ public struct FundusDataset: Sendable {
         file: folder, reason: "it has \(photographs.count) images with masks; at least 2")
     }
     self.side = side
+    let notes = ImageNotes()
+    func item(_ photograph: FundusFolder.Photograph) throws -> Item {
+      try Self.item(photograph, side: side, notes)
+    }
     let given = photographs.filter { $0.part == .validation }
     if !given.isEmpty, given.count < photographs.count {
-      validation = try given.map { try Self.item($0, side: side) }
-      train = try photographs.filter { $0.part == .train }.map { try Self.item($0, side: side) }
+      validation = try given.map(item)
+      train = try photographs.filter { $0.part == .train }.map(item)
+      warnings = notes.sentences
       return
     }
-    let items = try photographs.map { try Self.item($0, side: side) }
+    let items = try photographs.map(item)
+    warnings = notes.sentences
     var generator = SeededGenerator(seed: seed, stream: Self.splitStream)
     let order = generator.permutation(items.count)
     let held = min(items.count - 1, max(1, Int((validationShare * Double(items.count)).rounded())))
@@ -73,13 +81,16 @@ public struct FundusDataset: Sendable {
   /// The disc's extent as a part of the picture's, below which the picture is cut to it.
   private static let leastDisc = 0.3
 
-  private static func item(_ photograph: FundusFolder.Photograph, side: Int) throws -> Item {
+  private static func item(
+    _ photograph: FundusFolder.Photograph, side: Int, _ notes: ImageNotes
+  ) throws -> Item {
     let image: PNGPixels
     var labels: [UInt8]
     do { (image, labels) = try photograph.read() } catch {
       guard case .unsupportedFormat(let file, let reason) = error else { throw error }
       throw TrainingError.invalidSplit(file: file, reason: reason)
     }
+    for warning in image.warnings { notes.add("\(warning)", about: photograph.path) }
     var (values, height, width) = (image.values, image.height, image.width)
     let measures = OpticDiscMeasures(labels: labels, width: width)
     let extent = Double(max(measures.discHeight, measures.discWidth))

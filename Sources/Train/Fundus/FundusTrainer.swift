@@ -25,7 +25,7 @@ public final class FundusTrainer {
   public var best: DiceScores? { loop.best }
 
   /// What is worth telling about the start, one sentence each.
-  public var warnings: [String] { loop.warnings }
+  public var warnings: [String] { loop.warnings + dataset.warnings }
 
   /// Names of the images held back.
   public var validationNames: [String] { dataset.validation.map(\.name) }

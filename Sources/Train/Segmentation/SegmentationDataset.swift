@@ -26,6 +26,8 @@ public struct SegmentationDataset: Sendable {
   public let train: [Case]
   /// By which a checkpoint is chosen.
   public let validation: [Case]
+  /// What was noticed about the images and label maps, one sentence each.
+  let warnings: [String]
 
   private static let splitStream: UInt64 = 1
   private static let sampleStream: UInt64 = 2
@@ -50,15 +52,16 @@ public struct SegmentationDataset: Sendable {
         file: folder.path, reason: "it has \(folder.cases.count) case with labels; at least 2")
     }
     let allowed = Set(folder.labels.map(\.value))
+    let notes = ImageNotes()
     func read(_ item: NNUNetFolder.Case) throws -> (volumes: [Volume], labels: LabelMap) {
-      let (volumes, first) = try SegmentationPreprocessor.read(
+      let (volumes, scans) = try SegmentationPreprocessor.read(
         item.images, channels: folder.channels.count)
+      scans.forEach(notes.add)
       guard let path = item.labels else {
         preconditionFailure("segmentation dataset: \(item.name) has no labels")
       }
-      let truth = try ScanFile.read(path).volume.volume(at: 0)
-      try truth.requireGrid(
-        of: first.volume.volume(at: 0), file: path, referenceFile: item.images[0])
+      let truth = try notes.volume(path)
+      try truth.requireGrid(of: volumes[0], file: path, referenceFile: item.images[0])
       return (volumes, try LabelMap(truth, file: path, allowed: allowed))
     }
     var collector = DatasetFingerprint.Collector(channels: folder.channels.count)
@@ -96,6 +99,7 @@ public struct SegmentationDataset: Sendable {
     let order = generator.permutation(cases.count)
     let held = min(
       cases.count - 1, max(1, Int((section.validationShare * Double(cases.count)).rounded())))
+    warnings = notes.sentences
     validation = order.prefix(held).sorted().map { cases[$0] }
     train = order.dropFirst(held).sorted().map { cases[$0] }
   }

@@ -53,7 +53,7 @@ public final class SegmentationTrainer {
   /// Samples of a step: the configuration's, or what the plan suggests.
   public var batch: Int { configuration.train.batch > 0 ? configuration.train.batch : plan.batch }
   /// What is worth telling about the start, one sentence each.
-  public var warnings: [String] { loop.warnings }
+  public var warnings: [String] { loop.warnings + dataset.warnings }
   /// Names of the cases held back.
   public var validationNames: [String] { dataset.validation.map(\.name) }
   /// How many convolutions of each kind the network has.

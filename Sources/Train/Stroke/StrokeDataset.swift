@@ -41,6 +41,10 @@ public struct StrokeDataset: Sendable {
   private let configuration: StrokeTrainingConfiguration
   private let tissue: BrainTissue?
   private let sources: [Part: [Source]]
+  private let notes = ImageNotes()
+
+  /// What was noticed about the images that were read so far, one sentence each.
+  public var warnings: [String] { notes.sentences }
 
   /// Lists the brains; images are read when they are needed.
   ///
@@ -192,19 +196,20 @@ public struct StrokeDataset: Sendable {
 
   /// Reads or makes one case.
   ///
-  /// - Throws: What reading images throws.
+  /// - Throws: ``TrainingError/invalidSplit(file:reason:)`` for a series of volumes, or what reading images
+  ///   throws.
   public func load(_ part: Part, _ index: Int) throws -> StrokeCase {
     guard let sources = sources[part] else { preconditionFailure("stroke data: no \(part)") }
     let channels = configuration.system.secondChannel == .modality ? 2 : 1
     switch sources[index] {
     case .labelled(let item):
-      let images = try Self.read(Array(item.images.prefix(channels)))
-      let mask = try Self.readMask(item.mask, like: images[0], imageFile: item.images[0])
+      let images = try read(Array(item.images.prefix(channels)))
+      let mask = try readMask(item.mask, like: images[0], imageFile: item.images[0])
       return try makeCase(item.name, images, truth: mask, own: nil, file: item.images[0])
     case .grown(let brain, let seed):
-      let images = try Self.read(Array(brain.images.prefix(channels)))
+      let images = try read(Array(brain.images.prefix(channels)))
       let own = try brain.lesions.map {
-        try Self.readMask($0, like: images[0], imageFile: brain.images[0])
+        try readMask($0, like: images[0], imageFile: brain.images[0])
       }
       return try grown(
         "\(brain.subject) with lesions \(index)", images, seed: seed, own: own,
@@ -254,18 +259,18 @@ public struct StrokeDataset: Sendable {
       ownLesions: own.map(labels), voxelVolume: field.voxelVolume / 1000)
   }
 
-  private static func read(_ paths: [String]) throws -> [Volume] {
-    let volumes = try paths.map { try ScanFile.read($0).volume.volume(at: 0) }
+  private func read(_ paths: [String]) throws -> [Volume] {
+    let volumes = try paths.map(notes.volume)
     for (path, volume) in zip(paths, volumes).dropFirst() {
       try volume.requireGrid(of: volumes[0], file: path, referenceFile: paths[0])
     }
     return volumes
   }
 
-  private static func readMask(
+  private func readMask(
     _ path: String, like image: Volume, imageFile: String
   ) throws -> [Bool] {
-    let volume = try ScanFile.read(path).volume.volume(at: 0)
+    let volume = try notes.volume(path)
     try volume.requireGrid(of: image, file: path, referenceFile: imageFile)
     return try LabelMap(volume, file: path).labels.map { $0 != 0 }
   }

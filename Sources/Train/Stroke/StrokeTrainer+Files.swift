@@ -66,7 +66,8 @@ extension StrokeTrainer {
       let stage = file.metadata["stage"].flatMap(Int.init),
       (0...system.networks.count + 1).contains(stage),
       let step = file.metadata["step"].flatMap(Int.init),
-      let seconds = file.metadata["seconds"].flatMap(Double.init)
+      (0...section(of: stage).iterations).contains(step),
+      let seconds = file.metadata["seconds"].flatMap(Double.init), seconds >= 0, seconds.isFinite
     else { throw fail("latest.safetensors is not the state of such a run") }
     var tensors: [String: Tensor] = [:]
     for entry in file.entries where !entry.name.hasPrefix("optimizer.") {

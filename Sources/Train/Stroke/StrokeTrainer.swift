@@ -92,7 +92,7 @@ public final class StrokeTrainer {
     stage < system.networks.count ? configuration.system.paths[stage] : "combiner"
   }
 
-  private func section(of stage: Int) -> StrokeTrainingConfiguration.StageSection {
+  func section(of stage: Int) -> StrokeTrainingConfiguration.StageSection {
     stage < system.networks.count ? configuration.paths : configuration.combiner
   }
 

@@ -20,6 +20,9 @@ public struct StrokeTrainingConfiguration: Codable, Sendable, Equatable {
   /// Seeds weights, lesions and draws.
   public var seed: UInt64 = 0
 
+  /// The most cases of one scan, and the most phantoms: all are listed when a run begins.
+  private static let mostCases = 100_000
+
   private enum CodingKeys: String, CodingKey {
     case name, system, data, paths, combiner, seed
   }
@@ -276,23 +279,31 @@ extension StrokeTrainingConfiguration {
       "are not two: grey and white matter")
     try require(
       data.lesionCounts.count == 2 && data.lesionCounts[0] >= 0
-        && data.lesionCounts[0] <= data.lesionCounts[1], "data.lesion_counts",
-      "expected two ascending numbers")
+        && data.lesionCounts[0] <= data.lesionCounts[1]
+        && data.lesionCounts[1] <= LesionSimulator.largestCount, "data.lesion_counts",
+      "expected two ascending numbers up to \(LesionSimulator.largestCount)")
     try require(
       data.lesionVolumes.count == 2 && data.lesionVolumes[0] > 0
         && data.lesionVolumes[0] <= data.lesionVolumes[1]
         && data.lesionVolumes[1] <= LesionSimulator.largestVolume, "data.lesion_volumes",
       "expected two ascending numbers above 0 and up to \(LesionSimulator.largestVolume)")
     for (key, value) in [
-      ("cases_per_brain", data.casesPerBrain), ("cached_cases", data.cachedCases),
-      ("refresh_every", data.refreshEvery),
+      ("cached_cases", data.cachedCases), ("refresh_every", data.refreshEvery),
     ] {
       try require(value >= 1, "data.\(key)", "is not at least 1")
     }
-    try require(data.phantoms >= 0, "data.phantoms", "is negative")
+    for (key, value, range) in [
+      ("cases_per_brain", data.casesPerBrain, 1...Self.mostCases),
+      ("phantoms", data.phantoms, 0...Self.mostCases),
+    ] {
+      try require(
+        range.contains(value), "data.\(key)",
+        "\(value) is not in \(range.lowerBound)...\(range.upperBound)")
+    }
     for (key, stage) in [("paths", paths), ("combiner", combiner)] {
       try require(stage.iterations >= 0, "\(key).iterations", "is negative")
-      try require(stage.batch >= 1, "\(key).batch", "is not at least 1")
+      try require(
+        (1...1024).contains(stage.batch), "\(key).batch", "\(stage.batch) is not in 1...1024")
       try require(
         stage.patch >= 0 && stage.patch % StrokeSystem.sizeStep == 0, "\(key).patch",
         "is not a multiple of \(StrokeSystem.sizeStep)")

@@ -25,6 +25,9 @@ struct RunCommand: ParsableCommand {
   @OptionGroup(title: "Parts of a cluster job") var sharding: ShardingOptions
   @OptionGroup(title: "General") var common: CommonOptions
 
+  @Flag(name: .long, help: "Say what would be done and how much memory it needs; write nothing.")
+  var dryRun = false
+
   @Option(
     name: [.long, .customLong("ref")],
     help: "Reference image of a single input: prints PSNR, SSIM and RMSE before and after.")
@@ -41,8 +44,8 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     common.apply()
-    let (items, notice) = sharding.select(
-      try ItemList.items(input: input, output: output, makesFolder: !many.dryRun))
+    let (items, notice) = try sharding.select(
+      ItemList.items(input: input, output: output, makesFolder: !dryRun))
     if let notice { Console.shared.info(notice) }
     if items.count != 1, reference != nil || montage != nil {
       throw CommandFailure(
@@ -62,33 +65,18 @@ struct RunCommand: ParsableCommand {
     try bundle.require(.restore, of: model)
     let restorer = try VolumeRestorer(bundle, precision: precision.available)
     let job = RestorationJob(command: self, bundle: bundle, restorer: restorer)
-    var reports: [RestorationJob.Report] = []
-    var failures: [CommandFailure] = []
-    var skipped = 0
-    for item in items {
-      if Interruption.signal != nil { throw Interruption.failure("add --skip-existing to go on") }
-      if many.skipExisting, ScanFile.outputExists(item.output, for: item.input) {
-        Console.shared.info("skipped, exists: \(item.output)")
-        skipped += 1
-        continue
-      }
-      do { reports.append(try job.run(item)) } catch {
-        let failure = CommandFailure(error)
-        guard many.continueOnError, Interruption.signal == nil else { throw failure }
-        Console.shared.error(failure.lines)
-        failures.append(failure)
-      }
-    }
+    let outcome = try many.forEach(
+      items, output: \.output, exists: { ScanFile.outputExists($0.output, for: $0.input) },
+      job.run)
     if common.json {
       Console.shared.result(
-        RunDocument(ok: failures.isEmpty, items: reports, failures: failures.map(\.content)))
+        RunDocument(
+          ok: outcome.failures.isEmpty, items: outcome.reports,
+          failures: outcome.failures.map(\.content)))
     } else {
-      Console.shared.result(reports.flatMap(\.lines))
+      Console.shared.result(outcome.reports.flatMap(\.lines))
     }
-    if !failures.isEmpty {
-      throw ExitCode(
-        reports.isEmpty && skipped == 0 ? failures[0].code : ExitStatus.partial)
-    }
+    try outcome.check()
   }
 
   /// Refuses outputs at once, before minutes of work.
@@ -98,7 +86,7 @@ struct RunCommand: ParsableCommand {
     for item in items {
       try ScanFile.checkFormat(ofOutput: item.output, for: item.input)
       let exists = ScanFile.outputExists(item.output, for: item.input)
-      if many.dryRun || many.skipExisting && exists { continue }
+      if dryRun || many.skipExisting && exists { continue }
       try ScanFile.checkOutput(
         item.output, for: item.input, overwrite: many.overwrite, inputs: inputs)
       let sidecar = Sidecar.path(besides: item.output)
@@ -107,9 +95,9 @@ struct RunCommand: ParsableCommand {
         try Sidecar.requireWritable(besides: item.output, overwrite: many.overwrite)
       }
     }
-    if let montage, !many.dryRun { written.append(montage) }
+    if let montage, !dryRun { written.append(montage) }
     try OutputPaths.requireDistinct(written)
-    if let montage, !many.dryRun {
+    if let montage, !dryRun {
       try AtomicFile.checkOutput(path: montage, overwrite: many.overwrite, inputs: inputs)
     }
   }
@@ -256,26 +244,5 @@ struct FileOptions: ParsableArguments {
     return NIfTIReadOptions(
       maxMemory: maxMemory?.bytes, affineSource: affine, assumedSpacing: spacing, volume: volume,
       isStrict: strict)
-  }
-}
-
-/// What happens with several images.
-struct BatchOptions: ParsableArguments {
-  @Flag(name: .long, help: "Replace outputs that exist.")
-  var overwrite = false
-
-  @Flag(name: .long, help: "Leave out images whose output exists.")
-  var skipExisting = false
-
-  @Flag(name: .long, help: "Go on after a failed image; exit code 2 at the end.")
-  var continueOnError = false
-
-  @Flag(name: .long, help: "Say what would be done and how much memory it needs; write nothing.")
-  var dryRun = false
-
-  func validate() throws {
-    if overwrite && skipExisting {
-      throw ValidationError("--overwrite and --skip-existing: they exclude each other")
-    }
   }
 }

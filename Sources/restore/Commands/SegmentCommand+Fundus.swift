@@ -22,16 +22,22 @@ extension SegmentCommand {
     let job = FundusJob(
       bundle: bundle,
       segmenter: FundusSegmenter(network, normalization: bundle.card.normalization),
-      overwrite: overwrite, writesSidecar: !noSidecar)
+      overwrite: many.overwrite, writesSidecar: !noSidecar)
     let isFile = files.count == 1 && output.lowercased().hasSuffix(".png")
     let targets = files.map { isFile ? output : "\(output)/\(ImageFormat.stem(of: $0)).png" }
-    try OutputPaths.requireDistinct(targets)
-    for (file, target) in zip(files, targets) {
+    try OutputPaths.requireDistinct(targets.flatMap(job.outputs))
+    let items = zip(files, targets).map { ItemList.Item(input: $0, output: $1) }
+    func exists(_ item: ItemList.Item) -> Bool {
+      FileManager.default.fileExists(atPath: item.output)
+    }
+    for item in items {
+      let (file, target) = (item.input, item.output)
       guard ImageFormat(path: file) == .png else {
         throw ImagingError.unsupportedFormat(file: file, reason: "photographs are PNG files")
       }
+      if many.skipExisting, exists(item) { continue }
       for path in job.outputs(target) where FileManager.default.fileExists(atPath: path) {
-        try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: files)
+        try AtomicFile.checkOutput(path: path, overwrite: many.overwrite, inputs: files)
       }
     }
     if !isFile {
@@ -41,24 +47,22 @@ extension SegmentCommand {
         throw ImagingError.cannotCreate(file: output, reason: error.localizedDescription)
       }
     }
-    var cases: [FundusJob.Case] = []
-    for (index, (file, target)) in zip(files, targets).enumerated() {
-      if Interruption.signal != nil {
-        throw Interruption.failure("run the same command again, with --overwrite")
-      }
-      cases.append(try job.run(file, to: target))
+    var done = 0
+    let outcome = try many.forEach(items, output: \.output, exists: exists) { item in
+      defer { done += 1 }
+      let found = try job.run(item.input, to: item.output)
       Console.shared.progress(
-        "photograph \(index + 1)/\(files.count)", done: index + 1, total: files.count)
+        "photograph \(done + 1)/\(files.count)", done: done + 1, total: files.count)
+      return found
     }
-    struct Document: Encodable {
-      let ok = true
-      let cases: [FundusJob.Case]
+    if common.json {
+      Console.shared.result(SegmentDocument(outcome))
+      return try outcome.check()
     }
-    if common.json { return Console.shared.result(Document(cases: cases)) }
     var table = TextTable([
       "photograph", "vertical CDR", "horizontal CDR", "disc", "cup", "rim", "part seen",
     ])
-    for item in cases {
+    for item in outcome.reports {
       func text(_ value: Double?) -> String { value.map { String(format: "%.3f", $0) } ?? "-" }
       let sizes = item.measures
       table.append([
@@ -69,6 +73,7 @@ extension SegmentCommand {
     }
     Console.shared.result(
       ["# areas in pixels; CDR = cup by disc; research use only"] + table.lines())
+    try outcome.check()
   }
 }
 

@@ -8,7 +8,7 @@ extension SegmentCommand {
       preconditionFailure("segment: \(bundle.path) is not of the architecture that its card names")
     }
     let report = try StrokeSegmentation(
-      system: system, bundle: bundle, inputs: input, output: output, overwrite: overwrite,
+      system: system, bundle: bundle, inputs: input, output: output, overwrite: many.overwrite,
       writesSidecar: !noSidecar
     ).run()
     if common.json { Console.shared.result(report) } else { Console.shared.result(report.lines) }

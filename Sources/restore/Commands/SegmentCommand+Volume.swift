@@ -20,36 +20,38 @@ extension SegmentCommand {
       input.count == 1
       && FileManager.default.fileExists(atPath: input[0], isDirectory: &isFolder)
       && isFolder.boolValue
-    let items: [NNUNetFolder.Case]
+    let items: [VolumeItem]
     if isMany {
-      items = try NNUNetFolder.images(in: input[0])
+      items = try NNUNetFolder.images(in: input[0]).map { item in
+        let ending = ImageFormat(path: item.images[0]) == .png ? ".png" : ".nii.gz"
+        return volumeItem(
+          item.name, item.images, to: "\(output)/\(item.name)\(ending)", plan)
+      }
       do {
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
       } catch {
         throw ImagingError.cannotCreate(file: output, reason: error.localizedDescription)
       }
     } else {
-      items = [
-        NNUNetFolder.Case(name: ImageFormat.stem(of: input[0]), images: input, labels: nil)
-      ]
+      items = [volumeItem(ImageFormat.stem(of: input[0]), input, to: output, plan)]
     }
-    var cases: [VolumeCase] = []
-    for (index, item) in items.enumerated() {
-      let isPicture = ImageFormat(path: item.images[0]) == .png
-      let target = isMany ? "\(output)/\(item.name)\(isPicture ? ".png" : ".nii.gz")" : output
-      cases.append(try segment(item, to: target, segmenter, bundle))
+    try check(items)
+    var done = 0
+    let outcome = try many.forEach(items, output: \.target, exists: \.isDone) { item in
+      defer { done += 1 }
+      let found = try segment(item, segmenter, bundle)
       if isMany {
         Console.shared.progress(
-          "image \(index + 1)/\(items.count)", done: index + 1, total: items.count)
+          "image \(done + 1)/\(items.count)", done: done + 1, total: items.count)
       }
+      return found
     }
-    struct Document: Encodable {
-      let ok = true
-      let cases: [VolumeCase]
+    if common.json {
+      Console.shared.result(SegmentDocument(outcome))
+      return try outcome.check()
     }
-    if common.json { return Console.shared.result(Document(cases: cases)) }
     var table = TextTable(["image", "structure", "voxels", "ml"])
-    for item in cases {
+    for item in outcome.reports {
       for label in item.structures {
         table.append([
           item.name, label.name, "\(label.voxels)", String(format: "%.3f", label.milliliters),
@@ -57,6 +59,45 @@ extension SegmentCommand {
       }
     }
     Console.shared.result(["# research use only"] + table.lines())
+    try outcome.check()
+  }
+
+  /// One image and what is written of it.
+  private struct VolumeItem {
+    let name: String
+    /// One file a channel.
+    let images: [String]
+    /// The labels.
+    let target: String
+    /// The probability of each structure, if they are wanted.
+    let maps: [String]
+    /// Both, and their sidecars.
+    let outputs: [String]
+
+    var isDone: Bool { FileManager.default.fileExists(atPath: target) }
+  }
+
+  private func volumeItem(
+    _ name: String, _ images: [String], to target: String, _ plan: SegmentationPlan
+  ) -> VolumeItem {
+    let maps = probabilities ? plan.labels.map { probabilityPath(of: $0.name, beside: target) } : []
+    let written = [target] + maps
+    return VolumeItem(
+      name: name, images: images, target: target, maps: maps,
+      outputs: written + (noSidecar ? [] : written.map(Sidecar.path(besides:))))
+  }
+
+  /// Refuses outputs at once, before minutes of work: also those that would replace another item's image.
+  private func check(_ items: [VolumeItem]) throws {
+    let inputs = items.flatMap(\.images)
+    let wanted = items.filter { !(many.skipExisting && $0.isDone) }
+    try OutputPaths.requireDistinct(wanted.flatMap(\.outputs))
+    for item in wanted {
+      try ScanFile.checkFormat(ofOutput: item.target, for: item.images[0])
+      for path in item.outputs {
+        try AtomicFile.checkOutput(path: path, overwrite: many.overwrite, inputs: inputs)
+      }
+    }
   }
 
   /// What was found in one image.
@@ -75,34 +116,20 @@ extension SegmentCommand {
   }
 
   private func segment(
-    _ item: NNUNetFolder.Case, to target: String, _ segmenter: VolumeSegmenter,
-    _ bundle: ModelBundle
+    _ item: VolumeItem, _ segmenter: VolumeSegmenter, _ bundle: ModelBundle
   ) throws -> VolumeCase {
-    if Interruption.signal != nil {
-      throw Interruption.failure("run the same command again, with --overwrite")
-    }
     let start = Date()
-    try ScanFile.checkFormat(ofOutput: target, for: item.images[0])
     let plan = segmenter.plan
-    let maps = probabilities ? plan.labels.map { probabilityPath(of: $0.name, beside: target) } : []
-    let images = [target] + maps
-    let outputs = images + (noSidecar ? [] : images.map(Sidecar.path(besides:)))
-    try OutputPaths.requireDistinct(outputs)
-    for path in outputs {
-      try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: item.images)
-    }
-    let (volumes, first) = try SegmentationPreprocessor.read(
+    let (volumes, scans) = try SegmentationPreprocessor.read(
       item.images, channels: plan.channels.count)
-    for warning in first.warnings { Console.shared.warning("\(item.images[0]): \(warning)") }
-    let found: VolumeSegmenter.Segmentation
-    do {
-      found = try segmenter.segment(volumes, file: item.images[0]) { part in
-        Console.shared.progress(
-          "\(item.name): \(Int(part * 100)) %", done: Int(part * 1000), total: 1000)
-        return Interruption.signal != nil
-      }
-    } catch InferenceError.cancelled {
-      throw Interruption.failure("run the same command again")
+    let first = scans[0]
+    for scan in scans {
+      for warning in scan.warnings { Console.shared.warning("\(scan.path): \(warning)") }
+    }
+    let found = try segmenter.segment(volumes, file: item.images[0]) { part in
+      Console.shared.progress(
+        "\(item.name): \(Int(part * 100)) %", done: Int(part * 1000), total: 1000)
+      return Interruption.signal != nil
     }
     let map = found.labels
     let voxel = map.geometry.voxelVolume / 1000
@@ -113,9 +140,9 @@ extension SegmentCommand {
     }
     let lowest: Float = volumes.compactMap { $0.voxels.min() }.min() ?? 0
     let highest: Float = volumes.compactMap { $0.voxels.max() }.max() ?? 0
-    try OutputPaths.allOrNone(outputs) {
-      try write(map, to: target, like: first, inputs: item.images)
-      for (label, path) in zip(plan.labels, maps) {
+    try OutputPaths.allOrNone(item.outputs) {
+      try write(map, to: item.target, like: first, inputs: item.images)
+      for (label, path) in zip(plan.labels, item.maps) {
         try write(
           found.probability(of: label.value), to: path, like: first, inputs: item.images)
       }
@@ -128,10 +155,13 @@ extension SegmentCommand {
         tile: plan.patch, overlap: 0.5, backEnd: Engine.shared.backEnd,
         inputRange: [lowest, highest],
         outputRange: [0, Float(map.present.last ?? 0)],
-        nonFiniteVoxels: first.nonFinite?.count ?? 0,
-        warnings: first.warnings, elapsedSeconds: -start.timeIntervalSinceNow,
+        nonFiniteVoxels: scans.reduce(0) { $0 + ($1.nonFinite?.count ?? 0) },
+        warnings: scans.flatMap { scan in
+          scan.warnings.map { "\(Sidecar.withoutFolders(scan.path)): \($0)" }
+        },
+        elapsedSeconds: -start.timeIntervalSinceNow,
         peakMemoryBytes: Memory.peak)
-      for (index, image) in images.enumerated() {
+      for (index, image) in ([item.target] + item.maps).enumerated() {
         var own = provenance
         if index > 0 { own.outputRange = [0, 1] }
         try Sidecar(
@@ -141,7 +171,7 @@ extension SegmentCommand {
       }
     }
     return VolumeCase(
-      name: item.name, output: target, probabilities: maps, structures: structures)
+      name: item.name, output: item.target, probabilities: item.maps, structures: structures)
   }
 
   private func write(
@@ -156,7 +186,7 @@ extension SegmentCommand {
       return try PNGImage(
         samples: map.labels.map { UInt16($0) }, height: size.y, width: size.x, colour: .grey,
         bitDepth: 8
-      ).write(to: target, overwrite: overwrite, inputs: inputs)
+      ).write(to: target, overwrite: many.overwrite, inputs: inputs)
     }
     try write(
       Volume(voxels: map.labels.map(Float.init), geometry: map.geometry), as: .labels, to: target,
@@ -182,7 +212,7 @@ extension SegmentCommand {
     try PNGImage.rounding(
       probability.voxels.map { $0 * 65535 }, height: size.y, width: size.x, colour: .grey,
       bitDepth: 16
-    ).image.write(to: target, overwrite: overwrite, inputs: inputs)
+    ).image.write(to: target, overwrite: many.overwrite, inputs: inputs)
   }
 
   private func write(
@@ -191,7 +221,7 @@ extension SegmentCommand {
   ) throws {
     var options = NIfTIWriteOptions()
     options.dataType = type
-    options.overwrite = overwrite
+    options.overwrite = many.overwrite
     options.inputs = inputs
     var source: NIfTISource?
     if case .nifti(let own) = first.source { source = own }

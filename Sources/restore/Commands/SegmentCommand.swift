@@ -53,12 +53,10 @@ struct SegmentCommand: ParsableCommand {
       """)
   var probabilities = false
 
-  @Flag(name: .long, help: "Replace outputs that exist.")
-  var overwrite = false
-
   @Flag(name: .long, help: "Write no .json beside the outputs.")
   var noSidecar = false
 
+  @OptionGroup(title: "Many images") var many: BatchOptions
   @OptionGroup(title: "General") var common: CommonOptions
 
   func run() throws {
@@ -73,6 +71,12 @@ struct SegmentCommand: ParsableCommand {
         cause: "only labels are written for clips and photographs",
         advice: "leave the option out")
     }
+    // Clips and brains come one at a time; photographs and volumes are asked for one by one.
+    if many.skipExisting, [GDKVM.architecture, StrokeSystem.architecture].contains(architecture),
+      FileManager.default.fileExists(atPath: output)
+    {
+      return skip()
+    }
     switch architecture {
     case GDKVM.architecture: try segmentClip(with: bundle)
     case StrokeSystem.architecture: try segmentBrain(with: bundle)
@@ -84,5 +88,28 @@ struct SegmentCommand: ParsableCommand {
         cause: "its architecture is \(bundle.card.network.architecture.architecture)",
         advice: "`restore models list` shows the models")
     }
+  }
+
+  /// Leaves out the only item, whose output exists.
+  private func skip() {
+    Console.shared.info("skipped, exists: \(output)")
+    struct Document: Encodable {
+      let ok = true
+      let skipped: String
+    }
+    if common.json { Console.shared.result(Document(skipped: output)) }
+  }
+}
+
+/// What was found in images of a kind of which there may be many, for programs.
+struct SegmentDocument<Case: Encodable>: Encodable {
+  let ok: Bool
+  let cases: [Case]
+  let failures: [CommandFailure.Content]
+
+  init(_ outcome: BatchOutcome<Case>) {
+    ok = outcome.failures.isEmpty
+    cases = outcome.reports
+    failures = outcome.failures.map(\.content)
   }
 }

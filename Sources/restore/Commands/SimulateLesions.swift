@@ -48,8 +48,8 @@ struct SimulateLesions: ParsableCommand {
         "--volumes: two ascending numbers above 0 and up to "
           + "\(Int(LesionSimulator.largestVolume)) are needed, as in 0.3,30")
     }
-    guard (1...1000).contains(count ?? 1) else {
-      throw ValidationError("--count: from 1 to 1000 lesions")
+    guard (1...LesionSimulator.largestCount).contains(count ?? 1) else {
+      throw ValidationError("--count: from 1 to \(LesionSimulator.largestCount) lesions")
     }
   }
 

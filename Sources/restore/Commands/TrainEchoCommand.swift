@@ -40,12 +40,7 @@ struct TrainEchoCommand: ParsableCommand {
     let outcome = try trainer.run(
       shouldStop: { stop.isMet }, report: { Console.shared.showDice($0) })
     try StopCondition.check(outcome)
-    let dice = try trainer.validate()
-    let metrics = Dictionary(
-      uniqueKeysWithValues: zip(["ventricle", "myocardium", "atrium"], dice).map {
-        ("dice_simulated_\($0)", $1)
-      })
-    let bundle = try trainer.exportBundle(metrics: metrics)
+    let bundle = try trainer.exportBundle()
     if common.json {
       struct Document: Encodable {
         let ok = true
@@ -54,12 +49,14 @@ struct TrainEchoCommand: ParsableCommand {
         let metrics: [String: Double]
       }
       Console.shared.result(
-        Document(finished: outcome == .finished, bundle: bundle, metrics: metrics))
+        Document(finished: outcome == .finished, bundle: bundle, metrics: trainer.metrics))
     } else {
-      Console.shared.result([
-        outcome.sentence,
-        "Dice on validation hearts: " + Self.text(dice), "bundle: \(bundle)",
-      ])
+      let best = trainer.best.map {
+        "best validation at step \($0.step): Dice " + Self.text($0.dice)
+      }
+      Console.shared.result(
+        [outcome.sentence, best, "bundle: \(bundle)"]
+          .compactMap(\.self))
     }
   }
 

@@ -47,7 +47,18 @@ struct TrainStrokeCommand: ParsableCommand {
           + trainer.data.subjects(part).joined(separator: ", "))
     }
     let stop = StopCondition(maxMinutes: maxMinutes)
-    let isFinished = try trainer.run(shouldStop: { stop.isMet }, report: show)
+    // Images are read when their turn comes.
+    var told = Set<String>()
+    func tell() {
+      for warning in trainer.data.warnings where told.insert(warning).inserted {
+        Console.shared.warning(warning)
+      }
+    }
+    let isFinished = try trainer.run(shouldStop: { stop.isMet }) { progress in
+      tell()
+      show(progress)
+    }
+    tell()
     if Interruption.signal != nil, !isFinished {
       throw Interruption.failure("add --resume to continue from the state just written")
     }
@@ -64,6 +75,7 @@ struct TrainStrokeCommand: ParsableCommand {
       return Console.shared.result(["stopped; --resume continues"])
     }
     let scores = try trainer.evaluate()
+    tell()
     let bundle = try trainer.exportBundle(scores)
     try Self.write(scores, to: output + "/scores.json")
     if common.json {

@@ -1,0 +1,45 @@
+import Imaging
+import Synchronization
+
+/// What was noticed about the images of a training, each sentence once.
+final class ImageNotes: Sendable {
+  private let texts = Mutex<Set<String>>([])
+
+  /// The sentences, sorted; they begin with the names of the images.
+  var sentences: [String] { texts.withLock { $0.sorted() } }
+
+  /// Keeps a sentence about an image.
+  func add(_ text: String, about name: String) {
+    texts.withLock { _ = $0.insert("\(name): \(text)") }
+  }
+
+  /// Reads an image and keeps what is worth telling about it.
+  ///
+  /// - Parameter path: As `ScanFile.read` takes it.
+  /// - Returns: The image, 0 where the file has NaN or infinity.
+  /// - Throws: What reading it throws.
+  func read(_ path: String) throws(ImagingError) -> ScanFile {
+    let scan = try ScanFile.read(path)
+    add(scan)
+    return scan
+  }
+
+  /// Keeps what is worth telling about an image that was read.
+  func add(_ scan: ScanFile) {
+    for warning in scan.warnings { add(warning, about: scan.path) }
+  }
+
+  /// Reads an image that must be one volume.
+  ///
+  /// - Parameter path: As ``read(_:)`` takes it.
+  /// - Returns: The volume.
+  /// - Throws: ``TrainingError/invalidSplit(file:reason:)`` for a series, or what reading throws.
+  func volume(_ path: String) throws -> Volume {
+    let volume = try read(path).volume
+    guard volume.volumeCount == 1 else {
+      throw TrainingError.invalidSplit(
+        file: path, reason: "it is a series of \(volume.volumeCount) volumes, not one volume")
+    }
+    return volume
+  }
+}
