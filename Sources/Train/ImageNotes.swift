@@ -34,12 +34,31 @@ final class ImageNotes: Sendable {
   /// - Parameter path: As ``read(_:)`` takes it.
   /// - Returns: The volume.
   /// - Throws: ``TrainingError/invalidSplit(file:reason:)`` for a series, or what reading throws.
-  func volume(_ path: String) throws -> Volume {
-    let volume = try read(path).volume
-    guard volume.volumeCount == 1 else {
+  func volume(_ path: String) throws -> Volume { try single(path).volume }
+
+  /// Reads a label map that must be one volume.
+  ///
+  /// - Parameters:
+  ///   - path: As ``read(_:)`` takes it.
+  ///   - image: The image whose structures it says; both must be on one grid.
+  ///   - imageFile: That image's name in errors.
+  ///   - allowed: The labels that may occur besides 0; nil for any.
+  /// - Returns: The labels.
+  /// - Throws: As ``volume(_:)``, or `ImagingError` for another grid and what is no label.
+  func labels(
+    _ path: String, of image: Volume, imageFile: String, allowed: Set<Int>? = nil
+  ) throws -> LabelMap {
+    let scan = try single(path)
+    try scan.volume.requireGrid(of: image, file: path, referenceFile: imageFile)
+    return try LabelMap(scan, allowed: allowed)
+  }
+
+  private func single(_ path: String) throws -> ScanFile {
+    let scan = try read(path)
+    guard scan.volume.volumeCount == 1 else {
       throw TrainingError.invalidSplit(
-        file: path, reason: "it is a series of \(volume.volumeCount) volumes, not one volume")
+        file: path, reason: "it is a series of \(scan.volume.volumeCount) volumes, not one volume")
     }
-    return volume
+    return scan
   }
 }

@@ -106,6 +106,9 @@ struct NNUNetFolderTests {
     #expect(throws: ImagingError.noImages(folder: folder.path + "/imagesTr")) {
       try NNUNetFolder(path: folder.path)
     }
+    try folder.write(
+      Self.description.replacingOccurrences(
+        of: "\"numTraining\": 2", with: "\"numTraining\": 1"), to: "dataset.json")
     try folder.write("", to: "imagesTr/x_0000.nii.gz")
     #expect(throws: ImagingError.self) { try NNUNetFolder(path: folder.path) }
     try folder.write("", to: "labelsTr/x.nii.gz")

@@ -30,6 +30,9 @@ struct FundusCommandTests {
     let outcome = try space.restore(
       "segment", "-i", "eyes", "-o", "out", "-m", "run/bundle", "--json")
     #expect(outcome.status == 0, "\(outcome.errors)")
+    let masked = try space.restore(
+      "segment", "-i", "eyes", "-o", "other", "-m", "run/bundle", "--first-mask", "absent.nii")
+    #expect(masked.status == 64 && masked.errors.contains("--first-mask does not fit the model"))
     let cases = try #require(try outcome.json()["cases"] as? [[String: Any]])
     #expect(cases.count == 5)
     #expect(cases.allSatisfy { $0["origin"] as? String == "whole" })

@@ -158,7 +158,8 @@ struct ReportCommandTests {
   )
   func others() throws {
     let space = try Workspace()
-    var (reference, restored) = (space.volume(), space.volume())
+    var reference = space.volume(x: 20, y: 16, z: 12)
+    var restored = reference
     reference.voxels = reference.voxels.map { $0 * 1e-6 }
     restored.voxels = reference.voxels.map { $0 + 2.5e-5 }
     for name in ["a", "b"] {

@@ -172,6 +172,16 @@ struct StrokeCommandTests {
     #expect(mask.geometry == (try ScanFile.read(space.path("t1.nii.gz")).volume.geometry))
     #expect((200...250).contains(mask.voxels.count { $0 == 1 }))
     #expect(try simulate("1").status == 73)
+    // What was no number is none afterwards.
+    var broken = try NIfTI.read(space.path("t1.nii.gz")).volume
+    broken.voxels[1] = .nan
+    try space.image("nan.nii", broken)
+    let kept = try space.restore(
+      "simulate", "lesions", "-i", "nan.nii", "-o", "nan-out.nii", "--mask-output", "nan-mask.nii",
+      "--count", "1", "--volumes", "0.4,0.5")
+    #expect(kept.status == 0, "\(kept.errors)")
+    #expect(try NIfTI.read(space.path("nan-out.nii")).nonFinite?.count == 1)
+    #expect(try NIfTI.read(space.path("nan-mask.nii")).nonFinite == nil)
     let few = try space.restore(
       "simulate", "lesions", "-i", "t1.nii.gz", "flair.nii.gz", "-o", "c.nii.gz", "--mask-output",
       "d.nii.gz")

@@ -68,6 +68,21 @@ struct SegmentationTrainerTests {
     return configuration
   }
 
+  @Test("a label map with NaN is refused: it would be background")
+  func brokenLabels() throws {
+    let folder = try Self.dataset(cases: 3, size: [2, 16, 16], spacing: [4, 1, 1])
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let path = folder + "/labelsTr/c1.nii.gz"
+    var map = try NIfTI.read(path).volume
+    map.voxels[3] = .nan
+    try NIfTI.write(
+      map, to: path, options: NIfTIWriteOptions(dataType: .float32, overwrite: true))
+    let error = try #require(throws: ImagingError.self) {
+      try SegmentationTrainer(Self.configuration(folder, steps: 1), folder: folder + "-run")
+    }
+    #expect(error.what == "label map is not integer" && error.file == path, "\(error)")
+  }
+
   @Test("a case with a wrong voxel size is refused before it is resampled")
   func wrongSpacing() throws {
     let (size, mm) = ([16, 16, 16], [1.0, 1, 1])
@@ -339,7 +354,7 @@ struct SegmentationPreprocessorTests {
       #expect(try preprocessor.labelMap(back, on: map.geometry) == map)
     }
     plan.isAnatomical = false
-    #expect(SegmentationPreprocessor(plan).image([other]).shape == Shape([1, 5, 7, 6, 1]))
+    #expect(SegmentationPreprocessor(plan).image([other]).shape == Shape([1, 3, 4, 18, 1]))
     var stored = try #require(
       JSONSerialization.jsonObject(with: JSONEncoder().encode(plan)) as? [String: Any])
     #expect(stored.removeValue(forKey: "isAnatomical") != nil)

@@ -60,9 +60,9 @@ public struct SegmentationDataset: Sendable {
       guard let path = item.labels else {
         preconditionFailure("segmentation dataset: \(item.name) has no labels")
       }
-      let truth = try notes.volume(path)
-      try truth.requireGrid(of: volumes[0], file: path, referenceFile: item.images[0])
-      return (volumes, try LabelMap(truth, file: path, allowed: allowed))
+      let labels = try notes.labels(
+        path, of: volumes[0], imageFile: item.images[0], allowed: allowed)
+      return (volumes, labels)
     }
     var collector = DatasetFingerprint.Collector(channels: folder.channels.count)
     for (index, item) in folder.cases.enumerated() {

@@ -97,27 +97,27 @@ public struct StrokeDataset: Sendable {
   private static func requireSeparation(
     _ sources: [Part: [Source]], key: String
   ) throws(TrainingError) {
-    func identities(_ subject: String, _ files: [String]) -> [String] {
-      ["the subject " + subject]
-        + files.map { "the file " + URL(fileURLWithPath: $0).resolvingSymlinksInPath().path }
-    }
-    func marks(of part: Part) -> Set<String> {
-      var result = Set<String>()
+    /// What tells a person or a file, and how errors call it.
+    func marks(of part: Part) -> [String: String] {
+      var result: [String: String] = [:]
+      func add(_ subject: String, _ files: [String]) {
+        result["subject " + subject] = "the subject " + subject
+        for file in files { result[FileIdentity.text(of: file)] = "the file " + file }
+      }
       for source in sources[part] ?? [] {
         switch source {
-        case .labelled(let item):
-          result.formUnion(identities(item.subject, item.images + [item.mask]))
+        case .labelled(let item): add(item.subject, item.images + [item.mask])
         case .grown(let brain, _):
-          result.formUnion(
-            identities(brain.subject, brain.images + [brain.lesions].compactMap(\.self)))
+          add(brain.subject, brain.images + [brain.lesions].compactMap(\.self))
         case .phantom: continue
         }
       }
       return result
     }
-    let learnt = marks(of: .paths).union(marks(of: .combiner))
-    if let shared = learnt.intersection(marks(of: .test)).sorted().last {
-      throw .invalidValue(key: key, reason: "\(shared) would be tested on, but is trained on too")
+    let learnt = Set(marks(of: .paths).keys).union(marks(of: .combiner).keys)
+    let tested = marks(of: .test)
+    if let shared = tested.keys.filter(learnt.contains).sorted().last, let text = tested[shared] {
+      throw .invalidValue(key: key, reason: "\(text) would be tested on, but is trained on too")
     }
   }
 
@@ -270,9 +270,7 @@ public struct StrokeDataset: Sendable {
   private func readMask(
     _ path: String, like image: Volume, imageFile: String
   ) throws -> [Bool] {
-    let volume = try notes.volume(path)
-    try volume.requireGrid(of: image, file: path, referenceFile: imageFile)
-    return try LabelMap(volume, file: path).labels.map { $0 != 0 }
+    try notes.labels(path, of: image, imageFile: imageFile).labels.map { $0 != 0 }
   }
 }
 

@@ -71,6 +71,12 @@ struct SegmentCommand: ParsableCommand {
         cause: "only labels are written for clips and photographs",
         advice: "leave the option out")
     }
+    if !firstMask.isEmpty, architecture != GDKVM.architecture {
+      throw CommandFailure(
+        code: ExitStatus.usage, kind: "usage",
+        what: "--first-mask does not fit the model (\(model))",
+        cause: "only clips have a first frame", advice: "leave the option out")
+    }
     // Clips and brains come one at a time; photographs and volumes are asked for one by one.
     if many.skipExisting, [GDKVM.architecture, StrokeSystem.architecture].contains(architecture),
       FileManager.default.fileExists(atPath: output)

@@ -72,6 +72,8 @@ struct SimulateLesions: ParsableCommand {
     }
     let simulator = LesionSimulator(
       counts: count.map { $0...$0 } ?? 1...3, volumes: volumes.numbers[0]...volumes.numbers[1])
+    // Names the file where there is no signal.
+    _ = try SimulationOptions.scale(of: scans[0].volume, scans[0].path)
     let result = try simulator.applied(to: scans.map(\.volume), seed: seed)
     guard result.wanted == 0 || result.placed > 0 else {
       throw CommandFailure(
@@ -98,9 +100,12 @@ struct SimulateLesions: ParsableCommand {
   ) throws {
     var source: NIfTISource?
     if case .nifti(let own) = scan.source { source = own }
+    // A mask says of every voxel whether it is of a lesion.
     let notes = try NIfTI.write(
       volume, to: path, like: source,
-      options: NIfTIWriteOptions(dataType: type, overwrite: overwrite, inputs: input))
+      options: NIfTIWriteOptions(
+        dataType: type, overwrite: overwrite, inputs: input,
+        nonFinite: type == .labels ? nil : scan.nonFinite))
     notes.forEach { Console.shared.warning("\(path): \($0)") }
   }
 }
