@@ -48,6 +48,7 @@ struct RestorationJob {
     }
   }
 
+  /// Restores one image and writes what belongs to it.
   func run(_ item: ItemList.Item) throws -> Report {
     let start = Date()
     var warnings: [String] = []
@@ -75,19 +76,7 @@ struct RestorationJob {
         "\(item.input): \(sliceCount) slices, \(Memory.text(UInt64(needed))) of memory")
       return report
     }
-    if case .eager(let reason) = restorer.execution(of: scan.volume, options) {
-      warn("\(bundle.card.name) runs without a plan: \(reason)")
-    }
-    if options.averagesPlanes == nil, restorer.averagesPlanes(of: scan.volume, options) {
-      Console.shared.info(
-        "\(item.input): the mean over the slices of all three planes, as \(bundle.card.name) is meant for "
-          + "such voxels; --tta none takes one plane and a third of the time")
-    }
-    if options.averagesPlanes == true, !scan.volume.geometry.isIsotropic {
-      warn(
-        "\(item.input): its voxels have no equal sides, and slices of other planes look unlike those that "
-          + "\(bundle.card.name) learnt from; --tta flip stays in the plane")
-    }
+    remarks(on: scan, options).forEach(warn)
     let reference = try reference(for: scan)
     let voxels = FigureVoxels(
       broken: scan.nonFinite, reference: reference?.nonFinite, name: item.input)
@@ -131,6 +120,25 @@ struct RestorationJob {
       throw error
     }
     return report
+  }
+
+  /// What is to be warned of before an image is restored; says which planes are taken where the card decides.
+  private func remarks(on scan: ScanFile, _ options: RestorationOptions) -> [String] {
+    var warnings: [String] = []
+    if case .eager(let reason) = restorer.execution(of: scan.volume, options) {
+      warnings.append("\(bundle.card.name) runs without a plan: \(reason)")
+    }
+    if options.averagesPlanes == nil, restorer.averagesPlanes(of: scan.volume, options) {
+      Console.shared.info(
+        "\(scan.path): the mean over the slices of all three planes, as \(bundle.card.name) is meant for "
+          + "such voxels; --tta none takes one plane and a third of the time")
+    }
+    if options.averagesPlanes == true, !scan.volume.geometry.isIsotropic {
+      warnings.append(
+        "\(scan.path): its voxels have no equal sides, and slices of other planes look unlike those that "
+          + "\(bundle.card.name) learnt from; --tta flip stays in the plane")
+    }
+    return warnings
   }
 
   private func options(for scan: ScanFile) throws -> RestorationOptions {
