@@ -173,6 +173,10 @@ extension TrainingConfiguration {
       try pair(intensityScale, "intensity_scale", 0.01...100)
       try pair(gamma, "gamma", 0.1...10)
       try require(
+        gamma == Self().gamma || [.rician, .superResolution, .fieldStrength].contains(kind),
+        "gamma",
+        "goes with `rician`, `mri-sr` and `mri-7t` only")
+      try require(
         (0...1).contains(contrastPart), "contrast_part", "\(contrastPart) is not in 0...1")
       try require(
         contrastPart == 0 || [.rician, .superResolution].contains(kind), "contrast_part",

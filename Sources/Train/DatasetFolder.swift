@@ -6,7 +6,8 @@ import Randomness
 ///
 /// - nnU-Net raw: `dataset.json`, `imagesTr/CASE_0000.nii.gz`, optionally `imagesTs`. Clean images are
 ///   those of channel 0; with `paired`, channel 0 is the input and channel 1 the target. A case is a
-///   subject; cases of `imagesTs` are for testing.
+///   subject, cases whose names begin alike in the form of BIDS (`sub-01_…`) are one; cases of `imagesTs` are for
+///   testing.
 /// - BIDS: `sub-…/[ses-…/]*/*_SUFFIX.nii.gz` with the suffix that the configuration names. All sessions
 ///   of a subject stay together.
 /// - The authors': `{train,validation,test}/{LQ,HQ}` in the folder, or in its folders `PET`, `CT`,
@@ -42,7 +43,16 @@ public struct DatasetFolder {
   public func parts() throws(TrainingError) -> Parts {
     if exists("dataset.json"), exists("imagesTr") { return try nnUNet() }
     let roots = ["", "PET/", "CT/", "MRI/"].filter { exists($0 + "train/HQ") }
-    if !roots.isEmpty { return try authors(roots) }
+    if !roots.isEmpty {
+      // Ranges of intensities belong to a modality.
+      if roots.count > 1, ["mri", "ct", "pet"].contains(section.normalization) {
+        throw .invalidSplit(
+          file: path,
+          reason: "it has \(roots.joined(separator: ", ")) and data.normalization is "
+            + "`\(section.normalization)`: name each folder in a task of its own (`tasks`)")
+      }
+      return try authors(roots)
+    }
     if let train = list(["train"]) {
       return try pairs(train, list(["validation", "val"]), list(["test"]))
     }
@@ -88,22 +98,28 @@ public struct DatasetFolder {
           file: path, reason: "\(folder)/\(name) is the same channel of the same case as \(other)")
       }
     }
-    var subjects: [DataSplit.Subject] = []
+    var subjects: [String: (files: [String], inputs: [String])] = [:]
     for (name, files) in channels.sorted(by: { $0.key < $1.key }) {
       guard let first = files[0] else {
         throw .invalidSplit(file: path, reason: "\(folder): \(name) has no channel 0000")
       }
+      // The sessions of a person stay together.
+      let subject = BIDSName.subject(of: name) ?? name
       guard section.kind == .paired else {
-        subjects.append(DataSplit.Subject(subject: name, files: [first]))
+        subjects[subject, default: ([], [])].files.append(first)
         continue
       }
       guard let target = files[1] else {
         throw .invalidSplit(
           file: path, reason: "\(folder): \(name) has no channel 0001, the target of `paired`")
       }
-      subjects.append(DataSplit.Subject(subject: name, files: [target], inputs: [first]))
+      subjects[subject, default: ([], [])].files.append(target)
+      subjects[subject]?.inputs.append(first)
     }
-    return subjects
+    return subjects.sorted { $0.key < $1.key }.map { subject, own in
+      DataSplit.Subject(
+        subject: subject, files: own.files, inputs: own.inputs.isEmpty ? nil : own.inputs)
+    }
   }
 
   // MARK: - BIDS

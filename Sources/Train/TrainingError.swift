@@ -66,7 +66,7 @@ extension TrainingError: CustomStringConvertible {
       suggestion.map { "did you mean `\($0)`?" }
         ?? "`--print-config` lists all keys"
     case .invalidValue: "`--print-config` shows the values in force"
-    case .invalidSplit: "data/README.md describes the format"
+    case .invalidSplit: "docs/training.md describes the format"
     case .noSuchSplit: "check data.split; relative paths begin at the configuration's folder"
     case .noUsableSlices: "lower data.minimum_foreground or check the files of the split"
     case .notFinite: "lower optim.learning_rate, or resume from the last checkpoint"

@@ -147,9 +147,10 @@ struct EvaluationReport {
   var csv: String {
     let metrics = metrics
     let rows =
-      [["case"] + metrics.map(\.rawValue) + ["protocol"]]
+      [["case"] + metrics.map(\.rawValue) + ["subject", "protocol"]]
       + cases.map { item in
-        [item.name] + metrics.map { item.figures[$0].map { "\($0)" } ?? "" } + [definitions]
+        [item.name] + metrics.map { item.figures[$0].map { "\($0)" } ?? "" }
+          + [item.subject, definitions]
       }
     return rows.map { $0.map(Self.quoted).joined(separator: ",") + "\n" }.joined()
   }

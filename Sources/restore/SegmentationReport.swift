@@ -84,6 +84,12 @@ struct SegmentationReport {
     }
   }
 
+  /// How many cases have an empty prediction, reference, or both.
+  private func empties(of label: String) -> [String: Int] {
+    rows.filter { $0.label == label && $0.emptiness != .neither }
+      .reduce(into: [:]) { $0[$1.emptiness.rawValue, default: 0] += 1 }
+  }
+
   private var lesionClassNames: [String] {
     let edges = lesionEdges.map { "\($0)" }
     guard let first = edges.first, let last = edges.last else { return ["all"] }
@@ -124,6 +130,11 @@ struct SegmentationReport {
       "# \(Set(rows.map(\.name)).count) cases, \(failures.count) failed; means over finite values, "
         + "CI of the mean from \(Summary.resamples) bootstrap resamples, seed \(seed)",
     ]
+    for label in labels {
+      let counts = empties(of: label).sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+      guard !counts.isEmpty else { continue }
+      lines.append("# label \(label), empty masks: \(counts.joined(separator: ", "))")
+    }
     lines += totals(summary(of:label:))
     if hasSubjects {
       lines += ["", "# by subject, each with the mean of its cases' finite values"]
@@ -146,10 +157,10 @@ struct SegmentationReport {
   var csv: String {
     let metrics = metrics
     let rows =
-      [["case", "label"] + metrics.map(\.rawValue) + ["empty", "protocol"]]
+      [["case", "label"] + metrics.map(\.rawValue) + ["empty", "subject", "protocol"]]
       + rows.map { row in
         [row.name, row.label] + metrics.map { row.figures[$0].map { "\($0)" } ?? "" }
-          + [row.emptiness.rawValue, definitions]
+          + [row.emptiness.rawValue, row.subject, definitions]
       }
     return rows.map { $0.map(EvaluationReport.quoted).joined(separator: ",") + "\n" }.joined()
   }
@@ -172,7 +183,7 @@ extension SegmentationReport: EvaluationDocument {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case ok, cases, failures, warnings, summary, seed, resamples, lesions
+    case ok, cases, failures, warnings, summary, seed, resamples, lesions, empty
     case summarySubjects = "summary_subjects"
     case definitions = "protocol"
     case lesionEdges = "lesion_sizes_ml"
@@ -215,5 +226,7 @@ extension SegmentationReport: EvaluationDocument {
     }
     try values.encode(
       Dictionary(uniqueKeysWithValues: labels.map { ($0, lesions(of: $0)) }), forKey: .lesions)
+    try values.encode(
+      Dictionary(uniqueKeysWithValues: labels.map { ($0, empties(of: $0)) }), forKey: .empty)
   }
 }

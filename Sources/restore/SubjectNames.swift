@@ -25,7 +25,7 @@ struct SubjectNames {
       throw CommandFailure(
         code: ExitStatus.data, kind: "malformed", what: "not a split (\(split))",
         cause: "it has no lists of subjects with files",
-        advice: "data/README.md describes the form",
+        advice: "docs/training.md describes the form",
         file: split)
     }
     for subject in [document.train, document.validation, document.test].compactMap(\.self).joined()
@@ -40,7 +40,6 @@ struct SubjectNames {
     if let match = matches.max(by: { $0.count < $1.count }), let subject = byName[match] {
       return subject
     }
-    guard name.hasPrefix("sub-") else { return name }
-    return String(name.prefix { $0 != "_" })
+    return BIDSName.subject(of: name) ?? name
   }
 }

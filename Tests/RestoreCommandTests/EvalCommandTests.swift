@@ -48,7 +48,7 @@ struct EvalCommandTests {
     #expect(interval.count == 2 && interval[0] >= 0.999 && interval[1] <= 4.001)
     let lines = String(decoding: try space.data("f.csv"), as: UTF8.self).split(separator: "\n")
     #expect(lines.count == 4 && lines[0].hasPrefix("case,psnr_db,ssim_2d,rmse,mae,nmse"))
-    #expect(lines[1].hasPrefix("a,"))
+    #expect(lines[1].hasPrefix("a,") && lines[0].hasSuffix(",subject,protocol"))
     let again = try space.restore("eval", "--pred", "pred", "--ref", "ref", "--csv", "f.csv")
     #expect(again.status == 73)
   }

@@ -11,6 +11,46 @@ struct ShippedModelsTests {
     ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
     .filter { !$0.hasPrefix(".") }.sorted()
 
+  @Test(
+    "each card has the commands that repeat its training, of files that are there", arguments: names
+  )
+  func repeats(name: String) throws {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    process.arguments = [Self.root.path + "/Scripts/retrain.sh", "--print", name]
+    let output = Pipe()
+    process.standardOutput = output
+    try process.run()
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0)
+    var made = Set<String>()
+    var trainings = 0
+    for command in text.replacingOccurrences(of: "\\\n", with: " ").split(separator: "\n") {
+      let words = command.split(separator: " ").map(String.init)
+      func values(of option: String) -> [String] {
+        words.indices.dropLast().filter { words[$0] == option }.map { words[$0 + 1] }
+      }
+      if words[0] == "git" {
+        #expect(words.count == 5 && words[1] == "show" && words[2].contains(":data/models/"))
+        made.insert(words[4])
+        continue
+      }
+      #expect(words[0] == "restore", "\(command)")
+      for file in values(of: "-c") {
+        trainings += 1
+        #expect(
+          FileManager.default.fileExists(atPath: Self.root.path + "/" + file), "\(file)")
+      }
+      // Each part starts from what an earlier command made.
+      for file in values(of: "--initial-weights") {
+        #expect(made.contains(String(file.prefix { $0 != "/" })), "\(file)")
+      }
+      made.formUnion(values(of: "-o"))
+    }
+    #expect(trainings > 0)
+  }
+
   @Test("the models are where the tests look for them")
   func present() { #expect(Self.names.contains("mri-denoise")) }
 

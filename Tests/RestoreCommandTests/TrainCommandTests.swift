@@ -75,6 +75,10 @@ struct TrainCommandTests {
       ]
     ).finish()
     #expect(mean.status == 0, "\(mean.errors)")
+    let seeded = try space.start(
+      arguments + ["-o", "seeded", "--initial-weights", weights, "--seed", "77"]
+    ).finish()
+    #expect(seeded.status == 0 && (try space.json("seeded/config.json")["seed"] as? Int) == 77)
     let written = String(decoding: try space.data("mean/config.json"), as: UTF8.self)
     #expect(written.contains("first/bundle") && written.contains("second/bundle"))
     #expect(

@@ -185,6 +185,10 @@ extension DatasetTests {
     configuration.data.scannerPhotons = []
     try configuration.validate()
     configuration.data.simulator = "ct-lowdose"
+    configuration.data.gamma = [0.5, 2]
+    #expect(throws: TrainingError.self) { try configuration.validate() }
+    configuration.data.gamma = TrainingConfiguration.DataSection().gamma
+    try configuration.validate()
     configuration.data.scannerPhotons = [1e6]
     #expect(throws: TrainingError.self) { try configuration.validate() }
   }

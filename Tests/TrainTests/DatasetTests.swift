@@ -90,6 +90,24 @@ struct DatasetTests {
     #expect(pairs.train.allSatisfy { $0.inputs?[0].hasSuffix("_0000.nii.gz") == true })
   }
 
+  @Test("sessions of a person, named as BIDS does, are one subject of an nnU-Net folder")
+  func nnUNetSessions() throws {
+    let root = try folder()
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    for person in 1...3 {
+      for session in 1...2 {
+        try write("\(root)/imagesTr/sub-0\(person)_ses-\(session)_0000.nii.gz")
+      }
+    }
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: root + "/dataset.json"))
+    for seed in 0..<5 as Range<UInt64> {
+      let split = try DataSplit(contentsOf: root, section { $0.splitSeed = seed })
+      let all = split.train + split.validation
+      #expect(all.map(\.subject).sorted() == ["sub-01", "sub-02", "sub-03"])
+      #expect(all.allSatisfy { $0.files.count == 2 && $0.inputs == nil })
+    }
+  }
+
   @Test("the authors' layout trains a pair; a file without counterpart is named")
   func authors() throws {
     let root = try folder()
@@ -112,6 +130,20 @@ struct DatasetTests {
     let difference = zip(noisy.values, clean.values).map { ($0 - $1) * 4095 }
     // The input is the target plus 30, up to the grain of 20.
     #expect(difference.allSatisfy { $0 > 9 && $0 < 51 })
+    // Another modality has another range.
+    for part in ["train", "validation", "test"] {
+      for kind in ["HQ", "LQ"] { try write("\(root)/CT/\(part)/\(kind)/\(part).nii") }
+    }
+    let mixed = try #require(throws: TrainingError.self) {
+      try DataSplit(contentsOf: root, settings)
+    }
+    #expect("\(mixed)".contains("CT/, MRI/"), "\(mixed)")
+    let ranged = section {
+      $0.simulator = "paired"
+      $0.normalization = "all"
+    }
+    #expect(try DataSplit(contentsOf: root, ranged).train.count == 2)
+    try FileManager.default.removeItem(atPath: root + "/CT")
     try write("\(root)/MRI/train/HQ/d.nii")
     do {
       _ = try DataSplit(contentsOf: root, settings)

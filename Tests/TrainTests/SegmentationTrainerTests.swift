@@ -68,6 +68,31 @@ struct SegmentationTrainerTests {
     return configuration
   }
 
+  @Test("sessions of a person stay in one part")
+  func sessions() throws {
+    let folder = try Self.dataset(cases: 4, size: [2, 16, 16], spacing: [4, 1, 1])
+    defer {
+      for path in [folder, folder + "-run"] { try? FileManager.default.removeItem(atPath: path) }
+    }
+    for (index, name) in ["sub-1_ses-1", "sub-1_ses-2", "sub-2_ses-1", "sub-2_ses-2"].enumerated() {
+      for (from, to) in [
+        ("imagesTr/c\(index)_0000", "imagesTr/\(name)_0000"),
+        ("labelsTr/c\(index)", "labelsTr/\(name)"),
+      ] {
+        try FileManager.default.moveItem(
+          atPath: "\(folder)/\(from).nii.gz", toPath: "\(folder)/\(to).nii.gz")
+      }
+    }
+    _ = try SegmentationTrainer(Self.configuration(folder, steps: 1), folder: folder + "-run")
+    let split = try #require(
+      JSONSerialization.jsonObject(
+        with: Data(contentsOf: URL(fileURLWithPath: folder + "-run/split-segmentation.json")))
+        as? [String: Any])
+    let text = "\(split["validation"] ?? "")"
+    #expect(text.contains("ses-1") && text.contains("ses-2"))
+    #expect(text.contains("sub-1") != text.contains("sub-2"), "\(text)")
+  }
+
   @Test("a label map with NaN is refused: it would be background")
   func brokenLabels() throws {
     let folder = try Self.dataset(cases: 3, size: [2, 16, 16], spacing: [4, 1, 1])

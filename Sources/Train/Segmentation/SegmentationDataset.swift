@@ -96,12 +96,20 @@ public struct SegmentationDataset: Sendable {
           places: Self.places(labels, classes: folder.labels.count)))
     }
     var generator = SeededGenerator(seed: section.splitSeed, stream: Self.splitStream)
-    let order = generator.permutation(cases.count)
+    // The sessions of a person stay together.
+    let subjects = Dictionary(grouping: cases.indices) {
+      BIDSName.subject(of: cases[$0].name) ?? cases[$0].name
+    }.sorted { $0.key < $1.key }.map(\.value)
+    guard subjects.count >= 2 else {
+      throw TrainingError.invalidSplit(
+        file: folder.path, reason: "all cases are of one subject; one is needed for validation")
+    }
+    let order = generator.permutation(subjects.count)
     let held = min(
-      cases.count - 1, max(1, Int((section.validationShare * Double(cases.count)).rounded())))
+      subjects.count - 1, max(1, Int((section.validationShare * Double(subjects.count)).rounded())))
     warnings = notes.sentences
-    validation = order.prefix(held).sorted().map { cases[$0] }
-    train = order.dropFirst(held).sorted().map { cases[$0] }
+    validation = order.prefix(held).flatMap { subjects[$0] }.sorted().map { cases[$0] }
+    train = order.dropFirst(held).flatMap { subjects[$0] }.sorted().map { cases[$0] }
   }
 
   private static func places(_ labels: [UInt8], classes: Int) -> [[Int32]] {

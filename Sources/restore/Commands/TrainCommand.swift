@@ -18,6 +18,9 @@ struct TrainCommand: ParsableCommand {
     help: "nnU-Net raw folder: train a U-Net that configures itself, without a configuration.")
   var dataset: String?
 
+  @Option(name: .long, help: "Seed of all draws, whatever the configuration says.")
+  var seed: UInt64?
+
   @Option(name: .long, help: "Steps, whatever the configuration says.")
   var iterations: Int?
 
@@ -49,6 +52,7 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     common.apply()
     var configuration = try readConfiguration()
+    if let seed { configuration.seed = seed }
     if checkpointActivations { configuration.train.checkpointActivations = true }
     try configuration.validate()
     if let config { configuration.resolvePaths(relativeTo: config) }

@@ -8,8 +8,11 @@ struct TrainEchoCommand: ParsableCommand {
     commandName: "train-echo", abstract: "Train GDKVM on simulated echo clips.",
     discussion: "The run folder gets the configuration, a log, the state and the bundle.")
 
-  @Option(name: .shortAndLong, help: "Configuration, JSON; the defaults without one.")
+  @Option(name: .shortAndLong, help: "Configuration, JSON or YAML; the defaults without one.")
   var config: String?
+
+  @Option(name: .long, help: "Weights to start from, whatever the configuration says.")
+  var initialWeights: String?
 
   @Option(name: .shortAndLong, help: "Run folder.")
   var output: String?
@@ -27,8 +30,11 @@ struct TrainEchoCommand: ParsableCommand {
 
   func run() throws {
     common.apply()
-    let configuration =
+    var configuration =
       try config.map(EchoTrainingConfiguration.init(contentsOf:)) ?? EchoTrainingConfiguration()
+    if let initialWeights {
+      configuration.initialWeights = URL(fileURLWithPath: initialWeights).standardizedFileURL.path
+    }
     if printConfig {
       return Console.shared.result([configuration.json().trimmingCharacters(in: .newlines)])
     }
