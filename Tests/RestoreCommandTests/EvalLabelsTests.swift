@@ -53,8 +53,8 @@ struct EvalLabelsTests {
     #expect(abs(mean - 5.0 / 6) < 1e-12)
     let lines = String(decoding: try space.data("f.csv"), as: UTF8.self).split(separator: "\n")
     #expect(outcome.output.contains("# label 1, empty masks: both 1"))
-    let empty1 = try #require(report["empty"] as? [String: [String: Int]])
-    #expect(empty1["1"] == ["both": 1] && lines[0].hasSuffix(",empty,subject,protocol"))
+    let empties = try #require(report["empty"] as? [String: [String: Int]])
+    #expect(empties["1"] == ["both": 1] && lines[0].hasSuffix(",empty,subject,protocol"))
     #expect(lines.count == 7 && lines[0].hasPrefix("case,label,dice,iou,precision,recall"))
   }
 
