@@ -110,31 +110,26 @@ struct CheckpointConversion {
   }
 
   /// Loads what fits; returns the names that keep their initial values.
+  ///
+  /// Names and shapes are compared first: tensors that share their elements are small in the file alone.
   private func load(
     _ checkpoint: TorchCheckpoint, into model: any RestorationModel
   ) throws -> [String] {
-    var tensors: [String: Tensor] = [:]
-    for name in checkpoint.names { tensors[name] = checkpoint.tensor(named: name) }
-    var missing: [String] = []
-    if options.allowMissing {
-      guard model.state.contains(where: { tensors[$0.name] != nil }) else {
-        throw CommandFailure(
-          code: ExitStatus.data, kind: "state-mismatch",
-          what: "checkpoint does not fit the model (\(input))",
-          cause: "none of the model's tensors is in it", advice: "check --arch", file: input)
-      }
-      for entry in model.state where tensors[entry.name] == nil {
-        if case .derived = entry.content { continue }
-        missing.append(entry.name)
-        tensors[entry.name] = entry.tensor
-      }
+    let comparison = model.compare(with: checkpoint)
+    if options.allowMissing, comparison.matched.isEmpty, comparison.misshapen.isEmpty {
+      throw CommandFailure(
+        code: ExitStatus.data, kind: "state-mismatch",
+        what: "checkpoint does not fit the model (\(input))",
+        cause: "none of the model's tensors is in it", advice: "check --arch", file: input)
     }
-    do throws(LayerError) { try model.load(tensors) } catch {
-      guard case .stateMismatch(let absent, let surplus, let misshapen) = error else { throw error }
-      let matched = checkpoint.names.count - surplus.count - misshapen.count
+    do throws(LayerError) {
+      try model.load(checkpoint, allowsMissing: options.allowMissing)
+    } catch {
+      guard case .stateMismatch = error else { throw error }
       let counts =
-        "\(matched) matched, \(absent.count) missing, \(surplus.count) unexpected, "
-        + "\(misshapen.count) of another shape"
+        "\(comparison.matched.count) matched, \(comparison.missing.count) missing, "
+        + "\(comparison.surplus.count) unexpected, "
+        + "\(comparison.misshapen.count) of another shape"
       let shown = "\(error)".split(separator: "\n").dropFirst().joined(separator: "\n")
       throw CommandFailure(
         code: ExitStatus.data, kind: "state-mismatch",
@@ -143,7 +138,7 @@ struct CheckpointConversion {
           "check --arch and --preset or --hyperparameters; --allow-missing fills what is missing",
         file: input)
     }
-    return missing
+    return comparison.missing
   }
 
   private func write(
