@@ -45,19 +45,20 @@ struct CommandFailure: Error {
     case let error as InferenceError:
       self.init(
         code: error.code, kind: error.kind, what: error.what, cause: error.cause,
-        advice: error.advice)
+        advice: error.advice, file: error.file)
     case let error as TrainingError:
       self.init(
         code: error.code, kind: error.kind, what: error.what, cause: error.cause,
-        advice: error.advice)
+        advice: error.advice, file: error.file)
     case let error as CheckpointError:
       self.init(
         code: error.code, kind: error.kind, what: error.what, cause: error.cause,
-        advice: error.advice)
+        advice: error.advice, file: error.file)
     case let error as LayerError:
       self.init(
         code: ExitStatus.configuration, kind: "weights", what: "weights file invalid",
-        cause: "\(error)", advice: "copy the file again, or check that it belongs to this model")
+        cause: "\(error)", advice: "copy the file again, or check that it belongs to this model",
+        file: error.file)
     case let error as ModelError:
       self.init(
         code: ExitStatus.configuration, kind: "model", what: "model description invalid",
