@@ -87,7 +87,7 @@ struct FundusJob {
   /// What was found in a photograph.
   struct Case: Encodable {
     let name: String
-    let output: String
+    var output: String
     let verticalRatio: Double?
     let horizontalRatio: Double?
     let areaRatio: Double?
@@ -99,11 +99,15 @@ struct FundusJob {
 
   private struct Description: Encodable {
     let sources: [String]
+    let skullStripped: Bool
+    let resolution: String
     let opticDisc: Case
     let restore: Sidecar.Provenance
 
     enum CodingKeys: String, CodingKey {
       case sources = "Sources"
+      case skullStripped = "SkullStripped"
+      case resolution = "Resolution"
       case opticDisc = "OpticDisc"
       case restore = "Restore"
     }
@@ -147,13 +151,14 @@ struct FundusJob {
       inputRange: [image.values.min() ?? 0, image.values.max() ?? 0],
       outputRange: [labels.min() ?? 0, labels.max() ?? 0], nonFiniteVoxels: 0, warnings: warnings,
       elapsedSeconds: -start.timeIntervalSinceNow, peakMemoryBytes: Memory.peak)
+    var described = result
+    described.output = Sidecar.withoutFolders(output)
+    let description = Description(
+      sources: [Sidecar.withoutFolders(file)], skullStripped: false,
+      resolution: "native grid of the input", opticDisc: described, restore: provenance)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let text =
-      try encoder.encode(
-        Description(
-          sources: [Sidecar.withoutFolders(file)], opticDisc: result, restore: provenance))
-      + Data("\n".utf8)
+    let text = try encoder.encode(description) + Data("\n".utf8)
     try OutputPaths.allOrNone(paths) {
       try PNGImage(
         samples: found.labels.map(UInt16.init), height: image.height, width: image.width,
