@@ -122,6 +122,9 @@ struct FundusCommandTests {
       "run/bundle")
     #expect(absolute.status == 0, "\(absolute.errors)")
     #expect(!String(decoding: try space.data("far.json"), as: UTF8.self).contains(space.folder))
+    try space.checkDescriptions(
+      of: ["segment", "-i", "field/fundus-00000.png", "-m", "run/bundle"], output: "disc.png",
+      description: "disc.json")
     let same = try space.restore(
       "segment", "-i", "disc.png", "-o", "disc.png", "-m", "run/bundle", "--overwrite")
     #expect(same.status == 73)

@@ -83,6 +83,11 @@ struct StrokeCommandTests {
     #expect(try space.start(arguments).finish().status == 73)
     let again = try space.start(arguments + ["--overwrite", "--no-sidecar"]).finish()
     #expect(again.status == 0 && again.output.contains(" ml in all"), "\(again.errors)")
+    try space.checkDescriptions(
+      of: ["segment", "-i", "t1.nii.gz", space.path("flair.nii.gz"), "-m", "run/bundle"],
+      output: "lesion.nii.gz", description: "lesion_probability.json", isStripped: true)
+    let text = String(decoding: try space.data("once/lesion.json"), as: UTF8.self)
+    #expect(!text.contains(space.folder), "\(text)")
   }
 
   @Test("what does not fit is refused with its reason, and nothing is written")
