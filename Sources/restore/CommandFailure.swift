@@ -20,9 +20,12 @@ struct CommandFailure: Error {
   var advice: String
   /// The file concerned.
   var file: String?
+  /// The tensors of a checkpoint that does not fit its model.
+  var names: StateNames?
 
   init(
-    code: Int32, kind: String, what: String, cause: String, advice: String, file: String? = nil
+    code: Int32, kind: String, what: String, cause: String, advice: String, file: String? = nil,
+    names: StateNames? = nil
   ) {
     self.code = code
     self.kind = kind
@@ -30,6 +33,7 @@ struct CommandFailure: Error {
     self.cause = cause
     self.advice = advice
     self.file = file
+    self.names = names
   }
 
   /// Any error of the package's modules; an error of another kind is a bug.
@@ -82,8 +86,15 @@ struct CommandFailure: Error {
     struct Document: Encodable {
       let ok = false
       let error: Content
+      let matched: [String]?
+      let missing: [String]?
+      let unexpected: [String]?
+      let mismatched: [String]?
     }
-    Console.shared.result(Document(error: content))
+    Console.shared.result(
+      Document(
+        error: content, matched: names?.matched, missing: names?.missing,
+        unexpected: names?.unexpected, mismatched: names?.mismatched))
   }
 
   /// A failure as it stands in JSON documents.

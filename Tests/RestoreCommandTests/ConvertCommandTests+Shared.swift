@@ -47,6 +47,12 @@ extension ConvertCommandTests {
       arguments + ["--allow-missing"], through: "ulimit -v 6000000"
     ).finish()
     #expect(lenient.status == 65, "\(lenient.errors)")
+    let document = try space.start(arguments + ["--json"]).finish().json()
+    #expect(document["ok"] as? Bool == false)
+    #expect(document["unexpected"] as? [String] == names.sorted())
+    #expect(document["matched"] as? [String] == [])
+    #expect(document["mismatched"] as? [String] == [])
+    #expect((document["missing"] as? [String])?.contains("patch_embed.weight") == true)
     #expect(lenient.errors.contains("none of the model's tensors is in it"), "\(lenient.errors)")
     #expect(!space.exists("b"))
   }
