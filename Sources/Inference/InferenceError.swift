@@ -60,6 +60,18 @@ extension InferenceError: CustomStringConvertible {
     }
   }
 
+  /// The file or bundle concerned, nil if there is none: a model that was named, not given as a path, is no
+  /// file.
+  public var file: String? {
+    switch self {
+    case .bundleNotFound(let name, _): name.contains("/") ? name : nil
+    case .bundleInvalid(let bundle, _): bundle
+    case .channelMismatch(let file, _, _, _), .sizeMismatch(let file, _, _): file
+    case .needsMemory(let what, _, _): what
+    case .outputNotFinite, .cancelled: nil
+    }
+  }
+
   /// A short name for machine-readable output.
   public var kind: String {
     switch self {

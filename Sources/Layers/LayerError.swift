@@ -36,6 +36,14 @@ public struct ShapeMismatch: Hashable, Sendable {
 }
 
 extension LayerError: CustomStringConvertible {
+  /// The weights file concerned, nil if there is none.
+  public var file: String? {
+    switch self {
+    case .unreadableWeights(let path, _), .invalidWeights(let path, _, _): path
+    case .stateMismatch, .invalidLayer: nil
+    }
+  }
+
   /// The whole story in one text; a mismatch takes one line for each tensor.
   public var description: String {
     switch self {

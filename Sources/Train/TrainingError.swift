@@ -77,6 +77,16 @@ extension TrainingError: CustomStringConvertible {
     }
   }
 
+  /// The file or folder concerned, nil if there is none.
+  public var file: String? {
+    switch self {
+    case .unreadableConfiguration(let file, _), .invalidSplit(let file, _), .noSuchSplit(let file):
+      file
+    case .runExists(let folder), .inUse(let folder), .cannotResume(let folder, _): folder
+    case .unknownKey, .invalidValue, .noUsableSlices, .notFinite, .stopped: nil
+    }
+  }
+
   /// A short name for machine-readable output.
   public var kind: String {
     switch self {

@@ -53,8 +53,10 @@ struct CheckpointConversion {
   private struct Document: Encodable {
     let ok = true
     let bundle: String
-    let matched: Int
+    let matched: [String]
     let missing: [String]
+    let unexpected: [String]
+    let mismatched: [String]
     let ignored: [String]
   }
 
@@ -71,9 +73,9 @@ struct CheckpointConversion {
     let checkpoint = try TorchCheckpoint(contentsOf: input)
     var generator = SeededGenerator(seed: 0)
     let model = try description(arch).makeModel(using: &generator)
-    let missing = try load(checkpoint, into: model)
+    let names = try load(checkpoint, into: model)
     try write(model, checkpoint, card: card)
-    report(model, checkpoint, missing)
+    report(names, ignored: checkpoint.ignored)
   }
 
   private func description(_ arch: String) throws -> ModelDescription {
@@ -109,41 +111,34 @@ struct CheckpointConversion {
     type.Configuration.presets.first?.name ?? ""
   }
 
-  /// Loads what fits; returns the names that keep their initial values.
+  /// Loads what fits; returns which names do, and which keep their initial values.
+  ///
+  /// Names and shapes are compared first: tensors that share their elements are small in the file alone.
   private func load(
     _ checkpoint: TorchCheckpoint, into model: any RestorationModel
-  ) throws -> [String] {
-    var tensors: [String: Tensor] = [:]
-    for name in checkpoint.names { tensors[name] = checkpoint.tensor(named: name) }
-    var missing: [String] = []
-    if options.allowMissing {
-      guard model.state.contains(where: { tensors[$0.name] != nil }) else {
-        throw CommandFailure(
-          code: ExitStatus.data, kind: "state-mismatch",
-          what: "checkpoint does not fit the model (\(input))",
-          cause: "none of the model's tensors is in it", advice: "check --arch", file: input)
-      }
-      for entry in model.state where tensors[entry.name] == nil {
-        if case .derived = entry.content { continue }
-        missing.append(entry.name)
-        tensors[entry.name] = entry.tensor
-      }
+  ) throws -> StateNames {
+    let comparison = model.compare(with: checkpoint)
+    let names = StateNames(comparison)
+    if options.allowMissing, comparison.matched.isEmpty, comparison.misshapen.isEmpty {
+      throw CommandFailure(
+        code: ExitStatus.data, kind: "state-mismatch",
+        what: "checkpoint does not fit the model (\(input))",
+        cause: "none of the model's tensors is in it", advice: "check --arch", file: input,
+        names: names)
     }
-    do throws(LayerError) { try model.load(tensors) } catch {
-      guard case .stateMismatch(let absent, let surplus, let misshapen) = error else { throw error }
-      let matched = checkpoint.names.count - surplus.count - misshapen.count
-      let counts =
-        "\(matched) matched, \(absent.count) missing, \(surplus.count) unexpected, "
-        + "\(misshapen.count) of another shape"
+    do throws(LayerError) {
+      try model.load(checkpoint, allowsMissing: options.allowMissing)
+    } catch {
+      guard case .stateMismatch = error else { throw error }
       let shown = "\(error)".split(separator: "\n").dropFirst().joined(separator: "\n")
       throw CommandFailure(
         code: ExitStatus.data, kind: "state-mismatch",
-        what: "checkpoint does not fit the model (\(input))", cause: counts + "\n" + shown,
+        what: "checkpoint does not fit the model (\(input))", cause: names.counts + "\n" + shown,
         advice:
           "check --arch and --preset or --hyperparameters; --allow-missing fills what is missing",
-        file: input)
+        file: input, names: names)
     }
-    return missing
+    return names
   }
 
   private func write(
@@ -196,23 +191,41 @@ struct CheckpointConversion {
     }
   }
 
-  private func report(
-    _ model: any RestorationModel, _ checkpoint: TorchCheckpoint, _ missing: [String]
-  ) {
-    for name in missing { Console.shared.warning("\(name) keeps its initial value") }
-    for name in checkpoint.ignored {
-      Console.shared.warning("\(name) is no tensor and is left out")
-    }
+  private func report(_ names: StateNames, ignored: [String]) {
+    for name in names.missing { Console.shared.warning("\(name) keeps its initial value") }
+    for name in ignored { Console.shared.warning("\(name) is no tensor and is left out") }
     if isJSON {
       Console.shared.result(
         Document(
-          bundle: output, matched: checkpoint.names.count, missing: missing,
-          ignored: checkpoint.ignored))
+          bundle: output, matched: names.matched, missing: names.missing,
+          unexpected: names.unexpected, mismatched: names.mismatched, ignored: ignored))
     } else {
-      Console.shared.result([
-        "\(checkpoint.names.count) matched, \(missing.count) missing, 0 unexpected, "
-          + "0 of another shape", output,
-      ])
+      Console.shared.result([names.counts, output])
     }
+  }
+}
+
+/// The names of a checkpoint's and a model's tensors by how they fit, all of them.
+struct StateNames: Equatable {
+  /// Both have them, with equal shapes.
+  let matched: [String]
+  /// The checkpoint lacks them.
+  let missing: [String]
+  /// The model does not know them.
+  let unexpected: [String]
+  /// Their shapes differ.
+  let mismatched: [String]
+
+  init(_ comparison: StateComparison) {
+    matched = comparison.matched
+    missing = comparison.missing
+    unexpected = comparison.surplus
+    mismatched = comparison.misshapen.map { $0.name }
+  }
+
+  /// How many there are of each kind.
+  var counts: String {
+    "\(matched.count) matched, \(missing.count) missing, \(unexpected.count) unexpected, "
+      + "\(mismatched.count) of another shape"
   }
 }

@@ -20,9 +20,12 @@ struct CommandFailure: Error {
   var advice: String
   /// The file concerned.
   var file: String?
+  /// The tensors of a checkpoint that does not fit its model.
+  var names: StateNames?
 
   init(
-    code: Int32, kind: String, what: String, cause: String, advice: String, file: String? = nil
+    code: Int32, kind: String, what: String, cause: String, advice: String, file: String? = nil,
+    names: StateNames? = nil
   ) {
     self.code = code
     self.kind = kind
@@ -30,6 +33,7 @@ struct CommandFailure: Error {
     self.cause = cause
     self.advice = advice
     self.file = file
+    self.names = names
   }
 
   /// Any error of the package's modules; an error of another kind is a bug.
@@ -45,19 +49,20 @@ struct CommandFailure: Error {
     case let error as InferenceError:
       self.init(
         code: error.code, kind: error.kind, what: error.what, cause: error.cause,
-        advice: error.advice)
+        advice: error.advice, file: error.file)
     case let error as TrainingError:
       self.init(
         code: error.code, kind: error.kind, what: error.what, cause: error.cause,
-        advice: error.advice)
+        advice: error.advice, file: error.file)
     case let error as CheckpointError:
       self.init(
         code: error.code, kind: error.kind, what: error.what, cause: error.cause,
-        advice: error.advice)
+        advice: error.advice, file: error.file)
     case let error as LayerError:
       self.init(
         code: ExitStatus.configuration, kind: "weights", what: "weights file invalid",
-        cause: "\(error)", advice: "copy the file again, or check that it belongs to this model")
+        cause: "\(error)", advice: "copy the file again, or check that it belongs to this model",
+        file: error.file)
     case let error as ModelError:
       self.init(
         code: ExitStatus.configuration, kind: "model", what: "model description invalid",
@@ -81,8 +86,15 @@ struct CommandFailure: Error {
     struct Document: Encodable {
       let ok = false
       let error: Content
+      let matched: [String]?
+      let missing: [String]?
+      let unexpected: [String]?
+      let mismatched: [String]?
     }
-    Console.shared.result(Document(error: content))
+    Console.shared.result(
+      Document(
+        error: content, matched: names?.matched, missing: names?.missing,
+        unexpected: names?.unexpected, mismatched: names?.mismatched))
   }
 
   /// A failure as it stands in JSON documents.

@@ -16,7 +16,9 @@ struct EchoSegmentation {
   /// Labels of the first frame of as many clips as are known.
   let firstMasks: [String]
   let overwrite: Bool
-  let writesSidecar: Bool
+  let sidecars: SidecarOptions
+
+  private var writesSidecar: Bool { !sidecars.noSidecar }
 
   /// Segments and writes everything; returns what was measured.
   func run() throws -> EchoReport {
@@ -154,16 +156,18 @@ struct EchoSegmentation {
     let voxels = view.scan.volume.voxels
     let labels = Set(view.labels.joined())
     let provenance = Sidecar.Provenance(
-      arguments: Sidecar.arguments(full: false), model: bundle.card.name,
+      arguments: sidecars.arguments, model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
       inputSHA256: try Sidecar.checksums(of: [view.input]), seed: 0,
       threads: Engine.shared.threads, plane: "frames", backEnd: Engine.shared.backEnd,
       inputRange: [voxels.min() ?? 0, voxels.max() ?? 0],
       outputRange: [Float(labels.min() ?? 0), Float(labels.max() ?? 0)],
-      nonFiniteVoxels: view.scan.nonFinite?.count ?? 0, warnings: view.scan.warnings,
-      elapsedSeconds: seconds, peakMemoryBytes: Memory.peak)
+      nonFiniteVoxels: view.scan.nonFinite?.count ?? 0,
+      warnings: view.scan.warnings.map { sidecars.message($0, naming: [view.input]) },
+      elapsedSeconds: sidecars.reproducible ? nil : seconds,
+      peakMemoryBytes: sidecars.reproducible ? nil : Memory.peak)
     return Sidecar(
-      sources: [Sidecar.withoutFolders(view.input)], skullStripped: false,
+      sources: [sidecars.path(view.input)], skullStripped: sidecars.skullStripped,
       resolution: "native grid of the input", restore: provenance)
   }
 

@@ -110,7 +110,7 @@ struct RestorationJob {
     report.warnings = warnings
     do {
       try draw(scan, result.volume, reference?.volume, item, report)
-      if !command.files.noSidecar {
+      if !command.sidecars.noSidecar {
         try sidecar(scan, result.volume, item, report, options)
           .write(to: Sidecar.path(besides: item.output))
       }
@@ -215,10 +215,10 @@ struct RestorationJob {
     _ scan: ScanFile, _ restored: Volume, _ item: ItemList.Item, _ report: Report,
     _ options: RestorationOptions
   ) throws -> Sidecar {
-    let isFull = command.files.provenance == .full
+    let sidecars = command.sidecars
     func range(_ voxels: [Float]) -> [Float] { [voxels.min() ?? 0, voxels.max() ?? 0] }
     let provenance = Sidecar.Provenance(
-      arguments: Sidecar.arguments(full: isFull), model: bundle.card.name,
+      arguments: sidecars.arguments, model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
       inputSHA256: try Sidecar.checksums(of: [item.input]),
       seed: command.seed, threads: Engine.shared.threads,
@@ -226,17 +226,11 @@ struct RestorationJob {
       tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,
       backEnd: Engine.shared.backEnd, inputRange: range(scan.volume.voxels),
       outputRange: range(restored.voxels), nonFiniteVoxels: scan.nonFinite?.count ?? 0,
-      warnings: report.warnings.map { warning in
-        isFull
-          ? warning
-          : warning.replacingOccurrences(
-            of: item.input, with: Sidecar.withoutFolders(item.input))
-      },
-      elapsedSeconds: command.files.reproducible ? nil : report.seconds,
-      peakMemoryBytes: command.files.reproducible ? nil : Memory.peak)
+      warnings: report.warnings.map { sidecars.message($0, naming: [item.input, item.output]) },
+      elapsedSeconds: sidecars.reproducible ? nil : report.seconds,
+      peakMemoryBytes: sidecars.reproducible ? nil : Memory.peak)
     return Sidecar(
-      sources: [isFull ? item.input : Sidecar.withoutFolders(item.input)],
-      skullStripped: command.files.skullStripped,
+      sources: [sidecars.path(item.input)], skullStripped: sidecars.skullStripped,
       resolution: "native grid of the input", restore: provenance)
   }
 }

@@ -54,9 +54,14 @@ struct Sidecar: Encodable {
       return format == .nifti ? NIfTI.files(of: input) : [input]
     }
     if files.count == 1 { return .one(try SHA256.hexadecimal(ofFile: files[0])) }
-    // Files of one name in several folders are told apart by as much of their paths as is needed.
-    let names =
-      Set(files.map(withoutFolders)).count == files.count ? files.map(withoutFolders) : files
+    // Files of one name in several folders are told apart by their order: folders name people.
+    var counts: [String: Int] = [:]
+    var names: [String] = []
+    for name in files.map(withoutFolders) {
+      let place = counts[name, default: 0] + 1
+      counts[name] = place
+      names.append(place == 1 ? name : "\(name) (\(place))")
+    }
     return .several(
       try Dictionary(
         zip(names, files).map { ($0, try SHA256.hexadecimal(ofFile: $1)) },
@@ -112,18 +117,26 @@ struct Sidecar: Encodable {
     path.split(separator: "/").last.map(String.init) ?? path
   }
 
-  /// The arguments with absolute paths cut to their last component.
+  /// The arguments, paths without their folders unless they are told in full.
   static func arguments(full: Bool) -> [String] {
     let arguments = CommandLine.arguments
-    if full { return arguments }
-    return ["restore"]
-      + arguments.dropFirst().map { argument in
-        // `/a/b` or `--input=/a/b`.
-        guard let slash = argument.firstIndex(of: "/"),
-          slash == argument.startIndex || argument[..<slash].hasSuffix("=")
-        else { return argument }
-        return argument[..<slash] + withoutFolders(String(argument[slash...]))
-      }
+    return full ? arguments : ["restore"] + arguments.dropFirst().map(argumentWithoutFolders)
+  }
+
+  /// An argument whose path, if it is or has one, is cut to its last component.
+  ///
+  /// Whatever has a slash is a path: no option takes a number or a name with one. `./name` names no folder
+  /// and stays, as it says that no model of this name was looked up.
+  private static func argumentWithoutFolders(_ argument: String) -> String {
+    guard let slash = argument.firstIndex(of: "/") else { return argument }
+    // `--input=a/b`; a path alone may have the sign in the name of a folder.
+    var start = argument.startIndex
+    if argument.hasPrefix("-"), let sign = argument.firstIndex(of: "="), sign < slash {
+      start = argument.index(after: sign)
+    }
+    let (option, path) = (String(argument[..<start]), String(argument[start...]))
+    let name = withoutFolders(path)
+    return option + (path == "./" + name ? path : name)
   }
 
   /// Writes the sidecar: keys sorted, trailing newline.

@@ -11,7 +11,9 @@ struct StrokeSegmentation {
   let inputs: [String]
   let output: String
   let overwrite: Bool
-  let writesSidecar: Bool
+  let sidecars: SidecarOptions
+
+  private var writesSidecar: Bool { !sidecars.noSidecar }
 
   /// What the images of a model with one or two channels show.
   private var channelNames: [String] { system.inChannels == 2 ? ["T1", "FLAIR"] : ["T1"] }
@@ -114,15 +116,17 @@ struct StrokeSegmentation {
   ) throws -> Sidecar {
     let voxels = scans[0].volume.voxels
     let provenance = Sidecar.Provenance(
-      arguments: Sidecar.arguments(full: false), model: bundle.card.name,
+      arguments: sidecars.arguments, model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
       inputSHA256: try Sidecar.checksums(of: inputs), seed: 0,
       threads: Engine.shared.threads, plane: "axial, sagittal, coronal",
       backEnd: Engine.shared.backEnd, inputRange: [voxels.min() ?? 0, voxels.max() ?? 0],
       outputRange: range, nonFiniteVoxels: scans.reduce(0) { $0 + ($1.nonFinite?.count ?? 0) },
-      warnings: warnings, elapsedSeconds: report.seconds, peakMemoryBytes: report.peakMemoryBytes)
+      warnings: warnings.map { sidecars.message($0, naming: inputs) },
+      elapsedSeconds: sidecars.reproducible ? nil : report.seconds,
+      peakMemoryBytes: sidecars.reproducible ? nil : report.peakMemoryBytes)
     return Sidecar(
-      sources: inputs.map(Sidecar.withoutFolders), skullStripped: true,
+      sources: inputs.map(sidecars.path), skullStripped: true,
       resolution: "native grid of the input", restore: provenance, lesions: report.lesions)
   }
 

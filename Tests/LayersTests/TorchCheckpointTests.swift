@@ -3,6 +3,17 @@ import Layers
 import TensorCore
 import Testing
 
+private final class Pair: Module {
+  let first = Parameter([3]) { $0.initialize(repeating: -1) }
+  let second = Parameter([3]) { $0.initialize(repeating: -1) }
+  let counter = Parameter([], requiresGradient: false) { $0.initialize(repeating: 0) }
+  var members: [Member] {
+    [
+      .parameter("a", first), .parameter("b", second), .buffer("num_batches_tracked", counter),
+    ]
+  }
+}
+
 @Suite("PyTorch checkpoints")
 struct TorchCheckpointTests {
   private struct Expected: Decodable {
@@ -245,6 +256,53 @@ struct TorchCheckpointTests {
   /// A text of a pickle.
   private func text(_ text: String) -> [UInt8] {
     Array("X".utf8) + [UInt8(text.utf8.count), 0, 0, 0] + Array(text.utf8)
+  }
+
+  /// A checkpoint of bytes, as many as are given as a size, that lie over each other in one storage.
+  private func shared(_ sizes: [String: Int], storage: [UInt8]) throws -> TorchCheckpoint {
+    func integer(_ value: Int) -> [UInt8] {
+      Array("J".utf8) + (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+    }
+    var pickle: [UInt8] = [0x80, 2]
+    pickle += Array("}".utf8)
+    for (name, size) in sizes {
+      pickle += text(name)
+      pickle += Array("ctorch._utils\n_rebuild_tensor_v2\n((".utf8) + text("storage")
+      pickle += Array("ctorch\nByteStorage\n".utf8) + text("0") + text("cpu")
+      pickle += integer(storage.count) + Array("tQK\u{0}".utf8) + integer(size)
+      pickle += [0x85]
+      pickle += Array("K\u{1}".utf8)
+      pickle += [0x85, 0x89]
+      pickle += Array("NtRs".utf8)
+    }
+    return try checkpoint(pickle + Array(".".utf8), storage: storage)
+  }
+
+  @Test("names and shapes are compared before anything is read; tensors may share their elements")
+  func loading() throws {
+    let storage: [UInt8] = [5, 6, 7, 8]
+    let pair = Pair()
+    try pair.load(shared(["a": 3, "b": 3], storage: storage))
+    #expect(pair.state.map(\.tensor.values) == [[5, 6, 7], [5, 6, 7], [0]])
+    let other = Pair()
+    let half = try shared(["b": 3], storage: storage)
+    #expect(other.compare(with: half).matched == ["b"])
+    #expect(other.compare(with: half).missing == ["a"])
+    #expect(
+      throws: LayerError.stateMismatch(missing: ["a"], surplus: [], misshapen: [])
+    ) { try other.load(half) }
+    #expect(other.state.map(\.tensor.values) == [[-1, -1, -1], [-1, -1, -1], [0]])
+    try other.load(half, allowsMissing: true)
+    #expect(other.state.map(\.tensor.values) == [[-1, -1, -1], [5, 6, 7], [0]])
+    let wrong = try shared(["a": 4, "b": 3, "c": 1], storage: storage)
+    let comparison = other.compare(with: wrong)
+    let misshapen = [ShapeMismatch(name: "a", expected: [3], found: [4])]
+    #expect(comparison.matched == ["b"] && comparison.missing.isEmpty)
+    #expect(comparison.surplus == ["c"] && comparison.misshapen == misshapen)
+    #expect(
+      throws: LayerError.stateMismatch(missing: [], surplus: ["c"], misshapen: misshapen)
+    ) { try other.load(wrong, allowsMissing: true) }
+    #expect(other.second.version == 1)
   }
 
   @Test(

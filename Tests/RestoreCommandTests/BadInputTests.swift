@@ -39,6 +39,30 @@ struct BadInputTests {
     #expect((error["hint"] as? String)?.isEmpty == false)
   }
 
+  @Test(
+    "with --json the refusal names the file, whichever part of the program refuses it",
+    arguments: [
+      (["run", "-i", "in.nii", "-o", "out.nii", "-m", "./absent"], "model-not-found", "./absent"),
+      (["run", "-i", "in.nii", "-o", "out.nii", "-m", "absent"], "model-not-found", nil),
+      (["run", "-i", "in.nii", "-o", "out.nii", "-m", "./broken"], "bundle-invalid", "./broken"),
+      (["convert", "m.pth", "b", "--arch", "restore-rwkv"], "unsupported", "m.pth"),
+      (["convert", "absent.pth", "b", "--arch", "restore-rwkv"], "missing", "absent.pth"),
+      (["train", "-c", "wrong.yaml", "-o", "r"], "unreadable-configuration", "wrong.yaml"),
+    ] as [([String], String, String?)])
+  func file(arguments: [String], kind: String, file: String?) throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    try FileManager.default.createDirectory(
+      atPath: space.path("broken"), withIntermediateDirectories: true)
+    try space.write("{}", to: "broken/model.json")
+    try space.write("not a checkpoint", to: "m.pth")
+    try space.write("train: [", to: "wrong.yaml")
+    let outcome = try space.start(arguments + ["--json"]).finish()
+    let error = try #require(try outcome.json()["error"] as? [String: Any], "\(outcome.errors)")
+    #expect(error["kind"] as? String == kind)
+    #expect(error["file"] as? String == file)
+  }
+
   // MARK: - Accepted with a warning
 
   @Test("plain NIfTI under a .gz name is read with a warning")

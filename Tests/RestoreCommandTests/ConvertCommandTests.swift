@@ -252,11 +252,29 @@ struct ConvertCommandTests {
     #expect(!space.exists("b/model.json"))
     let lenient = try space.start(arguments + ["--allow-missing"]).finish()
     #expect(lenient.status == 0 && lenient.errors.contains("keeps its initial value"))
+    let converted = try space.start(
+      arguments + ["--allow-missing", "--overwrite", "--json"]
+    ).finish().json()
+    let refused = try space.start(arguments + ["--overwrite", "--json"]).finish().json()
+    #expect(refused["error"] is [String: Any] && converted["error"] == nil)
+    for document in [converted, refused] {
+      let matched = try #require(document["matched"] as? [String])
+      let missing = try #require(document["missing"] as? [String])
+      #expect(!matched.isEmpty && matched == matched.sorted())
+      #expect(!missing.isEmpty && missing.allSatisfy { $0.hasPrefix("refinement.1.") })
+      #expect(document["unexpected"] as? [String] == [])
+      #expect(document["mismatched"] as? [String] == [])
+    }
     let page = String(decoding: try space.data("b/README.md"), as: UTF8.self)
     #expect(page.hasPrefix("# b 1.0.0\n") && page.contains("research use only"))
     let other = try space.restore(
       "convert", fixtures + "/tiny_restore_rwkv.pth", "c", "--arch", "restore-rwkv", "--preset",
       "light")
     #expect(other.status == 65 && other.errors.contains("of another shape"))
+    let shapes = try space.restore(
+      "convert", fixtures + "/tiny_restore_rwkv.pth", "c", "--arch", "restore-rwkv", "--preset",
+      "light", "--json"
+    ).json()
+    #expect((shapes["mismatched"] as? [String])?.isEmpty == false)
   }
 }

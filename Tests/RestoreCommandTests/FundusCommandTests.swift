@@ -51,6 +51,9 @@ struct FundusCommandTests {
       #expect((sidecar["Sources"] as? [String]) == ["\(name).png"])
       let disc = try #require(sidecar["OpticDisc"] as? [String: Any])
       #expect(disc["verticalRatio"] as? Double == measures.verticalRatio)
+      #expect(disc["output"] as? String == "\(name).png")
+      #expect(sidecar["SkullStripped"] as? Bool == false)
+      #expect(sidecar["Resolution"] as? String == "native grid of the input")
       let restore = try #require(sidecar["Restore"] as? [String: Any])
       #expect((restore["inputSHA256"] as? String)?.count == 64)
     }
@@ -114,6 +117,14 @@ struct FundusCommandTests {
     #expect(space.exists("disc.json"))
     #expect(try space.start(arguments).finish().status == 73)
     #expect(try space.start(arguments + ["--overwrite"]).finish().status == 0)
+    let absolute = try space.restore(
+      "segment", "-i", space.path("field/fundus-00000.png"), "-o", space.path("far.png"), "-m",
+      "run/bundle")
+    #expect(absolute.status == 0, "\(absolute.errors)")
+    #expect(!String(decoding: try space.data("far.json"), as: UTF8.self).contains(space.folder))
+    try space.checkDescriptions(
+      of: ["segment", "-i", "field/fundus-00000.png", "-m", "run/bundle"], output: "disc.png",
+      description: "disc.json")
     let same = try space.restore(
       "segment", "-i", "disc.png", "-o", "disc.png", "-m", "run/bundle", "--overwrite")
     #expect(same.status == 73)

@@ -206,6 +206,33 @@ struct SafetyTests {
     let text = String(decoding: try space.data("out.json"), as: UTF8.self)
     #expect(!text.contains(space.folder) && text.contains("--input=in.nii"), "\(text)")
     #expect(text.contains("in.nii: the image is constant"))
+    // Folders of relative paths may have the name of a person.
+    for folder in ["alice", "alice/a=b"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+      try space.image("\(folder)/in.nii", volume)
+      try space.image("\(folder)/mask.nii", volume)
+    }
+    func arguments(_ given: [String]) throws -> [String] {
+      let outcome = try space.start(["run"] + given).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      let restore = try #require(try space.json("alice/out.json")["Restore"] as? [String: Any])
+      return try #require(restore["arguments"] as? [String])
+    }
+    let given = [
+      "-i", "alice/a=b/in.nii", "-o", "./alice/out.nii", "-m", "./tiny",
+      "--mask=alice/a=b/mask.nii", "--seed", "3", "--overlap=0.25", "--tta", "none",
+    ]
+    let told = try arguments(given)
+    #expect(
+      told == [
+        "restore", "run", "-i", "in.nii", "-o", "out.nii", "-m", "./tiny", "--mask=mask.nii",
+        "--seed", "3", "--overlap=0.25", "--tta", "none",
+      ])
+    #expect(!String(decoding: try space.data("alice/out.json"), as: UTF8.self).contains("alice"))
+    let full = ["--provenance", "full", "--overwrite"]
+    let whole = try arguments(given + full)
+    #expect(Array(whole.dropFirst()) == ["run"] + given + full)
   }
 
   @Test("a model for another task is refused")

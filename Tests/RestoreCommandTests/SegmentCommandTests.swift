@@ -92,6 +92,9 @@ struct SegmentCommandTests {
       arguments + ["--overwrite", "--first-mask", "first.nii.gz"]
     ).finish()
     #expect(given.status == 0, "\(given.errors)")
+    try space.checkDescriptions(
+      of: ["segment", "-i", "clip.nii.gz", "-m", "run/bundle"], output: "out.nii.gz",
+      description: "out.json")
   }
 
   @Test("a first mask of another size and a model for other things are refused")

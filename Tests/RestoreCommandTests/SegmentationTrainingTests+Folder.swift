@@ -94,5 +94,7 @@ extension SegmentationTrainingTests {
     let again = try space.start(one + ["--skip-existing", "--json"]).finish()
     #expect(again.status == 0 && again.errors.contains("skipped, exists"), "\(again.errors)")
     #expect((try again.json()["cases"] as? [Any])?.isEmpty == true)
+    try space.checkDescriptions(
+      of: Array(one.dropLast(2)), output: "one.nii.gz", description: "one.json")
   }
 }

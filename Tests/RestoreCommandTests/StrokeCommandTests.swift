@@ -83,6 +83,27 @@ struct StrokeCommandTests {
     #expect(try space.start(arguments).finish().status == 73)
     let again = try space.start(arguments + ["--overwrite", "--no-sidecar"]).finish()
     #expect(again.status == 0 && again.output.contains(" ml in all"), "\(again.errors)")
+    try space.checkDescriptions(
+      of: ["segment", "-i", "t1.nii.gz", space.path("flair.nii.gz"), "-m", "run/bundle"],
+      output: "lesion.nii.gz", description: "lesion_probability.json", isStripped: true)
+    let text = String(decoding: try space.data("once/lesion.json"), as: UTF8.self)
+    #expect(!text.contains(space.folder), "\(text)")
+    // Two files of one name: their folders are not told either.
+    for (folder, name) in [("alice", "t1"), ("bob", "flair")] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+      try FileManager.default.copyItem(
+        atPath: space.path("\(name).nii.gz"), toPath: space.path("\(folder)/scan.nii.gz"))
+    }
+    let alike = try space.restore(
+      "segment", "-i", "alice/scan.nii.gz", "bob/scan.nii.gz", "-o", "alike.nii.gz", "-m",
+      "run/bundle")
+    #expect(alike.status == 0, "\(alike.errors)")
+    let told = try #require(try space.json("alike.json")["Restore"] as? [String: Any])
+    let digests = try #require(told["inputSHA256"] as? [String: String])
+    #expect(digests.keys.sorted() == ["scan.nii.gz", "scan.nii.gz (2)"])
+    let described = String(decoding: try space.data("alike.json"), as: UTF8.self)
+    #expect(!described.contains("alice") && !described.contains("bob"), "\(described)")
   }
 
   @Test("what does not fit is refused with its reason, and nothing is written")

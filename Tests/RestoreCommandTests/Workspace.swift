@@ -94,6 +94,41 @@ final class Workspace {
       arguments, in: folder, environment: environment, through: shell)
   }
 
+  /// Checks that a command heeds the options about descriptions: `--reproducible`, `--provenance` and
+  /// `--skull-stripped`.
+  ///
+  /// - Parameters:
+  ///   - arguments: The command without its output.
+  ///   - output: The name of what it writes.
+  ///   - description: The name of what stands beside that.
+  ///   - isStripped: Whether the brain is described as extracted without being told so.
+  /// - Throws: What starting the command and reading what it wrote throw.
+  func checkDescriptions(
+    of arguments: [String], output: String, description: String, isStripped: Bool = false
+  ) throws {
+    for name in ["once", "twice", "full"] {
+      try FileManager.default.createDirectory(
+        atPath: path(name), withIntermediateDirectories: true)
+      let options =
+        name == "full" ? ["--provenance", "full", "--skull-stripped"] : ["--reproducible"]
+      let outcome = try start(arguments + ["-o", path("\(name)/\(output)")] + options).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+    }
+    #expect(try data("once/\(description)") == data("twice/\(description)"))
+    let short = try json("once/\(description)")
+    let full = try json("full/\(description)")
+    #expect(short["SkullStripped"] as? Bool == isStripped)
+    #expect(full["SkullStripped"] as? Bool == true)
+    for (document, isTold) in [(short, false), (full, true)] {
+      let restore = try #require(document["Restore"] as? [String: Any])
+      for key in ["elapsedSeconds", "peakMemoryBytes"] {
+        #expect((restore[key] != nil) == isTold, "\(key)")
+      }
+      let told = try #require(restore["arguments"] as? [String])
+      #expect(told.contains(isTold ? path("full/\(output)") : output), "\(told)")
+    }
+  }
+
   // MARK: - The bundle
 
   /// The files of the bundle, made once.

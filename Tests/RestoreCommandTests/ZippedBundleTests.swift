@@ -4,7 +4,7 @@ import Testing
 @Suite("Model bundles in a zip file")
 struct ZippedBundleTests {
   /// A file of an archive.
-  private struct Member {
+  struct Member {
     var name: String
     var data: Data
     var isDeflated = false
@@ -14,7 +14,7 @@ struct ZippedBundleTests {
   }
 
   /// A zip archive; deflated members consist of stored blocks.
-  private static func archive(_ members: [Member]) -> Data {
+  static func archive(_ members: [Member]) -> Data {
     var (body, directory) = (Data(), Data())
     for member in members {
       let offset = body.count

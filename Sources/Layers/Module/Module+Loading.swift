@@ -30,22 +30,36 @@ extension Module {
     }
   }
 
+  /// Compares the names and shapes of a PyTorch checkpoint with this module's; no tensor is read.
+  public func compare(with checkpoint: TorchCheckpoint) -> StateComparison {
+    StateComparison(of: checkpoint.shapes, with: state)
+  }
+
+  /// Loads a PyTorch checkpoint by name; nothing is read or changed unless all of it fits.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: Holds a tensor for every parameter and buffer. Derived entries and batch counters
+  ///     (`num_batches_tracked`) may be absent; derived entries are not used.
+  ///   - allowsMissing: Whether other entries may be absent too; they keep their values.
+  /// - Throws: ``LayerError/stateMismatch(missing:surplus:misshapen:)`` with all differences at once.
+  public func load(
+    _ checkpoint: TorchCheckpoint, allowsMissing: Bool = false
+  ) throws(LayerError) {
+    try load(shapes: checkpoint.shapes, allowsMissing: allowsMissing) { name, destination in
+      checkpoint.copy(name, into: destination)
+    }
+  }
+
   private func load(
-    shapes: [String: Shape],
+    shapes: [String: Shape], allowsMissing: Bool = false,
     copy: (String, UnsafeMutableBufferPointer<Float>) -> Void
   ) throws(LayerError) {
     let state = self.state
-    let known = Set(state.map(\.name))
-    let missing = state.filter { shapes[$0.name] == nil && !$0.mayBeAbsent }.map(\.name)
-    let surplus = shapes.keys.filter { !known.contains($0) }
-    let misshapen = state.compactMap { entry -> ShapeMismatch? in
-      guard let found = shapes[entry.name], found != entry.shape else { return nil }
-      return ShapeMismatch(name: entry.name, expected: entry.shape, found: found)
-    }
-    guard missing.isEmpty, surplus.isEmpty, misshapen.isEmpty else {
+    let comparison = StateComparison(of: shapes, with: state)
+    let missing = allowsMissing ? [] : comparison.missing
+    guard missing.isEmpty, comparison.surplus.isEmpty, comparison.misshapen.isEmpty else {
       throw .stateMismatch(
-        missing: missing.sorted(), surplus: surplus.sorted(),
-        misshapen: misshapen.sorted { $0.name < $1.name })
+        missing: missing, surplus: comparison.surplus, misshapen: comparison.misshapen)
     }
     try checkScalars(of: state, shapes: shapes, copy: copy)
     for entry in state where shapes[entry.name] != nil {
@@ -73,13 +87,5 @@ extension Module {
           layer: entry.name, rule: "the weights say \(stored), the model has \(own)")
       }
     }
-  }
-}
-
-extension StateEntry {
-  /// Whether a file may lack this entry: what follows from others, and counters that nothing reads.
-  fileprivate var mayBeAbsent: Bool {
-    if case .derived = content { return true }
-    return name == "num_batches_tracked" || name.hasSuffix(".num_batches_tracked")
   }
 }

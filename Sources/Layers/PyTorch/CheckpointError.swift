@@ -41,6 +41,15 @@ extension CheckpointError: CustomStringConvertible {
     }
   }
 
+  /// The file concerned.
+  public var file: String {
+    switch self {
+    case .unreadable(let path, _), .notCheckpoint(let path, _), .damaged(let path, _),
+      .foreignGlobal(let path, _):
+      path
+    }
+  }
+
   /// A short name for machine-readable output.
   public var kind: String {
     switch self {

@@ -197,14 +197,28 @@ public struct TorchCheckpoint: Sendable {
   /// The shape of a tensor, or nil if there is none of that name.
   public func shape(of name: String) -> Shape? { entries[name].map { Shape($0.sizes) } }
 
+  /// The shapes of all tensors by name.
+  var shapes: [String: Shape] { entries.mapValues { Shape($0.sizes) } }
+
   /// A tensor as float32, contiguous.
+  ///
+  /// Tensors may share their elements in the file, so that all of them together can take far more memory
+  /// than the file has bytes: ask only for those that are needed.
   ///
   /// - Parameter name: One of ``names``.
   /// - Returns: The tensor, or nil if there is none of that name.
   public func tensor(named name: String) -> Tensor? {
+    guard let shape = shape(of: name) else { return nil }
+    return Tensor(shape) { values in copy(name, into: values) }
+  }
+
+  /// Writes the elements of one of ``names``, as float32, into memory of its size.
+  func copy(_ name: String, into values: UnsafeMutableBufferPointer<Float>) {
     guard let entry = entries[name], let range = archive.files[root + "data/" + entry.storage.key]
-    else { return nil }
-    return archive.data[range].withUnsafeBytes { entry.tensor(in: $0, isBigEndian: isBigEndian) }
+    else { preconditionFailure("checkpoint: no tensor \(name)") }
+    archive.data[range].withUnsafeBytes { bytes in
+      entry.copy(from: bytes, isBigEndian: isBigEndian, into: values)
+    }
   }
 }
 
@@ -216,17 +230,28 @@ extension TorchTensorEntry {
   ///   - isBigEndian: The order of the bytes of an element.
   /// - Returns: A tensor of ``sizes``.
   func tensor(in bytes: UnsafeRawBufferPointer, isBigEndian: Bool) -> Tensor {
-    Tensor(Shape(sizes)) { values in
-      var index = [Int](repeating: 0, count: sizes.count)
-      for position in values.indices {
-        var place = offset
-        for axis in index.indices { place += index[axis] * strides[axis] }
-        values[position] = storage.type.element(place, of: bytes, isBigEndian)
-        for axis in index.indices.reversed() {
-          index[axis] += 1
-          if index[axis] < sizes[axis] { break }
-          index[axis] = 0
-        }
+    Tensor(Shape(sizes)) { values in copy(from: bytes, isBigEndian: isBigEndian, into: values) }
+  }
+
+  /// Writes the elements as float32, row-major.
+  ///
+  /// - Parameters:
+  ///   - bytes: The tensor's storage.
+  ///   - isBigEndian: The order of the bytes of an element.
+  ///   - values: Memory for a tensor of ``sizes``.
+  func copy(
+    from bytes: UnsafeRawBufferPointer, isBigEndian: Bool,
+    into values: UnsafeMutableBufferPointer<Float>
+  ) {
+    var index = [Int](repeating: 0, count: sizes.count)
+    for position in values.indices {
+      var place = offset
+      for axis in index.indices { place += index[axis] * strides[axis] }
+      values[position] = storage.type.element(place, of: bytes, isBigEndian)
+      for axis in index.indices.reversed() {
+        index[axis] += 1
+        if index[axis] < sizes[axis] { break }
+        index[axis] = 0
       }
     }
   }

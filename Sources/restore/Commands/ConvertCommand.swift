@@ -14,7 +14,8 @@ struct ConvertCommand: ParsableCommand {
       restore convert FOLDER volume.nii.gz                 stack of PNG files to NIfTI
       restore convert volume.hdr volume.nii.gz             the same image in one file
 
-      Nothing in a checkpoint is executed; one that asks for it is refused.
+      Nothing in a checkpoint is executed; one that asks for it is refused. With --json all \
+      names of tensors stand in `matched`, `missing`, `unexpected` and `mismatched`, also if it does not fit.
       """)
 
   @Argument(help: "Checkpoint (.pth, .pt, .ckpt), NIfTI image, PNG file, or folder of PNG files.")

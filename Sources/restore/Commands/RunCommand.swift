@@ -21,6 +21,7 @@ struct RunCommand: ParsableCommand {
 
   @OptionGroup(title: "Slices and tiles") var slices: SliceOptions
   @OptionGroup(title: "Reading and writing") var files: FileOptions
+  @OptionGroup(title: "Descriptions of outputs") var sidecars: SidecarOptions
   @OptionGroup(title: "Many images") var many: BatchOptions
   @OptionGroup(title: "Parts of a cluster job") var sharding: ShardingOptions
   @OptionGroup(title: "General") var common: CommonOptions
@@ -90,8 +91,8 @@ struct RunCommand: ParsableCommand {
       try ScanFile.checkOutput(
         item.output, for: item.input, overwrite: many.overwrite, inputs: inputs)
       let sidecar = Sidecar.path(besides: item.output)
-      written += files.noSidecar ? [item.output] : [item.output, sidecar]
-      if !files.noSidecar {
+      written += sidecars.noSidecar ? [item.output] : [item.output, sidecar]
+      if !sidecars.noSidecar {
         try Sidecar.requireWritable(besides: item.output, overwrite: many.overwrite)
       }
     }
@@ -210,23 +211,6 @@ struct FileOptions: ParsableArguments {
 
   @Flag(name: .long, help: "Treat NaN and infinite voxels as an error.")
   var strict = false
-
-  @Flag(name: .long, help: "Write no .json beside the output.")
-  var noSidecar = false
-
-  @Option(name: .long, help: "Folders in the sidecar: names (none of them) or full.")
-  var provenance: Provenance = .names
-
-  @Flag(name: .long, help: "Leave times and memory out of the sidecar.")
-  var reproducible = false
-
-  @Flag(name: .long, help: "Say in the sidecar that the brain was extracted.")
-  var skullStripped = false
-
-  /// How much of a path the sidecar tells.
-  enum Provenance: String, ExpressibleByArgument, CaseIterable {
-    case names, full
-  }
 
   func validate() throws { _ = try readOptions() }
 

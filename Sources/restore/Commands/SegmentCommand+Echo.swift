@@ -28,7 +28,7 @@ extension SegmentCommand {
     }
     let report = try EchoSegmentation(
       model: network, bundle: bundle, inputs: input, output: output, firstMasks: firstMask,
-      overwrite: many.overwrite, writesSidecar: !noSidecar
+      overwrite: many.overwrite, sidecars: sidecars
     ).run()
     if common.json { Console.shared.result(report) } else { Console.shared.result(report.lines) }
   }

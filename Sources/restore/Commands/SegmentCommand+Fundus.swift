@@ -22,7 +22,7 @@ extension SegmentCommand {
     let job = FundusJob(
       bundle: bundle,
       segmenter: FundusSegmenter(network, normalization: bundle.card.normalization),
-      overwrite: many.overwrite, writesSidecar: !noSidecar)
+      overwrite: many.overwrite, sidecars: sidecars)
     let isFile = files.count == 1 && output.lowercased().hasSuffix(".png")
     let targets = files.map { isFile ? output : "\(output)/\(ImageFormat.stem(of: $0)).png" }
     try OutputPaths.requireDistinct(targets.flatMap(job.outputs))
@@ -82,12 +82,12 @@ struct FundusJob {
   let bundle: ModelBundle
   let segmenter: FundusSegmenter
   let overwrite: Bool
-  let writesSidecar: Bool
+  let sidecars: SidecarOptions
 
   /// What was found in a photograph.
   struct Case: Encodable {
     let name: String
-    let output: String
+    var output: String
     let verticalRatio: Double?
     let horizontalRatio: Double?
     let areaRatio: Double?
@@ -99,11 +99,15 @@ struct FundusJob {
 
   private struct Description: Encodable {
     let sources: [String]
+    let skullStripped: Bool
+    let resolution: String
     let opticDisc: Case
     let restore: Sidecar.Provenance
 
     enum CodingKeys: String, CodingKey {
       case sources = "Sources"
+      case skullStripped = "SkullStripped"
+      case resolution = "Resolution"
       case opticDisc = "OpticDisc"
       case restore = "Restore"
     }
@@ -112,7 +116,7 @@ struct FundusJob {
   /// Labels, `…_overlay.png` and, if it is wanted, `….json`.
   func outputs(_ output: String) -> [String] {
     let base = output.hasSuffix(".png") ? String(output.dropLast(4)) : output
-    return [output, base + "_overlay.png"] + (writesSidecar ? [base + ".json"] : [])
+    return [output, base + "_overlay.png"] + (sidecars.noSidecar ? [] : [base + ".json"])
   }
 
   /// Writes all ``outputs(_:)``.
@@ -139,28 +143,30 @@ struct FundusJob {
     overlay.outline(found.labels.map(Int32.init))
     let labels = found.labels.map(Float.init)
     let provenance = Sidecar.Provenance(
-      arguments: Sidecar.arguments(full: false), model: bundle.card.name,
+      arguments: sidecars.arguments, model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
       inputSHA256: try Sidecar.checksums(of: [file]), seed: 0,
       threads: Engine.shared.threads, plane: "photograph", tile: nil, overlap: nil,
       backEnd: Engine.shared.backEnd,
       inputRange: [image.values.min() ?? 0, image.values.max() ?? 0],
       outputRange: [labels.min() ?? 0, labels.max() ?? 0], nonFiniteVoxels: 0, warnings: warnings,
-      elapsedSeconds: -start.timeIntervalSinceNow, peakMemoryBytes: Memory.peak)
+      elapsedSeconds: sidecars.reproducible ? nil : -start.timeIntervalSinceNow,
+      peakMemoryBytes: sidecars.reproducible ? nil : Memory.peak)
+    var described = result
+    described.output = sidecars.path(output)
+    let description = Description(
+      sources: [sidecars.path(file)], skullStripped: sidecars.skullStripped,
+      resolution: "native grid of the input", opticDisc: described, restore: provenance)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let text =
-      try encoder.encode(
-        Description(
-          sources: [Sidecar.withoutFolders(file)], opticDisc: result, restore: provenance))
-      + Data("\n".utf8)
+    let text = try encoder.encode(description) + Data("\n".utf8)
     try OutputPaths.allOrNone(paths) {
       try PNGImage(
         samples: found.labels.map(UInt16.init), height: image.height, width: image.width,
         colour: .grey, bitDepth: 8
       ).write(to: output, overwrite: overwrite, inputs: [file])
       try overlay.image.write(to: paths[1], overwrite: overwrite, inputs: [file])
-      if writesSidecar {
+      if !sidecars.noSidecar {
         try AtomicFile.write([UInt8](text), to: paths[2], overwrite: overwrite, inputs: [file])
       }
     }

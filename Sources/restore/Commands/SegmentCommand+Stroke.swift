@@ -9,7 +9,7 @@ extension SegmentCommand {
     }
     let report = try StrokeSegmentation(
       system: system, bundle: bundle, inputs: input, output: output, overwrite: many.overwrite,
-      writesSidecar: !noSidecar
+      sidecars: sidecars
     ).run()
     if common.json { Console.shared.result(report) } else { Console.shared.result(report.lines) }
   }

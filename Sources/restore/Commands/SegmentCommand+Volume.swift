@@ -84,7 +84,7 @@ extension SegmentCommand {
     let written = [target] + maps
     return VolumeItem(
       name: name, images: images, target: target, maps: maps,
-      outputs: written + (noSidecar ? [] : written.map(Sidecar.path(besides:))))
+      outputs: written + (sidecars.noSidecar ? [] : written.map(Sidecar.path(besides:))))
   }
 
   /// Refuses outputs at once, before minutes of work: also those that would replace another item's image.
@@ -146,9 +146,9 @@ extension SegmentCommand {
         try write(
           found.probability(of: label.value), to: path, like: first, inputs: item.images)
       }
-      guard !noSidecar else { return }
+      guard !sidecars.noSidecar else { return }
       let provenance = Sidecar.Provenance(
-        arguments: Sidecar.arguments(full: false), model: bundle.card.name,
+        arguments: sidecars.arguments, model: bundle.card.name,
         modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
         inputSHA256: try Sidecar.checksums(of: item.images), seed: 0,
         threads: Engine.shared.threads, plane: plan.axes == 3 ? "volume" : "slices",
@@ -157,15 +157,17 @@ extension SegmentCommand {
         outputRange: [0, Float(map.present.last ?? 0)],
         nonFiniteVoxels: scans.reduce(0) { $0 + ($1.nonFinite?.count ?? 0) },
         warnings: scans.flatMap { scan in
-          scan.warnings.map { "\(Sidecar.withoutFolders(scan.path)): \($0)" }
+          scan.warnings.map {
+            sidecars.message("\(scan.path): \($0)", naming: [scan.path])
+          }
         },
-        elapsedSeconds: -start.timeIntervalSinceNow,
-        peakMemoryBytes: Memory.peak)
+        elapsedSeconds: sidecars.reproducible ? nil : -start.timeIntervalSinceNow,
+        peakMemoryBytes: sidecars.reproducible ? nil : Memory.peak)
       for (index, image) in ([item.target] + item.maps).enumerated() {
         var own = provenance
         if index > 0 { own.outputRange = [0, 1] }
         try Sidecar(
-          sources: item.images.map(Sidecar.withoutFolders), skullStripped: false,
+          sources: item.images.map(sidecars.path), skullStripped: sidecars.skullStripped,
           resolution: "native grid of the input", restore: own
         ).write(to: Sidecar.path(besides: image))
       }

@@ -53,9 +53,7 @@ struct SegmentCommand: ParsableCommand {
       """)
   var probabilities = false
 
-  @Flag(name: .long, help: "Write no .json beside the outputs.")
-  var noSidecar = false
-
+  @OptionGroup(title: "Descriptions of outputs") var sidecars: SidecarOptions
   @OptionGroup(title: "Many images") var many: BatchOptions
   @OptionGroup(title: "General") var common: CommonOptions
 
