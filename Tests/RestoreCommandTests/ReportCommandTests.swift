@@ -1,5 +1,6 @@
 import Foundation
 import Imaging
+import Randomness
 import Testing
 
 @Suite("restore report")
@@ -49,7 +50,8 @@ struct ReportCommandTests {
     #expect(outcome.status == 0, "\(outcome.errors)")
     let page = String(decoding: try space.data("page.html"), as: UTF8.self)
     #expect(page.contains("A &lt;b&gt; &amp; C") && !page.contains("<b>"))
-    #expect(page.components(separatedBy: "data:image/png;base64,").count == 1 + 6)
+    // Five panels of a thin stack's one plane for each of six cases.
+    #expect(page.components(separatedBy: "data:image/png;base64,").count == 1 + 6 * 5)
     #expect(page.contains("Wilcoxon") && page.contains("one - two"))
     #expect(page.contains("Training of run") && page.contains("<polyline"))
     #expect(page.contains("validation PSNR") && !page.contains("validation Dice"))
@@ -102,6 +104,52 @@ struct ReportCommandTests {
     #expect(page.contains("1. sub-b</h3>"))
     #expect(page.utf8.count < 5_000_000)
     #expect(try space.restore("report", "one.json", "-o", "page.html").status == 73)
+  }
+
+  @Test("twenty cases of ordinary size show all three planes in less than 5 MB")
+  func twentyCases() throws {
+    let space = try Workspace()
+    try FileManager.default.createDirectory(
+      atPath: space.path("noisy"), withIntermediateDirectories: true)
+    // Noise everywhere, which nothing compresses.
+    var generator = SeededGenerator(seed: 3)
+    for name in ["reference.nii", "restored.nii", "noisy/restored.nii"] {
+      var volume = space.volume(x: 96, y: 110, z: 91)
+      volume.voxels = volume.voxels.map { $0 + 200 * generator.nextUniform() }
+      try space.image(name, volume)
+    }
+    let cases = (0..<20).map { index in
+      """
+      {"name": "c\(index)", "prediction": "restored.nii", "reference": "reference.nii",
+       "warnings": [], "metrics": {"psnr_db": \(20 + index)}}
+      """
+    }
+    try space.write(
+      "{\"protocol\": \"x\", \"seed\": 0, \"cases\": [\(cases.joined(separator: ","))]}",
+      to: "eval.json")
+    let outcome = try space.restore("report", "eval.json", "-o", "p.html", "--inputs", "noisy")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let page = String(decoding: try space.data("p.html"), as: UTF8.self)
+    #expect(page.utf8.count < 5_000_000)
+    for plane in ["axial", "coronal", "sagittal"] {
+      for panel in ["input", "restored", "reference", "input - reference", "restored - reference"] {
+        #expect(page.components(separatedBy: ": \(panel), \(plane) ").count == 1 + 20)
+      }
+    }
+    // Letters on every picture.
+    #expect(page.components(separatedBy: "<span class=\"e\"").count == 1 + 20 * 15 * 2)
+    // A voxel is a pixel; what is grey is stored as grey.
+    let first = try #require(page.components(separatedBy: "base64,").dropFirst().first)
+    let data = try #require(Data(base64Encoded: String(first.prefix { $0 != "\"" })))
+    let image = try PNGImage(decoding: data, name: "the first picture")
+    #expect(image.colour == .grey && image.bitDepth == 8)
+    #expect((image.height, image.width) == (110, 96))
+    // Without inputs their columns are left out.
+    let outputs = try space.restore("report", "eval.json", "-o", "q.html")
+    #expect(outputs.status == 0, "\(outputs.errors)")
+    let rest = String(decoding: try space.data("q.html"), as: UTF8.self)
+    #expect(rest.components(separatedBy: "data:image/png;base64,").count == 1 + 20 * 9)
+    #expect(!rest.contains("no input"))
   }
 
   @Test(

@@ -176,12 +176,9 @@ struct SegmentationPage {
     let height =
       Self.shownWidth * Double(a.height) * layout.spacing.row
       / (Double(a.width) * layout.spacing.column)
-    let text = HTML.picture(png, alternative: "\(item.name), label \(item.label)")
-      .replacingOccurrences(
-        of: "<img ",
-        with:
-          "<img style=\"width:\(Int(Self.shownWidth))px;height:\(Int(min(max(height, 1), 4096)))px\" "
-      )
+    let text = HTML.picture(
+      png, alternative: "\(item.name), label \(item.label)",
+      style: "width:\(Int(Self.shownWidth))px;height:\(Int(min(max(height, 1), 4096)))px")
     var parts = [
       "solid: prediction, dotted: reference",
       slices.1.count > 1 ? "\(plane.rawValue) slice \(position + 1) of \(slices.1.count)" : "",
