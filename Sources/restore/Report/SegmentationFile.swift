@@ -65,15 +65,20 @@ struct SegmentationFile: Decodable {
       .sorted { ($0.metrics["dice"] ?? 0, $0.name) < ($1.metrics["dice"] ?? 0, $1.name) }
   }
 
-  /// Best, median and worst case of a label, fewer if there are not three.
+  /// The cases of a label that a page shows, each once: the five worst, then the best and the median.
+  ///
+  /// A median that is among the worst is told there; the best is never called one of the worst.
   func examples(_ label: String) -> [(rank: String, item: Case)] {
     let ranked = ranked(label)
-    guard let worst = ranked.first, let best = ranked.last else { return [] }
-    switch ranked.count {
-    case 1: return [("only case", best)]
-    case 2: return [("best", best), ("worst", worst)]
-    default:
-      return [("best", best), ("median", ranked[(ranked.count - 1) / 2]), ("worst", worst)]
+    guard ranked.count > 1 else { return ranked.map { ("only case", $0) } }
+    let (best, median) = (ranked.count - 1, (ranked.count - 1) / 2)
+    let worst = ["worst", "2nd worst", "3rd worst", "4th worst", "5th worst"].prefix(best)
+    var examples = worst.enumerated().map { index, rank in
+      let isMedian = index == median && ranked.count > 2
+      return (rank: isMedian ? rank + ", median" : rank, item: ranked[index])
     }
+    examples.append((rank: "best", item: ranked[best]))
+    if median >= worst.count { examples.append((rank: "median", item: ranked[median])) }
+    return examples
   }
 }

@@ -1,13 +1,15 @@
 import Foundation
 import Imaging
 
-/// Composes the page about label maps: tables, boxes, and for each structure its best, median and worst
-/// case with the outlines of prediction and reference.
+/// Composes the page about label maps: tables, boxes, and for each structure its worst cases, the best
+/// and the median one with the outlines of prediction and reference.
 struct SegmentationPage {
   /// Pictures may take so many bytes of PNG, so that the page stays below 5 MB in base64.
   private static let pictureBudget = 3_300_000
   /// Wider pictures are shown at half their size.
   private static let mostPixels = 900
+  /// Pictures are not made smaller than this to spare bytes.
+  private static let leastPixels = 128
   /// The width of a picture on the page.
   private static let shownWidth = 350.0
 
@@ -17,11 +19,15 @@ struct SegmentationPage {
   let images: String?
   private(set) var warnings: [String] = []
   private var spent = 0
+  private var picturesLeft: Int
 
   init(title: String, files: [SegmentationFile], images: String?) {
     self.title = title
     self.files = files
     self.images = images
+    picturesLeft = files.reduce(0) { sum, file in
+      sum + file.labels.reduce(0) { $0 + file.examples($1).count }
+    }
   }
 
   /// The page.
@@ -106,8 +112,10 @@ struct SegmentationPage {
   private mutating func figure(of label: String, in file: SegmentationFile) -> String {
     let examples = file.examples(label)
     guard !examples.isEmpty else { return "" }
-    var text = "<h3>Structure \(HTML.escaped(label)): best, median and worst</h3><div class=\"f\">"
+    var text =
+      "<h3>Structure \(HTML.escaped(label)): worst cases, best and median</h3><div class=\"f\">"
     for (rank, item) in examples {
+      defer { picturesLeft -= 1 }
       let dice = String(format: "%.4f", item.metrics["dice"] ?? 0)
       do {
         let (picture, remark) = try self.picture(of: item, in: file)
@@ -166,9 +174,18 @@ struct SegmentationPage {
     overlay.outline(outlined(b), style: .dotted)
     overlay.outline(outlined(a))
     var image = overlay.image
-    while max(image.height, image.width) > Self.mostPixels { image = image.halved() }
-    let png = try image.encoded()
-    guard spent + png.count <= Self.pictureBudget else {
+    func isLonger(than side: Int) -> Bool {
+      max(image.height, image.width) > side && min(image.height, image.width) > 1
+    }
+    while isLonger(than: Self.mostPixels) { image = image.halved() }
+    var png = try image.encoded()
+    // A picture takes its share of what is left; what is larger is shown at half its size.
+    let share = (Self.pictureBudget - spent) / max(1, picturesLeft)
+    while png.count > share, isLonger(than: Self.leastPixels) {
+      image = image.halved()
+      png = try image.encoded()
+    }
+    guard png.count <= share else {
       return ("", "no picture, so that the page stays below 5 MB")
     }
     spent += png.count
