@@ -277,6 +277,58 @@ struct EvalLabelsTests {
     #expect(try ranks(12) == five + ["best: c12", "median: c6"])
   }
 
+  @Test("several evaluations are told apart and compared over subjects, label by label")
+  func comparison() throws {
+    let space = try Workspace()
+    /// Three subjects with two cases each; label 2 has one figure alone that is finite.
+    func evaluation(_ folder: String, _ definitions: String, dice: Double) throws {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+      var cases: [String] = []
+      for index in 0..<6 {
+        for label in ["1", "2"] {
+          let own: Double = label == "2" ? dice + 0.125 : dice
+          let distance: String = label == "2" && index > 0 ? "\"NaN\"" : "\(4 * dice)"
+          cases.append(
+            """
+            {"name": "c\(index)", "subject": "s\(index / 2)", "label": "\(label)",
+             "prediction": "p.nii", "reference": "r.nii", "empty": "neither",
+             "metrics": {"dice": \(own), "hd95": \(distance)}}
+            """)
+        }
+      }
+      try space.write(
+        """
+        {"protocol": "\(definitions)", "seed": 0, "cases": [\(cases.joined(separator: ","))]}
+        """, to: folder + "/eval.json")
+    }
+    try evaluation("a", "one", dice: 0.5)
+    try evaluation("b", "one", dice: 0.75)
+    try evaluation("c", "other", dice: 0.25)
+    func page(_ folders: String...) throws -> String {
+      let outcome = try space.start(
+        ["report"] + folders.map { $0 + "/eval.json" } + ["-o", "p.html", "--overwrite"]
+      ).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      return String(decoding: try space.data("p.html"), as: UTF8.self)
+    }
+    let same = try page("a", "b")
+    #expect(same.contains("<h2>a/eval</h2>") && same.contains("<h2>b/eval</h2>"))
+    #expect(same.contains("Wilcoxon") && !same.contains("not compared"))
+    for (label, metric, subjects, difference) in [
+      ("1", "dice", 3, "-0.2500"), ("2", "dice", 3, "-0.2500"), ("1", "hd95", 3, "-1.0000"),
+      ("2", "hd95", 1, "-1.0000"),
+    ] {
+      let cells = ["a/eval - b/eval", label, metric, "\(subjects)", difference]
+      let row = cells.map { "<td>\($0)</td>" }.joined()
+      #expect(same.contains(row), "\(row)")
+    }
+    let other = try page("a", "c")
+    #expect(other.contains("not compared: their figures are defined otherwise (one; other)"))
+    #expect(!other.contains("Wilcoxon"))
+    #expect(try !page("a").contains("Wilcoxon"))
+  }
+
   @Test("a file whose name looks like a volume of another, and labels beyond all, do no harm")
   func names() throws {
     let space = try folders()

@@ -32,7 +32,9 @@ struct ReportPage {
     var sections: [String] = []
     if !evaluations.isEmpty {
       sections.append(summaries())
-      if evaluations.count > 1 { sections.append(comparisons()) }
+      let comparison = PairedComparison(evaluations)
+      warnings += comparison.warnings
+      sections.append(comparison.html)
       sections.append(boxes())
     }
     for run in runs { sections.append(curves(run)) }
@@ -70,71 +72,6 @@ struct ReportPage {
           ["metric", "n", "mean", "sd", "median", "95 % interval", "infinite", "NaN"], rows)
     }
     return text
-  }
-
-  private mutating func comparisons() -> String {
-    var rows: [[String]] = []
-    for (index, first) in evaluations.enumerated() {
-      for second in evaluations[(index + 1)...] {
-        guard first.definitions == second.definitions else {
-          warnings.append(
-            "\(first.label) and \(second.label) are not compared: their figures are defined otherwise "
-              + "(\(first.definitions); \(second.definitions))")
-          continue
-        }
-        let names = Set(first.cases.map(\.name))
-        guard second.cases.contains(where: { names.contains($0.name) }) else {
-          warnings.append(
-            "\(first.label) and \(second.label) are not compared: no case of one has the name of one of the other"
-          )
-          continue
-        }
-        let references = Dictionary(
-          second.cases.map { ($0.name, $0.reference) }, uniquingKeysWith: { a, _ in a })
-        let others = first.cases.count { references[$0.name] ?? $0.reference != $0.reference }
-        if others > 0 {
-          warnings.append(
-            "\(first.label) and \(second.label): the references of \(others) cases have other paths; the "
-              + "comparison means something only if the images are the same")
-        }
-        for metric in first.metricNames where second.metricNames.contains(metric) {
-          let pairs = Self.pairs(first, second, metric)
-          let test = WilcoxonTest(pairs.map(\.0), pairs.map(\.1))
-          rows.append([
-            "\(first.label) - \(second.label)", metric, "\(test.pairs)",
-            (test.medianDifference < 0 ? "" : "+") + HTML.figure(test.medianDifference),
-            String(format: "%g", test.statistic),
-            String(format: "%.3g", test.pValue) + (test.isExact ? " (exact)" : " (approximate)"),
-          ])
-        }
-      }
-    }
-    return
-      "<h2>Paired comparison</h2><p>Wilcoxon signed-rank test, two-sided, over subjects (each with the mean of "
-      + "the cases that are finite in both); not corrected for the number of tests.</p>"
-      + HTML.table(["models", "metric", "subjects", "median difference", "W", "p"], rows)
-  }
-
-  /// Two evaluations' figures of each subject: the images of one subject are no independent pairs.
-  ///
-  /// A subject has the mean of its cases that are finite in both, so that a perfect case does not hide
-  /// the others; one without such a case keeps its infinite figure, the largest difference of all.
-  private static func pairs(
-    _ first: EvaluationFile, _ second: EvaluationFile, _ metric: String
-  ) -> [(Double, Double)] {
-    let others = Dictionary(
-      second.cases.map { ($0.name, $0.metrics[metric]) }, uniquingKeysWith: { a, _ in a })
-    var subjects: [String: [(Double, Double)]] = [:]
-    for item in first.cases {
-      guard let own = item.metrics[metric], let other = others[item.name] ?? nil else { continue }
-      subjects[item.subject ?? item.name, default: []].append((own, other))
-    }
-    return subjects.sorted { $0.key < $1.key }.map { _, all in
-      let finite = all.filter { $0.0.isFinite && $0.1.isFinite }
-      let figures = finite.isEmpty ? all : finite
-      let count = Double(figures.count)
-      return (figures.reduce(0) { $0 + $1.0 } / count, figures.reduce(0) { $0 + $1.1 } / count)
-    }
   }
 
   private func boxes() -> String {

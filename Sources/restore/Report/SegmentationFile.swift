@@ -2,10 +2,12 @@ import Foundation
 import Imaging
 
 /// What `restore eval --labels --json` writes, as pages read it.
-struct SegmentationFile: Decodable {
+struct SegmentationFile: Decodable, ComparableEvaluation {
   /// One label of one case.
-  struct Case: Decodable {
+  struct Case: Decodable, ComparableCase {
     let name: String
+    /// Who is shown; evaluations of earlier versions do not say.
+    let subject: String?
     /// Which volume of the files; nil if they have one, and in evaluations of earlier versions.
     let volume: Int?
     let label: String
@@ -57,6 +59,20 @@ struct SegmentationFile: Decodable {
   var labels: [String] {
     var seen = Set<String>()
     return cases.map(\.label).filter { seen.insert($0).inserted }
+  }
+
+  /// The metrics in the order of tables.
+  var metricNames: [String] {
+    SegmentationMetric.allCases.map(\.rawValue).filter { name in
+      cases.contains { $0.metrics[name] != nil }
+    }
+  }
+
+  static var groupHeads: [String] { ["label"] }
+
+  /// The cases of each label.
+  var groups: [(cells: [String], cases: [Case])] {
+    labels.map { label in (cells: [label], cases: cases.filter { $0.label == label }) }
   }
 
   /// The cases of a label with a Dice score, the worst first.

@@ -37,7 +37,9 @@ struct SegmentationPage {
 
   /// What stands between the title and the end.
   mutating func body() -> String {
-    var sections: [String] = []
+    let comparison = PairedComparison(files)
+    warnings += comparison.warnings
+    var sections = [comparison.html]
     for file in files {
       sections.append(summary(of: file))
       for label in file.labels { sections.append(figure(of: label, in: file)) }
@@ -53,17 +55,11 @@ struct SegmentationPage {
 
   // MARK: - Numbers
 
-  private static func metrics(of file: SegmentationFile) -> [String] {
-    SegmentationMetric.allCases.map(\.rawValue).filter { name in
-      file.cases.contains { $0.metrics[name] != nil }
-    }
-  }
-
   private func summary(of file: SegmentationFile) -> String {
     func number(_ value: Double?) -> String { value.map(HTML.figure) ?? "-" }
     var rows: [[String]] = []
     for label in file.labels {
-      for metric in Self.metrics(of: file) {
+      for metric in file.metricNames {
         let values = file.cases.filter { $0.label == label }.compactMap { $0.metrics[metric] }
         let summary = Summary(of: values, seed: file.seed)
         rows.append([
@@ -92,7 +88,7 @@ struct SegmentationPage {
   }
 
   private func table(of file: SegmentationFile) -> String {
-    let metrics = Self.metrics(of: file)
+    let metrics = file.metricNames
     let rows = file.labels.flatMap { label in
       file.cases.filter { $0.label == label }
         .sorted { ($0.metrics["dice"] ?? 0) < ($1.metrics["dice"] ?? 0) }
