@@ -193,12 +193,50 @@ struct ReportCommandTests {
     #expect(!same.contains("not compared") && !same.contains("other paths"))
     let other = try page("a", "ccc")
     #expect(other.contains("are not compared") && !other.contains("a/eval - ccc/eval</td>"))
+    // Nothing is left of the table.
+    #expect(!other.contains("Paired comparison") && !other.contains("Wilcoxon"))
     #expect(try page("a", "dddd").contains("the references of 8 cases have other paths"))
     // A perfect case of a subject does not hide its other ones; alone it is the largest difference.
     try evaluation("e", "one", reference: "r", perfect: [0, 2, 4])
     try evaluation("ff", "one", reference: "r", perfect: [0, 2, 4, 6, 7])
     #expect(try page("e", "bb").contains("<td>psnr_db</td><td>4</td><td>-1.0000</td>"))
     #expect(try page("e", "ff").contains("<td>psnr_db</td><td>4</td><td>-1.0000</td>"))
+  }
+
+  @Test("an evaluation with figures of the foreground is compared by the others with one without")
+  func foreground() throws {
+    let space = try Workspace()
+    for folder in ["one", "two", "ref"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+    }
+    for (index, name) in ["a", "b"].enumerated() {
+      var volume = space.volume(x: 20, y: 16, z: 12)
+      try space.image("ref/\(name).nii", volume)
+      let clean = volume.voxels
+      for (folder, offset) in [("one", Float(index + 1)), ("two", 4)] {
+        volume.voxels = clean.map { $0 + offset }
+        try space.image("\(folder)/\(name).nii", volume)
+      }
+    }
+    func evaluate(_ model: String, _ file: String, _ options: String...) throws {
+      let outcome = try space.start(
+        ["eval", "--pred", model, "--reference", "ref", "--json", file] + options
+      ).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+    }
+    try evaluate("one", "plain.json")
+    try evaluate("two", "more.json", "--foreground")
+    try evaluate("two", "other.json", "--foreground", "--ssim", "uniform7")
+    let outcome = try space.restore("report", "plain.json", "more.json", "-o", "p.html")
+    #expect(outcome.status == 0 && !outcome.errors.contains("not compared"), "\(outcome.errors)")
+    let page = String(decoding: try space.data("p.html"), as: UTF8.self)
+    for metric in ["psnr_db", "rmse", "mae", "nmse"] {
+      #expect(page.contains("<td>plain - more</td><td>\(metric)</td><td>2</td>"), "\(metric)")
+    }
+    #expect(!page.contains("<td>plain - more</td><td>foreground_psnr_db</td>"))
+    let other = try space.restore("report", "plain.json", "other.json", "-o", "q.html")
+    #expect(other.status == 0 && other.errors.contains("not compared"), "\(other.errors)")
   }
 
   @Test(

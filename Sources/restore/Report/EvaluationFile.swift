@@ -73,6 +73,11 @@ struct EvaluationFile: Decodable, ComparableEvaluation {
     }
   }
 
+  /// The definitions without what they say of figures of the foreground, which no other metric depends on.
+  var comparedDefinitions: String {
+    definitions.replacingOccurrences(of: EvaluationReport.foregroundClause, with: "")
+  }
+
   static var groupHeads: [String] { [] }
 
   /// All cases: images have no parts that are measured on their own.

@@ -20,7 +20,7 @@ protocol ComparableEvaluation {
   /// The definitions of the metrics, in words.
   var definitions: String { get }
   var cases: [Case] { get }
-  /// The definitions that two evaluations must share to be compared.
+  /// The definitions that two evaluations must share for the metrics that both have to be compared.
   var comparedDefinitions: String { get }
   /// The names of the metrics, in the order of tables.
   var metricNames: [String] { get }
