@@ -236,9 +236,16 @@ static void write_row(png_structp png, png_bytep row, const uint16_t *samples, s
 }
 
 int png_bridge_encode(const uint16_t *samples, uint32_t width, uint32_t height, uint8_t channels,
-                      uint8_t bit_depth, uint8_t **encoded, size_t *count, char *message) {
+                      uint8_t bit_depth, const uint8_t *palette, size_t palette_count,
+                      uint8_t **encoded, size_t *count, char *message) {
   copy_text(message, PNG_BRIDGE_MESSAGE_SIZE, "not enough memory");
   const size_t row_count = (size_t)width * channels;
+  png_color colours[PNG_MAX_PALETTE_LENGTH];
+  for (size_t i = 0; i < palette_count; i++) {
+    colours[i].red = palette[3 * i];
+    colours[i].green = palette[3 * i + 1];
+    colours[i].blue = palette[3 * i + 2];
+  }
   // In the heap, so that what was changed after the setjmp is still defined after a longjmp.
   writer_state *const state = calloc(1, sizeof *state);
   if (state == NULL) return 0;
@@ -258,8 +265,11 @@ int png_bridge_encode(const uint16_t *samples, uint32_t width, uint32_t height, 
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_compression_level(png, 6);
   png_set_IHDR(png, state->info, width, height, bit_depth,
-               channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+               palette_count > 0 ? PNG_COLOR_TYPE_PALETTE
+               : channels == 1   ? PNG_COLOR_TYPE_GRAY
+                                 : PNG_COLOR_TYPE_RGB,
+               PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  if (palette_count > 0) png_set_PLTE(png, state->info, colours, (int)palette_count);
   png_write_info(png, state->info);
   for (size_t y = 0; y < height; y++) {
     write_row(png, state->row, samples + y * row_count, row_count, bit_depth);

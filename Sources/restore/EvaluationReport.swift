@@ -61,6 +61,9 @@ struct EvaluationReport {
     }
   }
 
+  /// What definitions say if there are figures of the foreground; the others mean the same without it.
+  static let foregroundClause = "; foreground PSNR over slices with 10 % foreground"
+
   /// The definitions of the metrics, in words.
   let definitions: String
   let seed: UInt64

@@ -19,7 +19,7 @@ struct SegmentationOptions: ParsableArguments {
   @Option(name: .long, help: "Volumes in ml between classes of lesion size.")
   var lesionSizes: NumberList = NumberList(numbers: Self.usualSizes)
 
-  @Option(name: .long, help: "Write a page with best, median and worst case of each label.")
+  @Option(name: .long, help: "Write a page with worst cases, best and median of each label.")
   var html: String?
 
   @Option(

@@ -90,6 +90,18 @@ struct PNGPixelsTests {
     }
   }
 
+  @Test("a palette image is read back with its colours")
+  func paletteRoundTrip() throws {
+    for count in [1, 7, 256] {
+      let palette = (0..<count).map {
+        PNGImage.PaletteEntry(red: UInt8($0), green: UInt8(255 - $0), blue: 9)
+      }
+      let indices = (0..<12 * 5).map { UInt16($0 * 31 % count) }
+      let image = PNGImage(indices: indices, height: 5, width: 12, palette: palette)
+      #expect(try PNGImage(decoding: image.encoded(), name: "x") == image)
+    }
+  }
+
   @Test("16-bit samples of a real file survive a round trip")
   func realRoundTrip() throws {
     let original = try image("basi2c16")

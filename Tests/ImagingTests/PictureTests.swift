@@ -131,6 +131,35 @@ struct PictureTests {
     #expect(change.differenceLimit == 15)
   }
 
+  @Test("a panel of its own has a voxel a pixel, in grey or in the colours of differences")
+  func panels() throws {
+    let clean = volume { x, y, _ in Float(x + y) }
+    let output = volume { x, y, _ in Float(x + y) + (x < 20 ? -4 : 2) }
+    var montage = try Montage(input: output, output: output, reference: clean, planes: [.axial])
+    montage.window = 0...74
+    montage.differenceLimit = 4
+    let slice = montage.slices[0]
+    let grey = montage.image(of: slice, .reference)
+    #expect(grey.colour == .grey && grey.bitDepth == 8)
+    #expect((grey.height, grey.width) == (36, 40))
+    #expect(grey.samples.first == 0 && grey.samples.last == 255)
+    let difference = montage.image(of: slice, .outputError)
+    #expect(difference.colour == .palette)
+    // Storage x grows to the patient's left, which is on the right of the picture.
+    #expect(Array(difference.samples.prefix(20)) == [UInt16](repeating: 0, count: 20))
+    let scale = DifferenceScale(limit: 4)
+    let colour = scale.colour(of: 2)
+    let entry = difference.palette[Int(difference.samples[39])]
+    let distance = abs(Int(entry.red) - Int(colour.red)) + abs(Int(entry.blue) - Int(colour.blue))
+    #expect(distance <= 4)
+    #expect(difference.palette[Int(scale.index(of: 0))].green == 255)
+    #expect(scale.index(of: .nan) == 127 && scale.index(of: .infinity) == 254)
+    let small = montage.image(of: slice, .reference, reducedBy: 4)
+    #expect((small.height, small.width) == (9, 10))
+    // The mean of 0 to 6 is 3 of 74.
+    #expect(small.samples.first == 10)
+  }
+
   @Test("the difference scale is white at zero, blue below, red above, and symmetric in lightness")
   func scale() {
     let scale = DifferenceScale(limit: 4)

@@ -187,7 +187,7 @@ struct EvalLabelsTests {
     #expect(split.status == 73, "\(split.errors)")
   }
 
-  @Test("a page shows best, median and worst of each structure, in one file")
+  @Test("a page shows the worst cases, the best and the median of each structure, in one file")
   func page() throws {
     let space = try Workspace()
     for folder in ["pred", "ref", "images"] {
@@ -217,20 +217,20 @@ struct EvalLabelsTests {
     let outcome = try space.start(arguments + ["--json", "f.json"]).finish()
     #expect(outcome.status == 0, "\(outcome.errors)")
     let page = String(decoding: try space.data("page.html"), as: UTF8.self)
-    // Two labels and their union, three pictures each.
-    #expect(page.components(separatedBy: "data:image/png;base64,").count == 1 + 9)
+    // Two labels and their union, four pictures each.
+    #expect(page.components(separatedBy: "data:image/png;base64,").count == 1 + 12)
     for label in ["1", "2", "union"] {
-      #expect(page.contains("Structure \(label): best, median and worst"))
+      #expect(page.contains("Structure \(label): worst cases, best and median"))
     }
     func text(_ from: String) -> Substring {
       guard let start = page.range(of: from) else { return "" }
       return page[start.upperBound...].prefix(60_000)
     }
-    let first = text("Structure 1: best")
-    let order = ["<b>best</b>: d", "<b>median</b>: b", "<b>worst</b>: c"].map {
-      first.range(of: $0)?.lowerBound
-    }
-    #expect(order.allSatisfy { $0 != nil }, "\(order)")
+    let first = text("Structure 1: worst")
+    let places = [
+      "<b>worst</b>: c", "<b>2nd worst, median</b>: b", "<b>3rd worst</b>: a", "<b>best</b>: d",
+    ].compactMap { first.range(of: $0)?.lowerBound }
+    #expect(places.count == 4 && places == places.sorted())
     #expect(first.contains("axial slice 2 of 3") && first.contains("left edge R"))
     #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"))
     #expect(!page.contains("no image of this name"))
@@ -240,7 +240,7 @@ struct EvalLabelsTests {
     let report = try space.restore("report", "f.json", "-o", "report.html", "--inputs", "images")
     #expect(report.status == 0, "\(report.errors)")
     let again = String(decoding: try space.data("report.html"), as: UTF8.self)
-    #expect(again.components(separatedBy: "data:image/png;base64,").count == 1 + 9)
+    #expect(again.components(separatedBy: "data:image/png;base64,").count == 1 + 12)
     let plain = try space.restore("report", "f.json", "-o", "plain.html")
     #expect(plain.status == 0)
     #expect(
@@ -248,6 +248,88 @@ struct EvalLabelsTests {
     let lone = try space.start(["eval", "--pred", "pred", "--ref", "ref", "--html", "x.html"])
       .finish()
     #expect(lone.status == 64)
+  }
+
+  @Test("the five worst come first, then best and median, each case once")
+  func examples() throws {
+    let space = try Workspace()
+    func ranks(_ count: Int) throws -> [String] {
+      // The numbers of the cases are those of their ranks from the worst on.
+      let cases = (0..<count).reversed().map { index in
+        """
+        {"name": "c\(index + 1)", "label": "1", "prediction": "p.nii", "reference": "r.nii",
+         "metrics": {"dice": \(Double(index) / 16)}, "empty": "neither"}
+        """
+      }
+      try space.write(
+        "{\"protocol\": \"x\", \"seed\": 0, \"cases\": [\(cases.joined(separator: ","))]}",
+        to: "eval.json")
+      let outcome = try space.restore("report", "eval.json", "-o", "p.html", "--overwrite")
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      let page = String(decoding: try space.data("p.html"), as: UTF8.self)
+      return page.components(separatedBy: "<figcaption><b>").dropFirst().map { part in
+        part.components(separatedBy: ", Dice")[0]
+          .replacingOccurrences(of: "</b>", with: "")
+      }
+    }
+    #expect(try ranks(1) == ["only case: c1"])
+    #expect(try ranks(2) == ["worst: c1", "best: c2"])
+    #expect(try ranks(3) == ["worst: c1", "2nd worst, median: c2", "best: c3"])
+    let five = ["worst: c1", "2nd worst: c2", "3rd worst: c3", "4th worst: c4", "5th worst: c5"]
+    #expect(try ranks(9) == Array(five.dropLast()) + ["5th worst, median: c5", "best: c9"])
+    #expect(try ranks(12) == five + ["best: c12", "median: c6"])
+  }
+
+  @Test("several evaluations are told apart and compared over subjects, label by label")
+  func comparison() throws {
+    let space = try Workspace()
+    /// Three subjects with two cases each; label 2 has one figure alone that is finite.
+    func evaluation(_ folder: String, _ definitions: String, dice: Double) throws {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+      var cases: [String] = []
+      for index in 0..<6 {
+        for label in ["1", "2"] {
+          let own: Double = label == "2" ? dice + 0.125 : dice
+          let distance: String = label == "2" && index > 0 ? "\"NaN\"" : "\(4 * dice)"
+          cases.append(
+            """
+            {"name": "c\(index)", "subject": "s\(index / 2)", "label": "\(label)",
+             "prediction": "p.nii", "reference": "r.nii", "empty": "neither",
+             "metrics": {"dice": \(own), "hd95": \(distance)}}
+            """)
+        }
+      }
+      try space.write(
+        """
+        {"protocol": "\(definitions)", "seed": 0, "cases": [\(cases.joined(separator: ","))]}
+        """, to: folder + "/eval.json")
+    }
+    try evaluation("a", "one", dice: 0.5)
+    try evaluation("b", "one", dice: 0.75)
+    try evaluation("c", "other", dice: 0.25)
+    func page(_ folders: String...) throws -> String {
+      let outcome = try space.start(
+        ["report"] + folders.map { $0 + "/eval.json" } + ["-o", "p.html", "--overwrite"]
+      ).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      return String(decoding: try space.data("p.html"), as: UTF8.self)
+    }
+    let same = try page("a", "b")
+    #expect(same.contains("<h2>a/eval</h2>") && same.contains("<h2>b/eval</h2>"))
+    #expect(same.contains("Wilcoxon") && !same.contains("not compared"))
+    for (label, metric, subjects, difference) in [
+      ("1", "dice", 3, "-0.2500"), ("2", "dice", 3, "-0.2500"), ("1", "hd95", 3, "-1.0000"),
+      ("2", "hd95", 1, "-1.0000"),
+    ] {
+      let cells = ["a/eval - b/eval", label, metric, "\(subjects)", difference]
+      let row = cells.map { "<td>\($0)</td>" }.joined()
+      #expect(same.contains(row), "\(row)")
+    }
+    let other = try page("a", "c")
+    #expect(other.contains("not compared: their figures are defined otherwise (one; other)"))
+    #expect(!other.contains("Wilcoxon"))
+    #expect(try !page("a").contains("Wilcoxon"))
   }
 
   @Test("a file whose name looks like a volume of another, and labels beyond all, do no harm")

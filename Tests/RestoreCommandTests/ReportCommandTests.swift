@@ -1,5 +1,6 @@
 import Foundation
 import Imaging
+import Randomness
 import Testing
 
 @Suite("restore report")
@@ -49,7 +50,8 @@ struct ReportCommandTests {
     #expect(outcome.status == 0, "\(outcome.errors)")
     let page = String(decoding: try space.data("page.html"), as: UTF8.self)
     #expect(page.contains("A &lt;b&gt; &amp; C") && !page.contains("<b>"))
-    #expect(page.components(separatedBy: "data:image/png;base64,").count == 1 + 6)
+    // Five panels of a thin stack's one plane for each of six cases.
+    #expect(page.components(separatedBy: "data:image/png;base64,").count == 1 + 6 * 5)
     #expect(page.contains("Wilcoxon") && page.contains("one - two"))
     #expect(page.contains("Training of run") && page.contains("<polyline"))
     #expect(page.contains("validation PSNR") && !page.contains("validation Dice"))
@@ -104,6 +106,52 @@ struct ReportCommandTests {
     #expect(try space.restore("report", "one.json", "-o", "page.html").status == 73)
   }
 
+  @Test("twenty cases of ordinary size show all three planes in less than 5 MB")
+  func twentyCases() throws {
+    let space = try Workspace()
+    try FileManager.default.createDirectory(
+      atPath: space.path("noisy"), withIntermediateDirectories: true)
+    // Noise everywhere, which nothing compresses.
+    var generator = SeededGenerator(seed: 3)
+    for name in ["reference.nii", "restored.nii", "noisy/restored.nii"] {
+      var volume = space.volume(x: 96, y: 110, z: 91)
+      volume.voxels = volume.voxels.map { $0 + 200 * generator.nextUniform() }
+      try space.image(name, volume)
+    }
+    let cases = (0..<20).map { index in
+      """
+      {"name": "c\(index)", "prediction": "restored.nii", "reference": "reference.nii",
+       "warnings": [], "metrics": {"psnr_db": \(20 + index)}}
+      """
+    }
+    try space.write(
+      "{\"protocol\": \"x\", \"seed\": 0, \"cases\": [\(cases.joined(separator: ","))]}",
+      to: "eval.json")
+    let outcome = try space.restore("report", "eval.json", "-o", "p.html", "--inputs", "noisy")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let page = String(decoding: try space.data("p.html"), as: UTF8.self)
+    #expect(page.utf8.count < 5_000_000)
+    for plane in ["axial", "coronal", "sagittal"] {
+      for panel in ["input", "restored", "reference", "input - reference", "restored - reference"] {
+        #expect(page.components(separatedBy: ": \(panel), \(plane) ").count == 1 + 20)
+      }
+    }
+    // Letters on every picture.
+    #expect(page.components(separatedBy: "<span class=\"e\"").count == 1 + 20 * 15 * 2)
+    // A voxel is a pixel; what is grey is stored as grey.
+    let first = try #require(page.components(separatedBy: "base64,").dropFirst().first)
+    let data = try #require(Data(base64Encoded: String(first.prefix { $0 != "\"" })))
+    let image = try PNGImage(decoding: data, name: "the first picture")
+    #expect(image.colour == .grey && image.bitDepth == 8)
+    #expect((image.height, image.width) == (110, 96))
+    // Without inputs their columns are left out.
+    let outputs = try space.restore("report", "eval.json", "-o", "q.html")
+    #expect(outputs.status == 0, "\(outputs.errors)")
+    let rest = String(decoding: try space.data("q.html"), as: UTF8.self)
+    #expect(rest.components(separatedBy: "data:image/png;base64,").count == 1 + 20 * 9)
+    #expect(!rest.contains("no input"))
+  }
+
   @Test(
     "figures that cannot be compared are not; what failed and whose labels are equal is told apart")
   func comparisons() throws {
@@ -145,12 +193,50 @@ struct ReportCommandTests {
     #expect(!same.contains("not compared") && !same.contains("other paths"))
     let other = try page("a", "ccc")
     #expect(other.contains("are not compared") && !other.contains("a/eval - ccc/eval</td>"))
+    // Nothing is left of the table.
+    #expect(!other.contains("Paired comparison") && !other.contains("Wilcoxon"))
     #expect(try page("a", "dddd").contains("the references of 8 cases have other paths"))
     // A perfect case of a subject does not hide its other ones; alone it is the largest difference.
     try evaluation("e", "one", reference: "r", perfect: [0, 2, 4])
     try evaluation("ff", "one", reference: "r", perfect: [0, 2, 4, 6, 7])
     #expect(try page("e", "bb").contains("<td>psnr_db</td><td>4</td><td>-1.0000</td>"))
     #expect(try page("e", "ff").contains("<td>psnr_db</td><td>4</td><td>-1.0000</td>"))
+  }
+
+  @Test("an evaluation with figures of the foreground is compared by the others with one without")
+  func foreground() throws {
+    let space = try Workspace()
+    for folder in ["one", "two", "ref"] {
+      try FileManager.default.createDirectory(
+        atPath: space.path(folder), withIntermediateDirectories: true)
+    }
+    for (index, name) in ["a", "b"].enumerated() {
+      var volume = space.volume(x: 20, y: 16, z: 12)
+      try space.image("ref/\(name).nii", volume)
+      let clean = volume.voxels
+      for (folder, offset) in [("one", Float(index + 1)), ("two", 4)] {
+        volume.voxels = clean.map { $0 + offset }
+        try space.image("\(folder)/\(name).nii", volume)
+      }
+    }
+    func evaluate(_ model: String, _ file: String, _ options: String...) throws {
+      let outcome = try space.start(
+        ["eval", "--pred", model, "--reference", "ref", "--json", file] + options
+      ).finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+    }
+    try evaluate("one", "plain.json")
+    try evaluate("two", "more.json", "--foreground")
+    try evaluate("two", "other.json", "--foreground", "--ssim", "uniform7")
+    let outcome = try space.restore("report", "plain.json", "more.json", "-o", "p.html")
+    #expect(outcome.status == 0 && !outcome.errors.contains("not compared"), "\(outcome.errors)")
+    let page = String(decoding: try space.data("p.html"), as: UTF8.self)
+    for metric in ["psnr_db", "rmse", "mae", "nmse"] {
+      #expect(page.contains("<td>plain - more</td><td>\(metric)</td><td>2</td>"), "\(metric)")
+    }
+    #expect(!page.contains("<td>plain - more</td><td>foreground_psnr_db</td>"))
+    let other = try space.restore("report", "plain.json", "other.json", "-o", "q.html")
+    #expect(other.status == 0 && other.errors.contains("not compared"), "\(other.errors)")
   }
 
   @Test(

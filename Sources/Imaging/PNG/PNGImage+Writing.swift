@@ -32,22 +32,25 @@ extension PNGImage {
   /// The bytes of a PNG file of this image.
   ///
   /// The same samples always give the same bytes: no time, no text, fixed compression. Only images
-  /// of 8 or 16-bit grey or RGB are written; others are a programmer's error.
+  /// of 8 or 16-bit grey or RGB and opaque palette images of 8 bits are written; others are a
+  /// programmer's error.
   ///
   /// - Parameter name: What errors call the file.
   /// - Returns: The file.
   /// - Throws: ``ImagingError/writeFailed(file:reason:)`` if memory is short.
   public func encoded(name: String = "PNG image") throws(ImagingError) -> Data {
     precondition(
-      (colour == .grey || colour == .rgb) && (bitDepth == 8 || bitDepth == 16),
+      ((colour == .grey || colour == .rgb) && (bitDepth == 8 || bitDepth == 16))
+        || (colour == .palette && bitDepth == 8 && palette.allSatisfy { $0.alpha == 255 }),
       "PNGImage: \(bitDepth)-bit \(colour.rawValue) images are not written")
+    let colours = palette.flatMap { [$0.red, $0.green, $0.blue] }
     var message = [CChar](repeating: 0, count: Int(PNG_BRIDGE_MESSAGE_SIZE))
     var bytes: UnsafeMutablePointer<UInt8>?
     var count = 0
     let isComplete = samples.withUnsafeBufferPointer { samples in
       png_bridge_encode(
         samples.baseAddress, UInt32(width), UInt32(height), UInt8(colour.channels),
-        UInt8(bitDepth), &bytes, &count, &message) == 1
+        UInt8(bitDepth), colours, palette.count, &bytes, &count, &message) == 1
     }
     guard isComplete, let bytes else {
       throw .writeFailed(file: name, reason: Self.text(message))

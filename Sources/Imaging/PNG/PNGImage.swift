@@ -104,6 +104,27 @@ public struct PNGImage: Sendable, Equatable {
       height: height, width: width, colour: colour, bitDepth: bitDepth, samples: samples,
       palette: [], transparentColour: nil, isInterlaced: false, warnings: [])
   }
+
+  /// Creates a palette image of 8 bits to be written.
+  ///
+  /// - Parameters:
+  ///   - indices: Places in the palette, shape `[height, width]`.
+  ///   - height: The number of rows, at least 1.
+  ///   - width: The number of columns, at least 1.
+  ///   - palette: 1 to 256 opaque colours.
+  public init(indices: [UInt16], height: Int, width: Int, palette: [PaletteEntry]) {
+    precondition(
+      height > 0 && width > 0 && indices.count == height * width,
+      "PNGImage: \(indices.count) indices for shape \([height, width])")
+    precondition(
+      (1...256).contains(palette.count) && palette.allSatisfy { $0.alpha == 255 },
+      "PNGImage: palettes of 1 to 256 opaque colours are written")
+    precondition(
+      indices.allSatisfy { Int($0) < palette.count }, "PNGImage: an index exceeds the palette")
+    self.init(
+      height: height, width: width, colour: .palette, bitDepth: 8, samples: indices,
+      palette: palette, transparentColour: nil, isInterlaced: false, warnings: [])
+  }
 }
 
 /// Something in a PNG file that was accepted, and what became of it.

@@ -32,6 +32,21 @@ package struct DifferenceScale: Equatable {
     return PictureColour(mix(a.red, b.red), mix(a.green, b.green), mix(a.blue, b.blue))
   }
 
+  /// The colours in 127 steps on either side of white, from the strongest blue to the strongest red.
+  package static let palette: [PNGImage.PaletteEntry] = {
+    let scale = DifferenceScale(limit: 127)
+    return (-127...127).map { step in
+      let colour = scale.colour(of: Double(step))
+      return PNGImage.PaletteEntry(red: colour.red, green: colour.green, blue: colour.blue)
+    }
+  }()
+
+  /// The place in ``palette`` of the colour that is nearest to a difference's; NaN is white.
+  package func index(of difference: Double) -> UInt16 {
+    guard !difference.isNaN else { return 127 }
+    return UInt16((min(max(difference / limit, -1), 1) * 127).rounded() + 127)
+  }
+
   /// The least of the numbers 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten that is not below a value.
   ///
   /// - Parameter value: A finite value > 0.

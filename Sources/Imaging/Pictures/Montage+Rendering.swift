@@ -25,7 +25,34 @@ extension Montage {
     return canvas.image
   }
 
-  private func label(of slice: Slice) -> String {
+  /// One panel of one slice with a voxel a pixel, without letters and frame.
+  ///
+  /// - Parameters:
+  ///   - slice: The slice.
+  ///   - panel: One of ``panels``.
+  ///   - reduction: How many voxels along each side become one pixel, their mean; at least 1.
+  /// - Returns: An 8-bit grey image, or a palette image of a difference. Its pixels are square only if
+  ///   those of the slice are.
+  public func image(of slice: Slice, _ panel: Panel, reducedBy reduction: Int = 1) -> PNGImage {
+    precondition(reduction > 0, "Montage: reduction \(reduction)")
+    let pixels = self.slice(slice, of: panel)
+    let (height, width) = (max(1, pixels.height / reduction), max(1, pixels.width / reduction))
+    let values = Resampling.resize(pixels, height: height, width: width)
+    if panel.isDifference {
+      let scale = DifferenceScale(limit: differenceLimit)
+      return PNGImage(
+        indices: values.map { scale.index(of: $0) }, height: height, width: width,
+        palette: DifferenceScale.palette)
+    }
+    let span = window.upperBound - window.lowerBound
+    let greys = values.map {
+      UInt16(PictureColour(brightness: ($0 - window.lowerBound) / span).red)
+    }
+    return PNGImage(samples: greys, height: height, width: width, colour: .grey, bitDepth: 8)
+  }
+
+  /// What a slice is called: its plane and its number.
+  public func label(of slice: Slice) -> String {
     let layout = SliceLayout(slice.plane, of: input.geometry)
     // Without orientation the names of planes would be guesses.
     let name = layout.edges == nil ? "slice" : slice.plane.rawValue

@@ -78,15 +78,18 @@ const char *png_bridge_warnings(const png_bridge_reader *reader);
 /// Frees a reader.
 void png_bridge_close(png_bridge_reader *reader);
 
-/// Makes a PNG file of 8 or 16-bit grey or RGB samples; the same samples always give the same bytes.
+/// Makes a PNG file of 8 or 16-bit grey or RGB samples, or of 8-bit indices into a palette; the same
+/// samples always give the same bytes.
 ///
 /// samples: [height, width, channels], channels 1 or 3, values below 2^bit_depth
+/// palette: [palette_count, 3], at most 256 colours, channels being 1; not read if there are none
 /// encoded: on success set to the file, which the caller releases with png_bridge_free
 /// count:   on success its number of bytes
 /// message: [PNG_BRIDGE_MESSAGE_SIZE], written on failure
 /// Returns 1 on success, 0 on failure.
 int png_bridge_encode(const uint16_t *samples, uint32_t width, uint32_t height, uint8_t channels,
-                      uint8_t bit_depth, uint8_t **encoded, size_t *count, char *message);
+                      uint8_t bit_depth, const uint8_t *palette, size_t palette_count,
+                      uint8_t **encoded, size_t *count, char *message);
 
 /// Frees what png_bridge_encode made.
 void png_bridge_free(uint8_t *encoded);

@@ -274,7 +274,7 @@ struct EvalCommand: ParsableCommand {
         ? "Gaussian window of 11, sigma 1.5, interior"
         : "uniform window of 7, sample covariance, interior"
       return "protocol default; data range \(range); SSIM \(ssim.rawValue): \(window)"
-        + (foreground ? "; foreground PSNR over slices with 10 % foreground" : "")
+        + (foreground ? EvaluationReport.foregroundClause : "")
     case let modality?:
       let range = modality.clippingRange
       return "protocol restore-rwkv, \(modality.rawValue.uppercased()); clipped to "

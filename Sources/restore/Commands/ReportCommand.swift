@@ -9,7 +9,8 @@ struct ReportCommand: ParsableCommand {
     abstract: "Write one self-contained HTML page about evaluations and training runs.",
     discussion: """
       Each argument is a JSON file of `restore eval`, a folder of such files, or the folder of a run. \
-      Several evaluations are compared pair by pair (Wilcoxon signed-rank test).
+      Several evaluations of images, or of label maps, are compared pair by pair (Wilcoxon \
+      signed-rank test).
       """)
 
   @Argument(help: "Evaluations (JSON files or folders of them) and run folders.")
@@ -82,6 +83,7 @@ struct ReportCommand: ParsableCommand {
     }
     if let other, evaluations.isEmpty, segmentations.isEmpty { throw other }
     EvaluationFile.tellApart(&evaluations)
+    SegmentationFile.tellApart(&segmentations)
     let protected =
       files + runFiles + evaluations.flatMap(\.images) + segmentations.flatMap(\.images)
       + OutputPaths.files(in: inputs)

@@ -2,8 +2,8 @@ import Foundation
 import Imaging
 
 /// What `restore eval --json` wrote, as the report reads it.
-struct EvaluationFile: Decodable {
-  struct Case: Decodable {
+struct EvaluationFile: Decodable, ComparableEvaluation {
+  struct Case: Decodable, ComparableCase {
     let name: String
     /// Who is shown; evaluations of earlier versions do not say.
     let subject: String?
@@ -66,21 +66,22 @@ struct EvaluationFile: Decodable {
     cases.flatMap { [$0.prediction, $0.reference] }.map { Self.place($0, in: folder) }
   }
 
-  /// Adds the folder to labels that several files have.
-  static func tellApart(_ files: inout [EvaluationFile]) {
-    let counts = Dictionary(files.map { ($0.label, 1) }, uniquingKeysWith: +)
-    for index in files.indices where counts[files[index].label] ?? 0 > 1 {
-      let folder = URL(fileURLWithPath: files[index].folder).lastPathComponent
-      files[index].label = folder + "/" + files[index].label
-    }
-  }
-
   /// Metrics by which cases can be ranked, in the order of the report.
   var metricNames: [String] {
     EvaluationReport.Metric.allCases.map(\.rawValue).filter { name in
       cases.contains { $0.metrics[name] != nil }
     }
   }
+
+  /// The definitions without what they say of figures of the foreground, which no other metric depends on.
+  var comparedDefinitions: String {
+    definitions.replacingOccurrences(of: EvaluationReport.foregroundClause, with: "")
+  }
+
+  static var groupHeads: [String] { [] }
+
+  /// All cases: images have no parts that are measured on their own.
+  var groups: [(cells: [String], cases: [Case])] { [(cells: [], cases: cases)] }
 
   /// Whether less is better.
   static func isError(_ metric: String) -> Bool { ["rmse", "mae", "nmse"].contains(metric) }

@@ -165,9 +165,9 @@ enum HTML {
     return "<table>" + row(head, "th") + rows.map { row($0, "td") }.joined() + "</table>"
   }
 
-  static func picture(_ png: Data, alternative: String) -> String {
-    "<img alt=\"\(escaped(alternative))\" src=\"data:image/png;base64,"
-      + "\(png.base64EncodedString())\">"
+  static func picture(_ png: Data, alternative: String, style: String = "") -> String {
+    "<img alt=\"\(escaped(alternative))\"" + (style.isEmpty ? "" : " style=\"\(style)\"")
+      + " src=\"data:image/png;base64,\(png.base64EncodedString())\">"
   }
 
   /// A whole page; nothing in it comes from elsewhere.
@@ -182,6 +182,11 @@ enum HTML {
     th{background:#eee}img{max-width:100%;image-rendering:pixelated;background:#000}
     svg{width:560px;max-width:100%;margin:.5em 1em .5em 0}.t{font:bold 13px sans-serif}.s{font:11px sans-serif}
     .f{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0 0 1em}figcaption{max-width:350px}
+    .m{margin:.3em 0}.m th,.m td{border:0;padding:2px;background:none;text-align:center}
+    .p{position:relative;display:inline-block;line-height:0}
+    .p span{position:absolute;color:#fff;text-shadow:0 0 2px #000,0 0 2px #000,0 0 4px #000}
+    .p .e{top:50%;margin-top:-8px;font:bold 16px/1 sans-serif}.p .k{left:4px;top:4px;font:11px/1 sans-serif}
+    .g{display:inline-block;width:120px;height:.7em;border:1px solid #999}
     .w{border-left:5px solid #b00;padding:.3em .8em;background:#fff4f0}pre{background:#f4f4f4;padding:.8em;overflow:auto}
     </style></head><body>
     <h1>\(escaped(title))</h1>

@@ -4,10 +4,8 @@ import Train
 
 /// Composes the report of evaluations and runs.
 struct ReportPage {
-  /// Pictures may take so many bytes of PNG, so that the page stays below 5 MB in base64.
-  private static let pictureBudget = 3_300_000
-  /// Cases that are shown in all planes.
-  private static let worstCount = 5
+  /// Figures of cases may take so many bytes of the page, so that it stays below 5 MB.
+  private static let figureBudget = 4_600_000
 
   let title: String
   let evaluations: [EvaluationFile]
@@ -34,7 +32,9 @@ struct ReportPage {
     var sections: [String] = []
     if !evaluations.isEmpty {
       sections.append(summaries())
-      if evaluations.count > 1 { sections.append(comparisons()) }
+      let comparison = PairedComparison(evaluations)
+      warnings += comparison.warnings
+      sections.append(comparison.html)
       sections.append(boxes())
     }
     for run in runs { sections.append(curves(run)) }
@@ -72,71 +72,6 @@ struct ReportPage {
           ["metric", "n", "mean", "sd", "median", "95 % interval", "infinite", "NaN"], rows)
     }
     return text
-  }
-
-  private mutating func comparisons() -> String {
-    var rows: [[String]] = []
-    for (index, first) in evaluations.enumerated() {
-      for second in evaluations[(index + 1)...] {
-        guard first.definitions == second.definitions else {
-          warnings.append(
-            "\(first.label) and \(second.label) are not compared: their figures are defined otherwise "
-              + "(\(first.definitions); \(second.definitions))")
-          continue
-        }
-        let names = Set(first.cases.map(\.name))
-        guard second.cases.contains(where: { names.contains($0.name) }) else {
-          warnings.append(
-            "\(first.label) and \(second.label) are not compared: no case of one has the name of one of the other"
-          )
-          continue
-        }
-        let references = Dictionary(
-          second.cases.map { ($0.name, $0.reference) }, uniquingKeysWith: { a, _ in a })
-        let others = first.cases.count { references[$0.name] ?? $0.reference != $0.reference }
-        if others > 0 {
-          warnings.append(
-            "\(first.label) and \(second.label): the references of \(others) cases have other paths; the "
-              + "comparison means something only if the images are the same")
-        }
-        for metric in first.metricNames where second.metricNames.contains(metric) {
-          let pairs = Self.pairs(first, second, metric)
-          let test = WilcoxonTest(pairs.map(\.0), pairs.map(\.1))
-          rows.append([
-            "\(first.label) - \(second.label)", metric, "\(test.pairs)",
-            (test.medianDifference < 0 ? "" : "+") + HTML.figure(test.medianDifference),
-            String(format: "%g", test.statistic),
-            String(format: "%.3g", test.pValue) + (test.isExact ? " (exact)" : " (approximate)"),
-          ])
-        }
-      }
-    }
-    return
-      "<h2>Paired comparison</h2><p>Wilcoxon signed-rank test, two-sided, over subjects (each with the mean of "
-      + "the cases that are finite in both); not corrected for the number of tests.</p>"
-      + HTML.table(["models", "metric", "subjects", "median difference", "W", "p"], rows)
-  }
-
-  /// Two evaluations' figures of each subject: the images of one subject are no independent pairs.
-  ///
-  /// A subject has the mean of its cases that are finite in both, so that a perfect case does not hide
-  /// the others; one without such a case keeps its infinite figure, the largest difference of all.
-  private static func pairs(
-    _ first: EvaluationFile, _ second: EvaluationFile, _ metric: String
-  ) -> [(Double, Double)] {
-    let others = Dictionary(
-      second.cases.map { ($0.name, $0.metrics[metric]) }, uniquingKeysWith: { a, _ in a })
-    var subjects: [String: [(Double, Double)]] = [:]
-    for item in first.cases {
-      guard let own = item.metrics[metric], let other = others[item.name] ?? nil else { continue }
-      subjects[item.subject ?? item.name, default: []].append((own, other))
-    }
-    return subjects.sorted { $0.key < $1.key }.map { _, all in
-      let finite = all.filter { $0.0.isFinite && $0.1.isFinite }
-      let figures = finite.isEmpty ? all : finite
-      let count = Double(figures.count)
-      return (figures.reduce(0) { $0 + $1.0 } / count, figures.reduce(0) { $0 + $1.1 } / count)
-    }
   }
 
   private func boxes() -> String {
@@ -187,6 +122,7 @@ struct ReportPage {
     let ordered = file.cases.sorted { rank($0) < rank($1) }
     var text = "<h2>Cases of \(HTML.escaped(file.label)), worst \(HTML.escaped(metric)) first</h2>"
     for (index, item) in ordered.enumerated() {
+      defer { casesLeft -= 1 }
       let figures = file.metricNames.compactMap { name in
         item.metrics[name].map { "\(name) \(HTML.figure($0))" }
       }
@@ -194,7 +130,7 @@ struct ReportPage {
         "<h3>\(index + 1). \(HTML.escaped(item.name))</h3>"
         + "<p>\(HTML.escaped(figures.joined(separator: ", ")))</p>"
       do {
-        text += try picture(of: item, in: file, isWorst: index < Self.worstCount)
+        text += try figure(of: item, in: file)
       } catch {
         warnings.append("\(file.label), \(item.name): \(CommandFailure(error).what)")
         text += "<p>No picture: \(HTML.escaped(CommandFailure(error).cause))</p>"
@@ -203,8 +139,9 @@ struct ReportPage {
     return text
   }
 
-  private mutating func picture(
-    of item: EvaluationFile.Case, in file: EvaluationFile, isWorst: Bool
+  /// The slices of a case and its histogram.
+  private mutating func figure(
+    of item: EvaluationFile.Case, in file: EvaluationFile
   ) throws -> String {
     func read(_ path: String) throws -> Volume {
       try ScanFile.read(EvaluationFile.place(path, in: file.folder)).volume.volume(at: 0)
@@ -221,29 +158,26 @@ struct ReportPage {
         warnings.append("\(file.label), \(item.name): no input \(name)")
       }
     }
-    // A picture takes its share of what is left, a worst case twice that; too large a one is shown
-    // in one plane, then at a half and a quarter of its size.
-    let share = (Self.pictureBudget - spent) / max(1, casesLeft) * (isWorst ? 2 : 1)
-    casesLeft -= 1
-    let plane = [output.geometry.acquisitionPlane]
-    let attempts: [(planes: [AnatomicalPlane]?, halvings: Int)] = [
-      (isWorst ? nil : plane, 0), (plane, 0), (plane, 1), (plane, 2),
+    var montage = try Montage(input: input, output: output, reference: reference)
+    let bars = histogram(input: hasInput ? input : nil, output: output)
+    // A case takes its share of what is left. Where that is too little, its pictures are reduced, and
+    // rather shown in one plane than in none.
+    let share = (Self.figureBudget - spent) / max(1, casesLeft)
+    let all = montage.slices
+    let acquired = all.filter { $0.plane == output.geometry.acquisitionPlane }
+    let attempts: [(slices: [Montage.Slice], reduction: Int)] = [
+      (all, 1), (all, 2), (acquired, 1), (acquired, 2), (all, 4), (acquired, 4), (acquired, 8),
     ]
-    for (planes, halvings) in attempts {
-      var montage = try Montage(
-        input: input, output: output, reference: reference, planes: planes)
-      if !hasInput {
-        // Without the degraded image its columns would repeat the output.
-        montage.headings[.input] = "(no input)"
-        montage.headings[.inputError] = "(no input)"
-      }
-      var image = montage.image()
-      for _ in 0..<halvings { image = image.halved() }
-      let png = try image.encoded()
-      guard png.count <= min(share, Self.pictureBudget - spent) else { continue }
-      spent += png.count
-      return HTML.picture(png, alternative: "\(item.name): slices")
-        + histogram(input: hasInput ? input : nil, output: output)
+    for (slices, reduction) in attempts {
+      montage.slices = slices
+      // Without the degraded image its columns would repeat the output.
+      let figure = MontageFigure(
+        name: item.name, montage: montage, geometry: output.geometry,
+        panels: montage.panels.filter { hasInput || ($0 != .input && $0 != .inputError) })
+      let text = try figure.html(reducedBy: reduction) + bars
+      guard text.utf8.count <= share else { continue }
+      spent += text.utf8.count
+      return text
     }
     return "<p>No picture, so that the page stays below 5 MB.</p>"
   }

@@ -2,10 +2,12 @@ import Foundation
 import Imaging
 
 /// What `restore eval --labels --json` writes, as pages read it.
-struct SegmentationFile: Decodable {
+struct SegmentationFile: Decodable, ComparableEvaluation {
   /// One label of one case.
-  struct Case: Decodable {
+  struct Case: Decodable, ComparableCase {
     let name: String
+    /// Who is shown; evaluations of earlier versions do not say.
+    let subject: String?
     /// Which volume of the files; nil if they have one, and in evaluations of earlier versions.
     let volume: Int?
     let label: String
@@ -59,21 +61,40 @@ struct SegmentationFile: Decodable {
     return cases.map(\.label).filter { seen.insert($0).inserted }
   }
 
+  /// The metrics in the order of tables.
+  var metricNames: [String] {
+    SegmentationMetric.allCases.map(\.rawValue).filter { name in
+      cases.contains { $0.metrics[name] != nil }
+    }
+  }
+
+  static var groupHeads: [String] { ["label"] }
+
+  /// The cases of each label.
+  var groups: [(cells: [String], cases: [Case])] {
+    labels.map { label in (cells: [label], cases: cases.filter { $0.label == label }) }
+  }
+
   /// The cases of a label with a Dice score, the worst first.
   func ranked(_ label: String) -> [Case] {
     cases.filter { $0.label == label && $0.metrics["dice"]?.isFinite == true }
       .sorted { ($0.metrics["dice"] ?? 0, $0.name) < ($1.metrics["dice"] ?? 0, $1.name) }
   }
 
-  /// Best, median and worst case of a label, fewer if there are not three.
+  /// The cases of a label that a page shows, each once: the five worst, then the best and the median.
+  ///
+  /// A median that is among the worst is told there; the best is never called one of the worst.
   func examples(_ label: String) -> [(rank: String, item: Case)] {
     let ranked = ranked(label)
-    guard let worst = ranked.first, let best = ranked.last else { return [] }
-    switch ranked.count {
-    case 1: return [("only case", best)]
-    case 2: return [("best", best), ("worst", worst)]
-    default:
-      return [("best", best), ("median", ranked[(ranked.count - 1) / 2]), ("worst", worst)]
+    guard ranked.count > 1 else { return ranked.map { ("only case", $0) } }
+    let (best, median) = (ranked.count - 1, (ranked.count - 1) / 2)
+    let worst = ["worst", "2nd worst", "3rd worst", "4th worst", "5th worst"].prefix(best)
+    var examples = worst.enumerated().map { index, rank in
+      let isMedian = index == median && ranked.count > 2
+      return (rank: isMedian ? rank + ", median" : rank, item: ranked[index])
     }
+    examples.append((rank: "best", item: ranked[best]))
+    if median >= worst.count { examples.append((rank: "median", item: ranked[median])) }
+    return examples
   }
 }

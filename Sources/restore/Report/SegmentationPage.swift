@@ -1,13 +1,15 @@
 import Foundation
 import Imaging
 
-/// Composes the page about label maps: tables, boxes, and for each structure its best, median and worst
-/// case with the outlines of prediction and reference.
+/// Composes the page about label maps: tables, boxes, and for each structure its worst cases, the best
+/// and the median one with the outlines of prediction and reference.
 struct SegmentationPage {
   /// Pictures may take so many bytes of PNG, so that the page stays below 5 MB in base64.
   private static let pictureBudget = 3_300_000
   /// Wider pictures are shown at half their size.
   private static let mostPixels = 900
+  /// Pictures are not made smaller than this to spare bytes.
+  private static let leastPixels = 128
   /// The width of a picture on the page.
   private static let shownWidth = 350.0
 
@@ -17,11 +19,15 @@ struct SegmentationPage {
   let images: String?
   private(set) var warnings: [String] = []
   private var spent = 0
+  private var picturesLeft: Int
 
   init(title: String, files: [SegmentationFile], images: String?) {
     self.title = title
     self.files = files
     self.images = images
+    picturesLeft = files.reduce(0) { sum, file in
+      sum + file.labels.reduce(0) { $0 + file.examples($1).count }
+    }
   }
 
   /// The page.
@@ -31,7 +37,9 @@ struct SegmentationPage {
 
   /// What stands between the title and the end.
   mutating func body() -> String {
-    var sections: [String] = []
+    let comparison = PairedComparison(files)
+    warnings += comparison.warnings
+    var sections = [comparison.html]
     for file in files {
       sections.append(summary(of: file))
       for label in file.labels { sections.append(figure(of: label, in: file)) }
@@ -47,17 +55,11 @@ struct SegmentationPage {
 
   // MARK: - Numbers
 
-  private static func metrics(of file: SegmentationFile) -> [String] {
-    SegmentationMetric.allCases.map(\.rawValue).filter { name in
-      file.cases.contains { $0.metrics[name] != nil }
-    }
-  }
-
   private func summary(of file: SegmentationFile) -> String {
     func number(_ value: Double?) -> String { value.map(HTML.figure) ?? "-" }
     var rows: [[String]] = []
     for label in file.labels {
-      for metric in Self.metrics(of: file) {
+      for metric in file.metricNames {
         let values = file.cases.filter { $0.label == label }.compactMap { $0.metrics[metric] }
         let summary = Summary(of: values, seed: file.seed)
         rows.append([
@@ -86,7 +88,7 @@ struct SegmentationPage {
   }
 
   private func table(of file: SegmentationFile) -> String {
-    let metrics = Self.metrics(of: file)
+    let metrics = file.metricNames
     let rows = file.labels.flatMap { label in
       file.cases.filter { $0.label == label }
         .sorted { ($0.metrics["dice"] ?? 0) < ($1.metrics["dice"] ?? 0) }
@@ -106,8 +108,10 @@ struct SegmentationPage {
   private mutating func figure(of label: String, in file: SegmentationFile) -> String {
     let examples = file.examples(label)
     guard !examples.isEmpty else { return "" }
-    var text = "<h3>Structure \(HTML.escaped(label)): best, median and worst</h3><div class=\"f\">"
+    var text =
+      "<h3>Structure \(HTML.escaped(label)): worst cases, best and median</h3><div class=\"f\">"
     for (rank, item) in examples {
+      defer { picturesLeft -= 1 }
       let dice = String(format: "%.4f", item.metrics["dice"] ?? 0)
       do {
         let (picture, remark) = try self.picture(of: item, in: file)
@@ -166,9 +170,18 @@ struct SegmentationPage {
     overlay.outline(outlined(b), style: .dotted)
     overlay.outline(outlined(a))
     var image = overlay.image
-    while max(image.height, image.width) > Self.mostPixels { image = image.halved() }
-    let png = try image.encoded()
-    guard spent + png.count <= Self.pictureBudget else {
+    func isLonger(than side: Int) -> Bool {
+      max(image.height, image.width) > side && min(image.height, image.width) > 1
+    }
+    while isLonger(than: Self.mostPixels) { image = image.halved() }
+    var png = try image.encoded()
+    // A picture takes its share of what is left; what is larger is shown at half its size.
+    let share = (Self.pictureBudget - spent) / max(1, picturesLeft)
+    while png.count > share, isLonger(than: Self.leastPixels) {
+      image = image.halved()
+      png = try image.encoded()
+    }
+    guard png.count <= share else {
       return ("", "no picture, so that the page stays below 5 MB")
     }
     spent += png.count
@@ -176,12 +189,9 @@ struct SegmentationPage {
     let height =
       Self.shownWidth * Double(a.height) * layout.spacing.row
       / (Double(a.width) * layout.spacing.column)
-    let text = HTML.picture(png, alternative: "\(item.name), label \(item.label)")
-      .replacingOccurrences(
-        of: "<img ",
-        with:
-          "<img style=\"width:\(Int(Self.shownWidth))px;height:\(Int(min(max(height, 1), 4096)))px\" "
-      )
+    let text = HTML.picture(
+      png, alternative: "\(item.name), label \(item.label)",
+      style: "width:\(Int(Self.shownWidth))px;height:\(Int(min(max(height, 1), 4096)))px")
     var parts = [
       "solid: prediction, dotted: reference",
       slices.1.count > 1 ? "\(plane.rawValue) slice \(position + 1) of \(slices.1.count)" : "",
