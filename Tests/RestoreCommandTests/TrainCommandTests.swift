@@ -78,7 +78,8 @@ struct TrainCommandTests {
     let seeded = try space.start(
       arguments + ["-o", "seeded", "--initial-weights", weights, "--seed", "77"]
     ).finish()
-    #expect(seeded.status == 0 && (try space.json("seeded/config.json")["seed"] as? Int) == 77)
+    #expect(seeded.status == 0, "\(seeded.errors)")
+    #expect(try space.json("seeded/config.json")["seed"] as? Int == 77)
     let written = String(decoding: try space.data("mean/config.json"), as: UTF8.self)
     #expect(written.contains("first/bundle") && written.contains("second/bundle"))
     #expect(
