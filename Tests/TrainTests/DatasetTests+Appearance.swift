@@ -55,7 +55,7 @@ extension DatasetTests {
     #expect(crop.cut(edge, by: window).allSatisfy { $0 >= 0 })
   }
 
-  @Test("magnified samples: finer, the same for each seed, refused where there is no rician noise")
+  @Test("magnified samples: finer, the same for each seed, refused for truncated k-space")
   func magnifiedSamples() throws {
     let root = try folder()
     defer { try? FileManager.default.removeItem(atPath: root) }
