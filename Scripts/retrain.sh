@@ -35,6 +35,7 @@ mkdir "$folder"
 cd "$folder"
 # The commands name files of the repository and `restore`.
 ln -s "$root/data" data
+ln -s "$root/Benchmarks" Benchmarks
 PATH="$root/.build/release:$PATH"
 GIT_DIR=$(git -C "$root" rev-parse --absolute-git-dir)
 export PATH GIT_DIR

@@ -10,8 +10,8 @@ public struct RestorationOptions: Sendable {
   public var plane: AnatomicalPlane?
   /// Tiles of each slice; nil for whole slices.
   public var tiling: Tiling?
-  /// Whether the results of the four flips of each slice are averaged.
-  public var averagesFlips = false
+  /// Whether the results of the four flips of each slice are averaged; nil for what the bundle says.
+  public var averagesFlips: Bool?
   /// Whether the results of the slices of all three planes are averaged, instead of one plane's.
   ///
   /// For voxels of about equal sides; each plane sees other neighbours, so their errors differ. Nil for what
@@ -42,6 +42,7 @@ public final class VolumeRestorer {
   private let defaultPlane: AnatomicalPlane?
   private let kSpaceFactor: Double?
   private let averagesPlanes: Bool
+  private let averagesFlips: Bool
   private let paddingBelow: Float?
   /// Voxels along each side from which a volume is worth seeing from three sides.
   private static let leastSide = 32
@@ -80,6 +81,7 @@ public final class VolumeRestorer {
     runner = ModelRunner(model, precision: precision)
     kSpaceFactor = bundle.card.kSpaceFactor
     averagesPlanes = bundle.card.averagesPlanes ?? false
+    averagesFlips = bundle.card.averagesFlips ?? false
     paddingBelow = bundle.card.paddingBelow.map(Float.init)
     normalization = bundle.card.normalization
     defaultPlane = bundle.card.plane
@@ -91,17 +93,20 @@ public final class VolumeRestorer {
   ///   - model: A network that records no gradients, of one channel from an odd number of slices.
   ///   - normalization: How intensities are brought to its range.
   ///   - averagesPlanes: As in ``ModelCard/averagesPlanes``.
+  ///   - averagesFlips: As in ``ModelCard/averagesFlips``.
   ///   - paddingBelow: As in ``ModelCard/paddingBelow``.
   ///   - precision: Of the operations that have a choice.
   public init(
     _ model: any RestorationModel, normalization: IntensityNormalization,
-    averagesPlanes: Bool = false, paddingBelow: Float? = nil, precision: Precision = .float32
+    averagesPlanes: Bool = false, averagesFlips: Bool = false, paddingBelow: Float? = nil,
+    precision: Precision = .float32
   ) {
     runner = ModelRunner(model, precision: precision)
     self.normalization = normalization
     defaultPlane = nil
     kSpaceFactor = nil
     self.averagesPlanes = averagesPlanes
+    self.averagesFlips = averagesFlips
     self.paddingBelow = paddingBelow
   }
 
@@ -315,6 +320,11 @@ public final class VolumeRestorer {
       && (options.kSpaceFactor ?? kSpaceFactor ?? 1) == 1
   }
 
+  /// Whether the results of the four flips of each slice are averaged: as the options say, or else the bundle.
+  public func averagesFlips(_ options: RestorationOptions) -> Bool {
+    options.averagesFlips ?? averagesFlips
+  }
+
   /// The planes whose slices the network sees.
   ///
   /// - Parameters:
@@ -349,9 +359,9 @@ public final class VolumeRestorer {
   ) throws(InferenceError) -> [Float] {
     let restored: [Float]
     if let tiling = options.tiling, bandRows(options) == nil {
-      restored = tiling.map(stack) { run($0, options.averagesFlips) { runner($0) } }
+      restored = tiling.map(stack) { run($0, averagesFlips(options)) { runner($0) } }
     } else {
-      restored = run(stack, options.averagesFlips) {
+      restored = run(stack, averagesFlips(options)) {
         runner($0, bandRows: bandRows(options))
       }
     }

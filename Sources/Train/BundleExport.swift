@@ -62,7 +62,9 @@ extension Trainer {
     if sections.contains(where: { $0.kind == .lowDose && $0.normalization == "all" }) {
       card.paddingBelow = Double(LowDoseCT.range.lowerBound)
     }
-    card.kSpaceFactor = sections.count == 1 ? sections[0].exactKSpaceFactor : nil
+    // Photographs may be a task beside scans: what counts is that all were truncated alike.
+    let factors = Set(sections.map(\.exactKSpaceFactor))
+    card.kSpaceFactor = factors.count == 1 ? sections[0].exactKSpaceFactor : nil
     try card.write(toBundle: folder)
     return folder
   }

@@ -133,6 +133,11 @@ struct RestorationJob {
         "\(scan.path): the mean over the slices of all three planes, as \(bundle.card.name) is meant for "
           + "such voxels; --tta none takes one plane and a third of the time")
     }
+    if options.averagesFlips == nil, restorer.averagesFlips(options) {
+      Console.shared.info(
+        "\(scan.path): the mean over the four flips of each slice, as the card of \(bundle.card.name) says; "
+          + "--tta none takes a quarter of the time")
+    }
     if options.averagesPlanes == true, !scan.volume.geometry.isIsotropic {
       warnings.append(
         "\(scan.path): its voxels have no equal sides, and slices of other planes look unlike those that "

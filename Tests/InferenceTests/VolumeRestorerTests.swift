@@ -171,6 +171,16 @@ struct VolumeRestorerTests {
       let mirror = index / a.width * a.width + a.width - 1 - index % a.width
       #expect(abs(a.pixels[index] - b.pixels[mirror]) < 1e-3)
     }
+    // A bundle may ask for it; what is asked for here counts more.
+    let byDefault = VolumeRestorer(
+      try model(), normalization: .window(low: 0, high: 100), averagesFlips: true)
+    var asCardSays = RestorationOptions()
+    asCardSays.plane = .axial
+    #expect(try byDefault.restore(input, options: asCardSays).volume.slices(in: .axial)[1] == a)
+    let plain = try restorer.restore(input, options: asCardSays).volume
+    #expect(plain.slices(in: .axial)[1] != a)
+    asCardSays.averagesFlips = false
+    #expect(try byDefault.restore(input, options: asCardSays).volume == plain)
   }
 
   @Test("frequencies that were measured are kept where the user says that there are such")

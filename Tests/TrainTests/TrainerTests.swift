@@ -403,6 +403,31 @@ struct TrainerTests {
     #expect(try card("finer") { $0.simulator = "mri-sr" }.averagesPlanes == nil)
   }
 
+  @Test("a card keeps measured frequencies if all tasks truncate k-space alike, without noise")
+  func measuredFrequencies() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    func factor(_ name: String, _ factors: [Double], noise: Double = 0) throws -> Double? {
+      var configuration = try configuration(folder, steps: 1)
+      configuration.data.simulator = "mri-sr"
+      configuration.data.noisePercent = [noise, noise]
+      configuration.tasks = factors.map { factor in
+        var task = configuration.data
+        task.name = "by \(factor)"
+        task.factor = [factor, factor]
+        return task
+      }
+      // The same task under two names.
+      for number in configuration.tasks.indices { configuration.tasks[number].name += " \(number)" }
+      let trainer = try Trainer(configuration, folder: "\(folder)/\(name)", resume: false)
+      _ = try trainer.run(shouldStop: { false }, report: { _ in })
+      return try ModelBundle(path: trainer.exportBundle()).card.kSpaceFactor
+    }
+    #expect(try factor("alike", [2, 2]) == 2)
+    #expect(try factor("unlike", [2, 4]) == nil)
+    #expect(try factor("noisy", [2, 2], noise: 1) == nil)
+  }
+
   @Test("a training starts from the mean of several files of weights")
   func meanOfWeights() throws {
     let folder = try folder()

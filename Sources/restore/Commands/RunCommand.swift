@@ -134,7 +134,7 @@ struct SliceOptions: ParsableArguments {
     help: """
       Test-time augmentation: none, flip (mean over four flips, four times the time), planes (mean over \
       the slices of all three planes, for voxels of about equal sides; three times), all (both), or auto: \
-      planes for such voxels if the model's card says so.
+      flips, or planes for such voxels, if the model's card says so.
       """)
   var tta: TestTimeAugmentation = .auto
 
@@ -180,7 +180,8 @@ struct SliceOptions: ParsableArguments {
 enum TestTimeAugmentation: String, ExpressibleByArgument, CaseIterable {
   case auto, none, flip, planes, all
 
-  var flips: Bool { self == .flip || self == .all }
+  /// Nil for what the model's card says.
+  var flips: Bool? { self == .auto ? nil : self == .flip || self == .all }
   /// Nil for what the model's card says.
   var planes: Bool? { self == .auto ? nil : self == .planes || self == .all }
 }
