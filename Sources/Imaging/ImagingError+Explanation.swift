@@ -80,6 +80,10 @@ extension ImagingError {
       Explanation(
         "format", .badData, file, "unsupported file format", cause: reason,
         try: "use NIfTI (.nii, .nii.gz, .hdr/.img) or PNG; dcm2niix converts DICOM")
+    case .invalidBIDS(let file, let reason):
+      Explanation(
+        "bids", .badData, file, "not as BIDS asks", cause: reason,
+        try: "correct the dataset, or use --skip-bids-validation to leave out what is named otherwise")
     case .notNIfTI(let file, let reason):
       Explanation(
         "not-nifti", .badData, file, "not a NIfTI file", cause: reason,

@@ -15,6 +15,8 @@ public enum ImagingError: Error, Equatable, Sendable {
   case unreadable(file: String, reason: String)
   /// The file name or its contents belong to a format that is not handled.
   case unsupportedFormat(file: String, reason: String)
+  /// A dataset, or a file or name in it, is not as the brain imaging data structure asks.
+  case invalidBIDS(file: String, reason: String)
 
   // MARK: - NIfTI and gzip
 

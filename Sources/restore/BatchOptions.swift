@@ -24,18 +24,20 @@ struct BatchOptions: ParsableArguments {
   ///   - items: The images.
   ///   - output: What is written of an image; its presence says that the image is done.
   ///   - exists: Whether an image's output is there.
+  ///   - skipped: What is said before the output of what is left out.
   ///   - work: Does one image.
   /// - Returns: What became of them.
   /// - Throws: A signal's failure, or without `--continue-on-error` the first of `work`.
   func forEach<Item, Report>(
     _ items: [Item], output: (Item) -> String, exists: (Item) -> Bool,
+    skipped: String = "skipped, exists",
     _ work: (Item) throws -> Report
   ) throws -> BatchOutcome<Report> {
     var outcome = BatchOutcome<Report>()
     for item in items {
       if Interruption.signal != nil { throw Interruption.failure("add --skip-existing to go on") }
       if skipExisting, exists(item) {
-        Console.shared.info("skipped, exists: \(output(item))")
+        Console.shared.info("\(skipped): \(output(item))")
         outcome.skipped += 1
         continue
       }

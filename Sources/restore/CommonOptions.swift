@@ -97,6 +97,9 @@ struct ShardingOptions: ParsableArguments {
   @Option(name: .long, help: "`slurm`: take both from the array job's environment.")
   var shard: String?
 
+  /// Whether an option is given.
+  var isUsed: Bool { partID != nil || numParts != nil || shard != nil }
+
   func validate() throws {
     if let shard, shard != "slurm" {
       throw ValidationError("--shard \(shard): only slurm is known")

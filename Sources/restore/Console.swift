@@ -17,6 +17,7 @@ final class Console: Sendable {
     var isTerminal = isatty(STDERR_FILENO) == 1
     var hasOpenLine = false
     var outputError: String?
+    var recorder: (@Sendable (String) -> Void)?
   }
 
   private let state = Mutex(State())
@@ -36,6 +37,11 @@ final class Console: Sendable {
       $0.verbosity = verbosity
       $0.format = format
     }
+  }
+
+  /// Hands every message also to someone who keeps it, however few are shown; nil for no one.
+  func record(to recorder: (@Sendable (String) -> Void)?) {
+    state.withLock { $0.recorder = recorder }
   }
 
   /// Lines of a result for people.
@@ -63,7 +69,8 @@ final class Console: Sendable {
 
   /// The lines of a failure.
   func error(_ lines: [String]) {
-    let format = state.withLock { $0.format }
+    let (format, recorder) = state.withLock { ($0.format, $0.recorder) }
+    lines.forEach { recorder?($0) }
     closeLine()
     switch format {
     case .text: write(lines.map { $0 + "\n" }.joined(), to: .standardError)
@@ -90,7 +97,10 @@ final class Console: Sendable {
   }
 
   private func log(_ level: String, _ message: String, atLeast: Int) {
-    let (format, verbosity) = state.withLock { ($0.format, $0.verbosity) }
+    let (format, verbosity, recorder) = state.withLock {
+      ($0.format, $0.verbosity, $0.recorder)
+    }
+    recorder?((level == "warning" ? "warning: " : "") + message)
     if verbosity < atLeast { return }
     closeLine()
     switch format {

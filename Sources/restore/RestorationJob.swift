@@ -4,9 +4,26 @@ import Inference
 import Models
 import TensorCore
 
+/// How images are restored: what the command line says, as values.
+struct RestorationSettings {
+  var slices: SliceOptions
+  var files: FileOptions
+  var sidecars: SidecarOptions
+  /// Whether outputs that exist are replaced.
+  var overwrite: Bool
+  /// Whether only the plan and the memory are told.
+  var dryRun: Bool
+  /// The image that a single input is compared with; nil for none.
+  var reference: String?
+  /// The picture of a single input; nil for none.
+  var montage: String?
+  /// Stored with the output.
+  var seed: UInt64 = 0
+}
+
 /// Restores one image after another with one model.
 struct RestorationJob {
-  let command: RunCommand
+  let settings: RestorationSettings
   let bundle: ModelBundle
   let restorer: VolumeRestorer
 
@@ -56,7 +73,7 @@ struct RestorationJob {
       warnings.append(message)
       Console.shared.warning(message)
     }
-    let scan = try ScanFile.read(item.input, options: command.files.readOptions())
+    let scan = try ScanFile.read(item.input, options: settings.files.readOptions())
     scan.warnings.forEach(warn)
     if case .png(_, let channels) = scan.source, channels != 1 {
       throw InferenceError.channelMismatch(
@@ -65,13 +82,13 @@ struct RestorationJob {
     let options = try options(for: scan)
     let sliceCount = restorer.sliceCount(of: scan.volume, options)
     let needed = restorer.memoryEstimate(for: scan.volume, options)
-    if let limit = command.files.maxMemory?.bytes, UInt64(needed) > limit {
+    if let limit = settings.files.maxMemory?.bytes, UInt64(needed) > limit {
       throw InferenceError.needsMemory(what: item.input, needed: needed, limit: Int(limit))
     }
     var report = Report(
       input: item.input, output: item.output, slices: sliceCount, neededBytes: needed,
       warnings: warnings)
-    if command.dryRun {
+    if settings.dryRun {
       Console.shared.info(
         "\(item.input): \(sliceCount) slices, \(Memory.text(UInt64(needed))) of memory")
       return report
@@ -80,7 +97,7 @@ struct RestorationJob {
     let reference = try reference(for: scan)
     let voxels = FigureVoxels(
       broken: scan.nonFinite, reference: reference?.nonFinite, name: item.input)
-    if let reference, let path = command.reference {
+    if let reference, let path = settings.reference {
       voxels.warnings.forEach(warn)
       report.before = try figures(scan.volume, reference.volume, voxels, path)
     }
@@ -90,7 +107,7 @@ struct RestorationJob {
       return Interruption.signal == nil
     }
     // A failed item leaves no file: whatever may fail comes before the output.
-    if let reference, let path = command.reference {
+    if let reference, let path = settings.reference {
       report.after = try figures(result.volume, reference.volume, voxels, path)
     }
     if result.isConstant { warn("\(item.input): the image is constant; the output equals it") }
@@ -103,14 +120,14 @@ struct RestorationJob {
     let notes = try scan.write(
       result.volume, to: item.output,
       options: NIfTIWriteOptions(
-        dataType: command.files.dtype, overwrite: command.many.overwrite,
+        dataType: settings.files.dtype, overwrite: settings.overwrite,
         nonFinite: scan.nonFinite))
     notes.forEach(warn)
     report.seconds = -start.timeIntervalSinceNow
     report.warnings = warnings
     do {
       try draw(scan, result.volume, reference?.volume, item, report)
-      if !command.sidecars.noSidecar {
+      if !settings.sidecars.noSidecar {
         try sidecar(scan, result.volume, item, report, options)
           .write(to: Sidecar.path(besides: item.output))
       }
@@ -148,15 +165,15 @@ struct RestorationJob {
 
   private func options(for scan: ScanFile) throws -> RestorationOptions {
     var options = RestorationOptions()
-    options.plane = command.slices.plane
-    options.tiling = try command.slices.tiling()
-    options.averagesFlips = command.slices.tta.flips
-    options.averagesPlanes = command.slices.tta.planes
-    options.kSpaceFactor = command.slices.kSpaceFactor
-    options.clipsToInputRange = command.slices.clipToInputRange
-    if let path = command.slices.mask {
+    options.plane = settings.slices.plane
+    options.tiling = try settings.slices.tiling()
+    options.averagesFlips = settings.slices.tta.flips
+    options.averagesPlanes = settings.slices.tta.planes
+    options.kSpaceFactor = settings.slices.kSpaceFactor
+    options.clipsToInputRange = settings.slices.clipToInputRange
+    if let path = settings.slices.mask {
       // As the image is read, but a mask is one volume whichever of the image's is restored.
-      var reading = try command.files.readOptions()
+      var reading = try settings.files.readOptions()
       reading.volume = nil
       let mask = try ScanFile.read(path, options: reading)
       try requireSameGrid(scan.volume.volume(at: 0), item: scan.path, mask.volume, path)
@@ -173,8 +190,8 @@ struct RestorationJob {
 
   /// The reference, read and checked before minutes of work.
   private func reference(for scan: ScanFile) throws -> ScanFile? {
-    guard let path = command.reference else { return nil }
-    var reading = try command.files.readOptions()
+    guard let path = settings.reference else { return nil }
+    var reading = try settings.files.readOptions()
     let reference: ScanFile
     do { reference = try ScanFile.read(path, options: reading) } catch {
       // One volume of a series may have a reference of its own.
@@ -191,13 +208,13 @@ struct RestorationJob {
     _ scan: ScanFile, _ restored: Volume, _ reference: Volume?, _ item: ItemList.Item,
     _ report: Report
   ) throws {
-    guard let path = command.montage else { return }
+    guard let path = settings.montage else { return }
     var montage = try Montage(
       input: scan.volume.volume(at: 0), output: restored.volume(at: 0),
       reference: reference?.volume(at: 0))
     montage.title = "\(bundle.card.name) \(bundle.card.version)"
     montage.captions = Array(report.lines.dropFirst())
-    try montage.write(to: path, overwrite: command.many.overwrite, inputs: [item.input])
+    try montage.write(to: path, overwrite: settings.overwrite, inputs: [item.input])
   }
 
   private func figures(
@@ -220,17 +237,19 @@ struct RestorationJob {
     _ scan: ScanFile, _ restored: Volume, _ item: ItemList.Item, _ report: Report,
     _ options: RestorationOptions
   ) throws -> Sidecar {
-    let sidecars = command.sidecars
+    let sidecars = settings.sidecars
     func range(_ voxels: [Float]) -> [Float] { [voxels.min() ?? 0, voxels.max() ?? 0] }
     let provenance = Sidecar.Provenance(
       arguments: sidecars.arguments, model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
       inputSHA256: try Sidecar.checksums(of: [item.input]),
-      seed: command.seed, threads: Engine.shared.threads,
+      seed: settings.seed, threads: Engine.shared.threads,
       plane: restorer.planes(scan.volume, options).map(\.rawValue).joined(separator: ", "),
       tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,
       backEnd: Engine.shared.backEnd, inputRange: range(scan.volume.voxels),
       outputRange: range(restored.voxels), nonFiniteVoxels: scan.nonFinite?.count ?? 0,
+      change: IntensityChange(
+        from: scan.volume, to: restored, counting: scan.nonFinite?.finite),
       warnings: report.warnings.map { sidecars.message($0, naming: [item.input, item.output]) },
       elapsedSeconds: sidecars.reproducible ? nil : report.seconds,
       peakMemoryBytes: sidecars.reproducible ? nil : Memory.peak)

@@ -32,6 +32,7 @@ struct Restore: ParsableCommand {
       EvalCommand.self, EvalEchoCommand.self, InfoCommand.self, ModelsCommand.self,
       ParityCommand.self,
       SimulateCommand.self, BenchCommand.self, ConvertCommand.self, ReportCommand.self,
+      BIDSCommand.self,
     ])
 
   /// Parses the arguments and runs the command; ends the process with a documented exit code.

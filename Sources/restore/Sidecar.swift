@@ -23,6 +23,8 @@ struct Sidecar: Encodable {
     var inputRange: [Float]
     var outputRange: [Float]
     var nonFiniteVoxels: Int
+    /// Of a restored image: what was done to its voxels; nil for labels and for series on other grids.
+    var change: IntensityChange?
     var warnings: [String]
     var elapsedSeconds: Double?
     var peakMemoryBytes: UInt64?
@@ -74,6 +76,8 @@ struct Sidecar: Encodable {
   var restore: Provenance
   /// Of a brain that was segmented.
   var lesions: StrokeReport.Lesions?
+  /// Of an image whose structures were segmented.
+  var structures: [SegmentedStructure]?
 
   enum CodingKeys: String, CodingKey {
     case sources = "Sources"
@@ -81,6 +85,7 @@ struct Sidecar: Encodable {
     case resolution = "Resolution"
     case restore = "Restore"
     case lesions = "Lesions"
+    case structures = "Structures"
   }
 
   /// The path of the sidecar of an output.

@@ -12,14 +12,17 @@ struct StrokeSegmentation {
   let output: String
   let overwrite: Bool
   let sidecars: SidecarOptions
+  /// Where the probability goes; nil for beside the mask.
+  var probability: String?
 
   private var writesSidecar: Bool { !sidecars.noSidecar }
 
   /// What the images of a model with one or two channels show.
   private var channelNames: [String] { system.inChannels == 2 ? ["T1", "FLAIR"] : ["T1"] }
 
-  /// Where the probability goes.
-  private var probabilityPath: String { Self.base(of: output) + "_probability.nii.gz" }
+  private var probabilityPath: String {
+    probability ?? Self.base(of: output) + "_probability.nii.gz"
+  }
 
   /// Segments and writes everything; returns what was found.
   func run() throws -> StrokeReport {
@@ -142,7 +145,7 @@ struct StrokeSegmentation {
 /// Lesions of a brain, for people and for programs.
 struct StrokeReport: Encodable {
   /// One lesion.
-  struct Lesion: Encodable {
+  struct Lesion: Codable {
     let volumeML: Double
     let voxels: Int
     /// mm, RAS+.
@@ -151,7 +154,7 @@ struct StrokeReport: Encodable {
   }
 
   /// All lesions.
-  struct Lesions: Encodable {
+  struct Lesions: Codable {
     let count: Int
     let volumeML: Double
     /// The largest first.

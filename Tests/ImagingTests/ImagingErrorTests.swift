@@ -10,6 +10,7 @@ struct ImagingErrorTests {
       (.noImages(folder: "scans"), "no images found in scans: ", 66),
       (.unreadable(file: "a", reason: "r"), "cannot read (a): r", 66),
       (.unsupportedFormat(file: "a", reason: "r"), "unsupported file format (a): r", 65),
+      (.invalidBIDS(file: "a", reason: "r"), "not as BIDS asks (a): r", 65),
       (.notNIfTI(file: "a", reason: "r"), "not a NIfTI file (a): r", 65),
       (.notGzip(file: "a"), "not gzip data (a): ", 65),
       (.headerTruncated(file: "a", needed: 348, found: 100), "header is truncated (a): ", 65),

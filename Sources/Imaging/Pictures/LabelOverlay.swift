@@ -17,6 +17,19 @@ public struct LabelOverlay: Sendable {
     [0, 114, 178], [255, 255, 255],
   ]
 
+  /// The colour of a label's outline, as in `#56B4E9`.
+  ///
+  /// - Parameter label: From 1 on.
+  /// - Returns: Red, green and blue in hexadecimal digits.
+  public static func colour(of label: Int) -> String {
+    precondition(label > 0, "LabelOverlay: label \(label)")
+    let digits = colours[(label - 1) % colours.count].map { value in
+      let text = String(value, radix: 16, uppercase: true)
+      return text.count == 1 ? "0" + text : text
+    }
+    return "#" + digits.joined()
+  }
+
   private let height: Int
   private let width: Int
   private var samples: [UInt16]

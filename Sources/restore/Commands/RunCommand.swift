@@ -56,16 +56,13 @@ struct RunCommand: ParsableCommand {
     }
     try checkOutputs(items)
     let bundle = try ModelBundle.find(model)
-    if slices.tta.planes == true, (slices.kSpaceFactor ?? bundle.card.kSpaceFactor ?? 1) > 1 {
-      throw CommandFailure(
-        code: ExitStatus.usage, kind: "usage",
-        what: "--tta \(slices.tta.rawValue) does not fit the model (\(model))",
-        cause: "it adds resolution in the plane of acquisition alone",
-        advice: "use --tta flip")
-    }
     try bundle.require(.restore, of: model)
+    try slices.requireFit(of: bundle, model)
     let restorer = try VolumeRestorer(bundle, precision: precision.available)
-    let job = RestorationJob(command: self, bundle: bundle, restorer: restorer)
+    let settings = RestorationSettings(
+      slices: slices, files: files, sidecars: sidecars, overwrite: many.overwrite, dryRun: dryRun,
+      reference: reference, montage: montage, seed: seed)
+    let job = RestorationJob(settings: settings, bundle: bundle, restorer: restorer)
     let outcome = try many.forEach(
       items, output: \.output, exists: { ScanFile.outputExists($0.output, for: $0.input) },
       job.run)
@@ -165,6 +162,26 @@ struct SliceOptions: ParsableArguments {
     _ = try tiling()
   }
 
+  /// Whether an option is given.
+  var isChanged: Bool {
+    plane != nil || tile != nil || overlap != 0.5 || blend != .gaussian || tta != .auto
+      || kSpaceFactor != nil || clipToInputRange || mask != nil
+  }
+
+  /// Makes sure that the planes fit a model.
+  ///
+  /// - Parameters:
+  ///   - bundle: The model.
+  ///   - model: What the user called it.
+  /// - Throws: A usage failure.
+  func requireFit(of bundle: ModelBundle, _ model: String) throws(CommandFailure) {
+    guard tta.planes == true, (kSpaceFactor ?? bundle.card.kSpaceFactor ?? 1) > 1 else { return }
+    throw CommandFailure(
+      code: ExitStatus.usage, kind: "usage",
+      what: "--tta \(tta.rawValue) does not fit the model (\(model))",
+      cause: "it adds resolution in the plane of acquisition alone", advice: "use --tta flip")
+  }
+
   func tiling() throws -> Tiling? {
     guard let tile else { return nil }
     let sizes = tile.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
@@ -212,6 +229,12 @@ struct FileOptions: ParsableArguments {
 
   @Flag(name: .long, help: "Treat NaN and infinite voxels as an error.")
   var strict = false
+
+  /// Whether an option is given.
+  var isChanged: Bool {
+    dtype != .same || volume != nil || affine != .auto || assumeSpacing != nil || maxMemory != nil
+      || strict
+  }
 
   func validate() throws { _ = try readOptions() }
 

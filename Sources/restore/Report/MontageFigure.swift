@@ -6,7 +6,7 @@ import Imaging
 /// The browser enlarges the pictures to their proportions in mm; letters, headings and scales are text.
 struct MontageFigure {
   /// The length of the longest side of the slices on the page, in pixels of the screen.
-  private static let shownSide = 200.0
+  static let shownSide = 200.0
 
   /// What the pictures are called for those who do not see them.
   let name: String
@@ -57,7 +57,7 @@ struct MontageFigure {
   private func heading(of panel: Montage.Panel) -> String { montage.headings[panel] ?? "" }
 
   /// The directions at the left and the right edge; nothing if the orientation is unknown.
-  private static func letters(_ edges: SliceEdges?) -> String {
+  static func letters(_ edges: SliceEdges?) -> String {
     guard let edges else { return "" }
     return "<span class=\"e\" style=\"left:4px\">\(edges.left.rawValue)</span>"
       + "<span class=\"e\" style=\"right:4px\">\(edges.right.rawValue)</span>"

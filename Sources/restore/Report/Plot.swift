@@ -170,12 +170,15 @@ enum HTML {
       + " src=\"data:image/png;base64,\(png.base64EncodedString())\">"
   }
 
+  /// By which a page tells that this program wrote it.
+  static let generator = "restore"
+
   /// A whole page; nothing in it comes from elsewhere.
   static func page(title: String, body: String) -> String {
     """
     <!DOCTYPE html>
     <html lang="en"><head><meta charset="utf-8"><title>\(escaped(title))</title>
-    <meta name="viewport" content="width=device-width">
+    <meta name="viewport" content="width=device-width"><meta name="generator" content="\(generator)">
     <style>
     body{font:15px/1.45 sans-serif;margin:2em auto;max-width:1180px;padding:0 1em;color:#111}
     table{border-collapse:collapse;margin:1em 0}td,th{border:1px solid #bbb;padding:.25em .6em;text-align:left}

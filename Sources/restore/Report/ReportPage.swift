@@ -4,17 +4,13 @@ import Train
 
 /// Composes the report of evaluations and runs.
 struct ReportPage {
-  /// Figures of cases may take so many bytes of the page, so that it stays below 5 MB.
-  private static let figureBudget = 4_600_000
-
   let title: String
   let evaluations: [EvaluationFile]
   let runs: [ReportRun]
   /// Where the degraded images are; files have the names of the predictions.
   let inputs: String?
   private(set) var warnings: [String] = []
-  private var spent = 0
-  private var casesLeft: Int
+  private var budget: FigureBudget
 
   init(
     title: String, evaluations: [EvaluationFile], runs: [ReportRun],
@@ -24,7 +20,7 @@ struct ReportPage {
     self.evaluations = evaluations
     self.runs = runs
     self.inputs = inputs
-    casesLeft = evaluations.reduce(0) { $0 + $1.cases.count }
+    budget = FigureBudget(cases: evaluations.reduce(0) { $0 + $1.cases.count })
   }
 
   /// The page.
@@ -122,7 +118,7 @@ struct ReportPage {
     let ordered = file.cases.sorted { rank($0) < rank($1) }
     var text = "<h2>Cases of \(HTML.escaped(file.label)), worst \(HTML.escaped(metric)) first</h2>"
     for (index, item) in ordered.enumerated() {
-      defer { casesLeft -= 1 }
+      defer { budget.finishCase() }
       let figures = file.metricNames.compactMap { name in
         item.metrics[name].map { "\(name) \(HTML.figure($0))" }
       }
@@ -158,54 +154,11 @@ struct ReportPage {
         warnings.append("\(file.label), \(item.name): no input \(name)")
       }
     }
-    var montage = try Montage(input: input, output: output, reference: reference)
-    let bars = histogram(input: hasInput ? input : nil, output: output)
-    // A case takes its share of what is left. Where that is too little, its pictures are reduced, and
-    // rather shown in one plane than in none.
-    let share = (Self.figureBudget - spent) / max(1, casesLeft)
-    let all = montage.slices
-    let acquired = all.filter { $0.plane == output.geometry.acquisitionPlane }
-    let attempts: [(slices: [Montage.Slice], reduction: Int)] = [
-      (all, 1), (all, 2), (acquired, 1), (acquired, 2), (all, 4), (acquired, 4), (acquired, 8),
-    ]
-    for (slices, reduction) in attempts {
-      montage.slices = slices
-      // Without the degraded image its columns would repeat the output.
-      let figure = MontageFigure(
-        name: item.name, montage: montage, geometry: output.geometry,
-        panels: montage.panels.filter { hasInput || ($0 != .input && $0 != .inputError) })
-      let text = try figure.html(reducedBy: reduction) + bars
-      guard text.utf8.count <= share else { continue }
-      spent += text.utf8.count
-      return text
-    }
-    return "<p>No picture, so that the page stays below 5 MB.</p>"
-  }
-
-  /// The histogram before and after, as bars of 64 classes between the 0.5th and 99.5th percentile.
-  private func histogram(input: Volume?, output: Volume) -> String {
-    let statistics = OrderStatistics(of: output.voxels)
-    guard let low = statistics.percentile(0.5), let high = statistics.percentile(99.5), low < high
-    else { return "" }
-    func line(_ volume: Volume, _ name: String) -> Plot.Series {
-      var counts = [Double](repeating: 0, count: 64)
-      for voxel in volume.voxels where Double(voxel) >= low && Double(voxel) < high {
-        counts[min(63, Int((Double(voxel) - low) / (high - low) * 64))] += 1
-      }
-      let total = Double(volume.voxels.count)
-      return Plot.Series(
-        name: name,
-        points: counts.enumerated().map {
-          SIMD2(Double($0.offset), log10(1 + $0.element / total * 1e6))
-        })
-    }
-    let series = [line(output, "restored")] + (input.map { [line($0, "input")] } ?? [])
-    return "<details><summary>histogram, restored solid\(input == nil ? "" : ", input dashed")"
-      + "</summary>"
-      + Plot.lines(
-        title: "voxels per million by intensity", unit: "log10", series,
-        ends: (String(format: "%.4g", low), String(format: "%.4g", high)))
-      + "</details>"
+    return try ComparisonFigure(
+      name: item.name,
+      montage: Montage(input: input, output: output, reference: reference), output: output,
+      input: hasInput ? input : nil
+    ).html(within: &budget)
   }
 
   private func provenance() -> String {
