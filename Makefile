@@ -38,6 +38,7 @@ install: build ## Install command and models, PREFIX=/usr/local unless given
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/restore/models"
 	install -m 755 $(RESTORE) "$(DESTDIR)$(PREFIX)/bin/restore"
 	cp -R data/models/. "$(DESTDIR)$(PREFIX)/share/restore/models/"
+	install -m 755 Scripts/slurm-array.sh "$(DESTDIR)$(PREFIX)/share/restore/slurm-array.sh"
 
 clean: ## Remove everything that was built
 	swift package clean

@@ -83,7 +83,7 @@ extension ImagingError {
     case .invalidBIDS(let file, let reason):
       Explanation(
         "bids", .badData, file, "not as BIDS asks", cause: reason,
-        try: "correct the dataset, or use --skip-bids-validation to leave out what is named otherwise")
+        try: "correct the dataset, or leave out what is named otherwise (--skip-bids-validation)")
     case .notNIfTI(let file, let reason):
       Explanation(
         "not-nifti", .badData, file, "not a NIfTI file", cause: reason,

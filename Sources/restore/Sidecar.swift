@@ -23,7 +23,7 @@ struct Sidecar: Encodable {
     var inputRange: [Float]
     var outputRange: [Float]
     var nonFiniteVoxels: Int
-    /// Of a restored image: what was done to its voxels; nil for labels and for series on other grids.
+    /// Of a restored image: what was done to its voxels; nil for labels.
     var change: IntensityChange?
     var warnings: [String]
     var elapsedSeconds: Double?

@@ -40,7 +40,9 @@ extension BIDSFolder.Participant {
     guard same.count == 1 || same.isEmpty && candidates.count == 1 else {
       throw .invalidBIDS(
         file: guide.path,
-        reason: "\(candidates.count) \(suffix) images could go with it: one should have its entities")
+        reason:
+          "\(candidates.count) \(suffix) images could go with it: one should have its entities"
+      )
     }
     return found
   }

@@ -20,9 +20,9 @@ public struct BIDSName: Sendable, Equatable {
 
   /// The keys in the order in which names have them.
   private static let order = [
-    "sub", "ses", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain", "rec", "dir",
-    "run", "mod", "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space", "split", "recording",
-    "chunk", "atlas", "seg", "res", "den", "label", "desc",
+    "sub", "ses", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain", "rec",
+    "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space", "split",
+    "recording", "chunk", "atlas", "seg", "res", "den", "label", "desc",
   ]
 
   /// Reads a name.
@@ -87,7 +87,9 @@ public struct BIDSName: Sendable, Equatable {
   ///
   /// - Parameter suffix: As in `mask`.
   /// - Returns: A name of the same entities.
-  public func replacingSuffix(with suffix: String) -> BIDSName { BIDSName(entities, suffix: suffix) }
+  public func replacingSuffix(with suffix: String) -> BIDSName {
+    BIDSName(entities, suffix: suffix)
+  }
 
   /// Whether a text may be a label or a suffix: letters and digits of ASCII, one at least.
   ///

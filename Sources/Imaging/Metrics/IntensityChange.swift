@@ -7,13 +7,13 @@ public struct IntensityChange: Codable, Sendable, Equatable {
   /// The root of the mean squared difference, in the image's units.
   public let rootMeanSquare: Double
 
-  /// Compares an image with what was made of it.
+  /// Compares an image with what was made of it; nil if the two have different numbers of voxels, or none
+  /// that counts.
   ///
   /// - Parameters:
   ///   - input: The image before.
   ///   - output: The image after.
   ///   - counting: Which voxels count; nil for all.
-  /// - Returns: Nil if the two have different numbers of voxels, or none that counts.
   public init?(from input: Volume, to output: Volume, counting: [Bool]? = nil) {
     let count = input.voxels.count
     guard output.voxels.count == count, (counting?.count ?? count) == count else { return nil }

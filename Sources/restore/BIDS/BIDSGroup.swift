@@ -9,38 +9,33 @@ struct BIDSGroup {
   /// A column, as `group_metrics.json` describes it.
   private struct Column {
     let name: String
+    let units: String?
     let description: String
-    var units: String?
+
+    init(_ name: String, in units: String? = nil, _ description: String) {
+      (self.name, self.units, self.description) = (name, units, description)
+    }
   }
 
   private static let columns = [
-    Column(name: "participant_id", description: "The participant, sub- and the label."),
-    Column(name: "session_id", description: "The session, ses- and the label; n/a if there are none."),
-    Column(name: "source", description: "The images that were read, in the order of the model."),
-    Column(name: "output", description: "What was made of them: a restored image, a mask or labels."),
-    Column(name: "model", description: "The model's name."),
-    Column(name: "model_version", description: "The model's version."),
-    Column(name: "structure", description: "The structure that the row is about; n/a for a restored image."),
-    Column(name: "input_min", description: "The least intensity of the images.", units: "of the image"),
-    Column(name: "input_max", description: "The greatest intensity of the images.", units: "of the image"),
-    Column(name: "output_min", description: "The least value of the output.", units: "of the image"),
-    Column(name: "output_max", description: "The greatest value of the output.", units: "of the image"),
-    Column(name: "nonfinite_voxels", description: "Voxels of the images that were NaN or infinite."),
-    Column(
-      name: "change_mean", description: "Mean of output minus input over finite voxels.",
-      units: "of the image"),
-    Column(
-      name: "change_rms",
-      description: "Root of the mean squared difference of output and input over finite voxels.",
-      units: "of the image"),
-    Column(name: "volume_ml", description: "The volume of the structure.", units: "mL"),
-    Column(
-      name: "count",
-      description: "Parts of the structure that hang together over faces, edges and corners: lesions."),
-    Column(name: "warnings", description: "How many warnings there were; the logs have them."),
-    Column(
-      name: "seconds", description: "Time that reading, computing and writing took; n/a if not kept.",
-      units: "s"),
+    Column("participant_id", "The participant, sub- and the label."),
+    Column("session_id", "The session, ses- and the label; n/a if there are none."),
+    Column("source", "The images that were read, in the order of the model."),
+    Column("output", "What was made of them: a restored image, a mask or labels."),
+    Column("model", "The model's name."),
+    Column("model_version", "The model's version."),
+    Column("structure", "The structure that the row is about; n/a for a restored image."),
+    Column("input_min", in: "of the image", "The least intensity of the images."),
+    Column("input_max", in: "of the image", "The greatest intensity of the images."),
+    Column("output_min", in: "of the image", "The least value of the output."),
+    Column("output_max", in: "of the image", "The greatest value of the output."),
+    Column("nonfinite_voxels", "Voxels of the images that were NaN or infinite."),
+    Column("change_mean", in: "of the image", "Mean of output minus input, finite voxels."),
+    Column("change_rms", in: "of the image", "Root mean square of output minus input."),
+    Column("volume_ml", in: "mL", "The volume of the structure."),
+    Column("count", "Parts of the structure that hang together: lesions."),
+    Column("warnings", "How many warnings there were; the logs have them."),
+    Column("seconds", in: "s", "What reading, computing and writing took; n/a if not kept."),
   ]
 
   /// A table without rows.

@@ -21,55 +21,63 @@ extension BIDSOutput {
       }
   }
 
-  /// Makes sure that the files of a case replace none but what an earlier run of the same model left.
+  /// Makes sure that a participant's files replace none but what earlier runs of the same model left.
   ///
   /// - Parameters:
-  ///   - item: The case.
+  ///   - label: The participant.
+  ///   - cases: What is to be made.
   ///   - card: The model's.
   /// - Throws: A failure with code 73.
-  func requireFree(_ item: BIDSRecipe.Case, _ card: ModelCard) throws(CommandFailure) {
-    for image in item.images {
-      let file = path(of: image)
-      let sidecar = Sidecar.path(besides: file)
-      let exists = [file, sidecar].map { FileManager.default.fileExists(atPath: $0) }
-      guard exists.contains(true) else { continue }
-      if let found = SidecarFile(besides: file) {
-        if let cause = mismatch(found, item, card) { throw taken(file, cause) }
-      } else if exists[1] {
-        throw taken(file, "its description is not one of this program")
-      } else if !wasOwn {
-        // In a folder of this program's own, an image without description is what a killed run left.
-        throw taken(file, "the folder is not one of this program's results")
-      }
-    }
-    if let table = item.table.map(path(of:)), !wasOwn,
-      FileManager.default.fileExists(atPath: table)
-    {
-      throw taken(table, "the folder is not one of this program's results")
-    }
-  }
-
-  /// Makes sure that a participant's page replaces none but one of this program.
-  func requireFreePage(of label: String) throws(CommandFailure) {
+  func requireFree(
+    _ label: String, _ cases: [BIDSRecipe.Case], _ card: ModelCard
+  ) throws(CommandFailure) {
     let page = path(of: Self.page(of: label))
     if FileManager.default.fileExists(atPath: page), !isOwnPage(page) {
       throw taken(page, "it is not a page of this program")
     }
+    let isBegun = isBegun(label)
+    for item in cases {
+      for image in item.images.map(path(of:)) {
+        if let found = SidecarFile(besides: image) {
+          if let cause = mismatch(found, item, card) { throw taken(image, cause) }
+        } else if isForeign(image, isBegun: isBegun) {
+          throw taken(image, "this program did not write it, or its description is lost")
+        }
+      }
+      if let table = item.table.map(path(of:)), !isBegun,
+        FileManager.default.fileExists(atPath: table)
+      {
+        throw taken(table, "this program did not write it, or its log is lost")
+      }
+    }
+  }
+
+  /// Whether a run began with a participant: it left a log.
+  func isBegun(_ label: String) -> Bool {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/logs")) ?? []
+    return names.contains { $0.hasPrefix("sub-\(label)_") && $0.hasSuffix(".log") }
   }
 
   /// Takes a case's files of earlier runs away, so that it leaves none if it fails.
   ///
   /// What other programs left stays until it is replaced.
-  func removeOwn(_ item: BIDSRecipe.Case) {
-    for image in item.images {
-      let file = path(of: image)
-      let sidecar = Sidecar.path(besides: file)
-      let isForeign =
-        SidecarFile(besides: file) == nil
-        && (!wasOwn || FileManager.default.fileExists(atPath: sidecar))
-      if isForeign { continue }
-      for path in [file, sidecar] { unlink(path) }
+  ///
+  /// - Parameters:
+  ///   - item: The case.
+  ///   - isBegun: Whether an earlier run began with the participant.
+  func removeOwn(_ item: BIDSRecipe.Case, isBegun: Bool) {
+    for image in item.images.map(path(of:)) where !isForeign(image, isBegun: isBegun) {
+      for file in [image, Sidecar.path(besides: image)] { unlink(file) }
     }
+  }
+
+  /// Whether something is at the path of an image, or of its description, that this program did not write.
+  ///
+  /// An image without description is what a killed run left, if there was a run.
+  private func isForeign(_ image: String, isBegun: Bool) -> Bool {
+    if SidecarFile(besides: image) != nil { return false }
+    if FileManager.default.fileExists(atPath: Sidecar.path(besides: image)) { return true }
+    return !isBegun && FileManager.default.fileExists(atPath: image)
   }
 
   /// Why a file is not what a case would become; nil if it is.

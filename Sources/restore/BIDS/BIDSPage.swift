@@ -26,7 +26,7 @@ struct BIDSPage {
   }
 
   /// The page; whatever cannot be drawn is said in words.
-  mutating func html() -> String {
+  func html() -> String {
     let results = results
     let shown = results.filter { !$0.isProbability }
     var budget = FigureBudget(cases: shown.count)
@@ -114,7 +114,8 @@ struct BIDSPage {
   }
 
   private func provenance(_ results: [Result]) -> String {
-    let weights = Set(results.map { "\($0.sidecar.restore.model): \($0.sidecar.restore.weightsSHA256)" })
+    let weights = Set(
+      results.map { "\($0.sidecar.restore.model): \($0.sidecar.restore.weightsSHA256)" })
     return "<h2>Provenance</h2><p>restore \(programVersion); SHA-256 of the weights of "
       + HTML.escaped(weights.sorted().joined(separator: ", "))
       + ". Research use only, not for diagnosis.</p>"

@@ -7,7 +7,6 @@ struct BIDSParticipantRun {
   let label: String
   let cases: [BIDSRecipe.Case]
   let worker: BIDSWorker
-  let overwrite: Bool
   /// Whether the images after a failed one are still made.
   let continuesOnError: Bool
 
@@ -27,13 +26,15 @@ struct BIDSParticipantRun {
   /// - Throws: The first failure else, and that of a signal.
   func run() throws -> Report {
     if worker.settings.dryRun {
-      return Report(made: try cases.map { try worker.make($0, of: label) })
+      return Report(made: try cases.map { try worker.make($0, of: label, isBegun: false) })
     }
-    let log = try BIDSLog(of: label, in: output, isFull: worker.settings.sidecars.provenance == .full)
+    let isBegun = output.isBegun(label)
+    let log = try BIDSLog(
+      of: label, in: output, isFull: worker.settings.sidecars.provenance == .full)
     Console.shared.record(to: log.write)
     defer { Console.shared.record(to: nil) }
     do {
-      let report = try makeAll()
+      let report = try makeAll(isBegun: isBegun)
       log.write(report.failures.isEmpty ? "done" : "not done: \(report.failures.count) failed")
       return report
     } catch {
@@ -43,12 +44,8 @@ struct BIDSParticipantRun {
     }
   }
 
-  private func makeAll() throws -> Report {
+  private func makeAll(isBegun: Bool) throws -> Report {
     let page = output.path(of: BIDSOutput.page(of: label))
-    if !overwrite {
-      try output.requireFreePage(of: label)
-      for item in cases { try output.requireFree(item, worker.bundle.card) }
-    }
     // While something is made again, nothing is done.
     unlink(page)
     var report = Report()
@@ -57,7 +54,7 @@ struct BIDSParticipantRun {
         throw Interruption.failure("run the same command again: what is done is left out")
       }
       do {
-        let made = try worker.make(item, of: label)
+        let made = try worker.make(item, of: label, isBegun: isBegun)
         Console.shared.detail(made.line)
         report.made.append(made)
       } catch {
@@ -68,8 +65,8 @@ struct BIDSParticipantRun {
       }
     }
     guard report.failures.isEmpty else { return report }
-    var text = BIDSPage(label: label, dataset: worker.dataset, output: output)
-    try AtomicFile.write(Data(text.html().utf8), to: page, overwrite: true)
+    let html = BIDSPage(label: label, dataset: worker.dataset, output: output).html()
+    try AtomicFile.write(Data(html.utf8), to: page, overwrite: true)
     report.page = BIDSOutput.page(of: label)
     return report
   }
@@ -90,8 +87,11 @@ struct BIDSLog: Sendable {
   /// - Throws: What writing throws.
   init(of label: String, in output: BIDSOutput, isFull: Bool) throws {
     hidden =
-      isFull ? [] : [(output.path, "OUT_DIR"), (output.dataset, "BIDS_DIR")]
-        .sorted { $0.0.count > $1.0.count }
+      isFull
+      ? []
+      : [(output.path, "OUT_DIR"), (output.dataset, "BIDS_DIR")].sorted {
+        $0.0.count > $1.0.count
+      }
     let form = DateFormatter()
     form.locale = Locale(identifier: "en_US_POSIX")
     form.timeZone = TimeZone(identifier: "UTC")

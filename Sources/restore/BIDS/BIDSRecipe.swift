@@ -120,7 +120,9 @@ struct BIDSRecipe {
 
   // MARK: - What goes in
 
-  /// The suffixes that images of a kind have in BIDS. There is none for CT: `ct` is what proposals use.
+  /// The suffixes that images of a kind have in BIDS.
+  ///
+  /// There is none for CT: `ct` is what proposals use.
   private static let known = [
     "t1": "T1w", "t1w": "T1w", "t2": "T2w", "t2w": "T2w", "pd": "PDw", "pdw": "PDw",
     "flair": "FLAIR", "t2star": "T2starw", "t2starw": "T2starw", "mr": "T1w", "mri": "T1w",

@@ -76,16 +76,19 @@ struct BIDSWorker {
   /// - Parameters:
   ///   - item: The images.
   ///   - label: Whose they are.
+  ///   - isBegun: Whether an earlier run began with the participant.
   /// - Returns: What was made.
   /// - Throws: What reading, the network and writing throw; nothing that was written is then left.
-  func make(_ item: BIDSRecipe.Case, of label: String) throws -> Made {
+  func make(
+    _ item: BIDSRecipe.Case, of label: String, isBegun: Bool
+  ) throws -> Made {
     let inputs = item.inputs.map { "\(dataset)/\($0.path)" }
     if !settings.dryRun {
       try output.makeFolder(output.path(of: item.folder))
       for file in item.files {
         try AtomicFile.checkOutput(path: output.path(of: file), overwrite: true, inputs: inputs)
       }
-      output.removeOwn(item)
+      output.removeOwn(item, isBegun: isBegun)
     }
     try OutputPaths.allOrNone(item.files.map(output.path(of:))) { try run(item, inputs) }
     return Made(

@@ -36,6 +36,10 @@ extension BIDSCommand {
     for item in items { try OutputPaths.requireDistinct(item.known?.flatMap(\.files) ?? []) }
     let worker = try BIDSWorker(self, bundle, recipe.product, output)
     if !dryRun {
+      for item in items {
+        guard !many.overwrite, let cases = item.known else { continue }
+        try output.requireFree(item.label, cases, bundle.card)
+      }
       try output.prepare(raw: description, isFull: sidecars.provenance == .full)
     }
     var many = many
@@ -47,7 +51,7 @@ extension BIDSCommand {
     ) { item in
       let cases = try item.cases.get()
       return try BIDSParticipantRun(
-        label: item.label, cases: cases, worker: worker, overwrite: many.overwrite,
+        label: item.label, cases: cases, worker: worker,
         continuesOnError: many.continueOnError
       ).run()
     }
@@ -211,7 +215,7 @@ extension BIDSCommand {
       code: ExitStatus.noInput, kind: "missing-results",
       what: "results are missing (\(output.path))",
       cause: "\(names.count) of \(count) participants are not done: \(list(names))",
-      advice: "run the level participant for them first, or add --continue-on-error for a table of the others",
+      advice: "run the level participant for them, or use --continue-on-error for the others alone",
       file: output.path)
   }
 }

@@ -29,10 +29,9 @@ struct SidecarFile: Decodable {
     case structures = "Structures"
   }
 
-  /// Reads the sidecar of an image.
+  /// Reads the sidecar of an image; nil if there is none, or another program's.
   ///
   /// - Parameter image: The path of the image.
-  /// - Returns: Nil if there is no sidecar, or another program's.
   init?(besides image: String) {
     guard let data = FileManager.default.contents(atPath: Sidecar.path(besides: image)),
       let file = try? JSONDecoder().decode(SidecarFile.self, from: data)
