@@ -124,6 +124,10 @@ struct BIDSSegmentationTests {
     #expect(alone.headline == "no such file (\(Self.base)FLAIR.nii.gz)")
     #expect(alone.errors.contains("a FLAIR image should be there to go with"))
     #expect(!space.exists("out/sub-01") && !space.exists("out/sub-01.html"))
+    let logs = try FileManager.default.contentsOfDirectory(atPath: space.path("out/logs"))
+    let log = String(
+      decoding: try space.data("out/logs/\(try #require(logs.first))"), as: UTF8.self)
+    #expect(log.contains("error: no such file (sub-01/ses-A/") && log.hasSuffix(" not done\n"))
   }
 
   @Test("lesions: mask, probability, their number and volume")

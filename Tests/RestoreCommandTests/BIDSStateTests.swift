@@ -104,6 +104,11 @@ struct BIDSStateTests {
     process.standardError = try FileHandle(
       forWritingTo: URL(fileURLWithPath: space.path("messages")))
     process.standardOutput = FileHandle.nullDevice
+    // A thread of the tests may block the signal, and the shell would inherit that.
+    var blocked = sigset_t()
+    sigemptyset(&blocked)
+    sigaddset(&blocked, SIGTERM)
+    pthread_sigmask(SIG_UNBLOCK, &blocked, nil)
     try process.run()
     for _ in 0..<2000 where process.isRunning {
       if String(decoding: try space.data("messages"), as: UTF8.self).contains("slice ") { break }

@@ -5,7 +5,8 @@ import Inference
 /// All that is made of one participant: the images, the log of the run, and the page at the end.
 struct BIDSParticipantRun {
   let label: String
-  let cases: [BIDSRecipe.Case]
+  /// What is to be made, or why that cannot be said: the log tells that too.
+  let cases: Result<[BIDSRecipe.Case], ImagingError>
   let worker: BIDSWorker
   /// Whether the images after a failed one are still made.
   let continuesOnError: Bool
@@ -26,7 +27,7 @@ struct BIDSParticipantRun {
   /// - Throws: The first failure else, and that of a signal.
   func run() throws -> Report {
     if worker.settings.dryRun {
-      return Report(made: try cases.map { try worker.make($0, of: label, isBegun: false) })
+      return Report(made: try cases.get().map { try worker.make($0, of: label, isBegun: false) })
     }
     let isBegun = output.isBegun(label)
     let log = try BIDSLog(
@@ -45,6 +46,7 @@ struct BIDSParticipantRun {
   }
 
   private func makeAll(isBegun: Bool) throws -> Report {
+    let cases = try cases.get()
     let page = output.path(of: BIDSOutput.page(of: label))
     // While something is made again, nothing is done.
     unlink(page)

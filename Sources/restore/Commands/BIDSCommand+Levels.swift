@@ -49,9 +49,8 @@ extension BIDSCommand {
       exists: { item in item.known.map { output.isDone(item.label, $0, bundle.card) } ?? false },
       skipped: "skipped, done"
     ) { item in
-      let cases = try item.cases.get()
-      return try BIDSParticipantRun(
-        label: item.label, cases: cases, worker: worker,
+      try BIDSParticipantRun(
+        label: item.label, cases: item.cases, worker: worker,
         continuesOnError: many.continueOnError
       ).run()
     }
