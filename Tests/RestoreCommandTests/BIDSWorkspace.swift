@@ -63,10 +63,12 @@ extension Workspace {
     }
   }
 
-  /// Which file a name leads to; a file that was written anew is another one.
-  func identity(_ name: String) throws -> Int {
-    try #require(
-      try FileManager.default.attributesOfItem(atPath: path(name))[.systemFileNumber] as? Int)
+  /// Which file a name leads to; a file that was written anew is another one, or a later one of the same number.
+  func identity(_ name: String) throws -> String {
+    let attributes = try FileManager.default.attributesOfItem(atPath: path(name))
+    let number = try #require(attributes[.systemFileNumber] as? Int)
+    let date = try #require(attributes[.modificationDate] as? Date)
+    return "\(number) \(date.timeIntervalSinceReferenceDate)"
   }
 
   /// `restore bids raw out participant` with the tiny model.
