@@ -76,8 +76,11 @@ public struct ModelCard: Codable, Sendable {
   ///
   /// For degradations that are alike in all planes, as independent noise is.
   public var averagesPlanes: Bool?
-  /// Whether the results of the four flips of each slice are averaged, which takes four times the time.
-  public var averagesFlips: Bool?
+  /// Whether the results of the eight symmetries of each slice are averaged where measured frequencies are kept
+  /// (``VolumeRestorer/symmetries(_:)``), which takes eight times the time.
+  ///
+  /// What ``averagesPlanes`` is to noise: super-resolution has one plane.
+  public var averagesSymmetries: Bool?
   /// Super-resolution: by how much k-space was truncated.
   ///
   /// The frequencies that were measured are put back into what the network makes; nil to leave it as it
@@ -117,7 +120,7 @@ public struct ModelCard: Codable, Sendable {
     case weightsSHA256 = "weights_sha256"
     case convertedFrom = "converted_from"
     case averagesPlanes = "averages_planes"
-    case averagesFlips = "averages_flips"
+    case averagesSymmetries = "averages_symmetries"
     case kSpaceFactor = "k_space_factor"
     case paddingBelow = "padding_below"
   }
@@ -172,7 +175,7 @@ public struct ModelCard: Codable, Sendable {
     normalization = try values.decode(IntensityNormalization.self, forKey: .normalization)
     plane = try values.decodeIfPresent(AnatomicalPlane.self, forKey: .plane)
     averagesPlanes = try values.decodeIfPresent(Bool.self, forKey: .averagesPlanes)
-    averagesFlips = try values.decodeIfPresent(Bool.self, forKey: .averagesFlips)
+    averagesSymmetries = try values.decodeIfPresent(Bool.self, forKey: .averagesSymmetries)
     kSpaceFactor = try values.decodeIfPresent(Double.self, forKey: .kSpaceFactor)
     if let kSpaceFactor, !(1...64).contains(kSpaceFactor) {
       throw DecodingError.dataCorruptedError(
@@ -209,7 +212,7 @@ public struct ModelCard: Codable, Sendable {
     try values.encode(normalization, forKey: .normalization)
     try values.encodeIfPresent(plane, forKey: .plane)
     try values.encodeIfPresent(averagesPlanes, forKey: .averagesPlanes)
-    try values.encodeIfPresent(averagesFlips, forKey: .averagesFlips)
+    try values.encodeIfPresent(averagesSymmetries, forKey: .averagesSymmetries)
     try values.encodeIfPresent(kSpaceFactor, forKey: .kSpaceFactor)
     try values.encodeIfPresent(paddingBelow, forKey: .paddingBelow)
     try values.encodeIfPresent(plan, forKey: .plan)

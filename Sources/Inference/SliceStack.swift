@@ -54,14 +54,13 @@ struct SliceStack {
     return SliceStack(pixels: part, height: height, width: width, channels: channels)
   }
 
-  /// The pixels in another order, which names a pixel for each place.
-  func reordered(_ order: [Int]) -> SliceStack {
-    guard channels > 1 else {
-      return SliceStack(
-        pixels: order.map { pixels[$0] }, height: height, width: width, channels: 1)
-    }
+  /// A mirror image, from the order of its pixels (``SliceSymmetry/order(_:_:)``).
+  func mirrored(by symmetry: SliceSymmetry, _ order: [Int]) -> SliceStack {
+    let size = symmetry.size(height, width)
     return SliceStack(
-      pixels: order.flatMap { pixels[$0 * channels..<($0 + 1) * channels] }, height: height,
-      width: width, channels: channels)
+      pixels: channels == 1
+        ? order.map { pixels[$0] }
+        : order.flatMap { pixels[$0 * channels..<($0 + 1) * channels] },
+      height: size.height, width: size.width, channels: channels)
   }
 }

@@ -10,8 +10,9 @@ public struct RestorationOptions: Sendable {
   public var plane: AnatomicalPlane?
   /// Tiles of each slice; nil for whole slices.
   public var tiling: Tiling?
-  /// Whether the results of the four flips of each slice are averaged; nil for what the bundle says.
-  public var averagesFlips: Bool?
+  /// Of which mirror images of each slice the results are averaged; nil for what the bundle says
+  /// (``VolumeRestorer/symmetries(_:)``).
+  public var symmetries: SliceSymmetries?
   /// Whether the results of the slices of all three planes are averaged, instead of one plane's.
   ///
   /// For voxels of about equal sides; each plane sees other neighbours, so their errors differ. Nil for what
@@ -42,7 +43,7 @@ public final class VolumeRestorer {
   private let defaultPlane: AnatomicalPlane?
   private let kSpaceFactor: Double?
   private let averagesPlanes: Bool
-  private let averagesFlips: Bool
+  private let averagesSymmetries: Bool
   private let paddingBelow: Float?
   /// Voxels along each side from which a volume is worth seeing from three sides.
   private static let leastSide = 32
@@ -81,7 +82,7 @@ public final class VolumeRestorer {
     runner = ModelRunner(model, precision: precision)
     kSpaceFactor = bundle.card.kSpaceFactor
     averagesPlanes = bundle.card.averagesPlanes ?? false
-    averagesFlips = bundle.card.averagesFlips ?? false
+    averagesSymmetries = bundle.card.averagesSymmetries ?? false
     paddingBelow = bundle.card.paddingBelow.map(Float.init)
     normalization = bundle.card.normalization
     defaultPlane = bundle.card.plane
@@ -93,12 +94,12 @@ public final class VolumeRestorer {
   ///   - model: A network that records no gradients, of one channel from an odd number of slices.
   ///   - normalization: How intensities are brought to its range.
   ///   - averagesPlanes: As in ``ModelCard/averagesPlanes``.
-  ///   - averagesFlips: As in ``ModelCard/averagesFlips``.
+  ///   - averagesSymmetries: As in ``ModelCard/averagesSymmetries``.
   ///   - paddingBelow: As in ``ModelCard/paddingBelow``.
   ///   - precision: Of the operations that have a choice.
   public init(
     _ model: any RestorationModel, normalization: IntensityNormalization,
-    averagesPlanes: Bool = false, averagesFlips: Bool = false, paddingBelow: Float? = nil,
+    averagesPlanes: Bool = false, averagesSymmetries: Bool = false, paddingBelow: Float? = nil,
     precision: Precision = .float32
   ) {
     runner = ModelRunner(model, precision: precision)
@@ -106,7 +107,7 @@ public final class VolumeRestorer {
     defaultPlane = nil
     kSpaceFactor = nil
     self.averagesPlanes = averagesPlanes
-    self.averagesFlips = averagesFlips
+    self.averagesSymmetries = averagesSymmetries
     self.paddingBelow = paddingBelow
   }
 
@@ -167,15 +168,16 @@ public final class VolumeRestorer {
 
   /// What the network sees at a time, for each plane.
   private func networkShapes(_ volume: Volume, _ options: RestorationOptions) -> [Shape] {
-    planes(volume, options).map { plane in
+    planes(volume, options).flatMap { plane -> [Shape] in
       // Other sizes are refused when it comes to restoring them.
-      if let bound = model.boundSize { return [1, bound.height, bound.width, model.inChannels] }
+      if let bound = model.boundSize { return [[1, bound.height, bound.width, model.inChannels]] }
       let layout = SliceLayout(plane, of: volume.geometry)
       let tiling = bandRows(options) == nil ? options.tiling : nil
-      return [
-        1, min(layout.height, tiling?.height ?? layout.height),
-        min(layout.width, tiling?.width ?? layout.width), model.inChannels,
-      ]
+      let height = min(layout.height, tiling?.height ?? layout.height)
+      let width = min(layout.width, tiling?.width ?? layout.width)
+      let shape: Shape = [1, height, width, model.inChannels]
+      return symmetries(options) == .square && height != width
+        ? [shape, [1, width, height, model.inChannels]] : [shape]
     }
   }
 
@@ -192,6 +194,10 @@ public final class VolumeRestorer {
     let expected = "\(bound.height)x\(bound.width)"
     if options.tiling != nil {
       throw .sizeMismatch(file: file, expected: expected, found: "tiles")
+    }
+    if symmetries(options) == .square, bound.height != bound.width {
+      throw .sizeMismatch(
+        file: file, expected: expected, found: "\(bound.width)x\(bound.height), transposed")
     }
     guard bound == (height, width) else {
       throw .sizeMismatch(file: file, expected: expected, found: "\(height)x\(width)")
@@ -320,9 +326,13 @@ public final class VolumeRestorer {
       && (options.kSpaceFactor ?? kSpaceFactor ?? 1) == 1
   }
 
-  /// Whether the results of the four flips of each slice are averaged: as the options say, or else the bundle.
-  public func averagesFlips(_ options: RestorationOptions) -> Bool {
-    options.averagesFlips ?? averagesFlips
+  /// Of which mirror images of each slice the results are averaged.
+  ///
+  /// As the options say, or else all eight if the bundle wants it and measured frequencies are kept.
+  public func symmetries(_ options: RestorationOptions) -> SliceSymmetries {
+    if let wanted = options.symmetries { return wanted }
+    let factor = options.kSpaceFactor ?? kSpaceFactor ?? 1
+    return averagesSymmetries && factor > 1 ? .square : .identity
   }
 
   /// The planes whose slices the network sees.
@@ -359,9 +369,9 @@ public final class VolumeRestorer {
   ) throws(InferenceError) -> [Float] {
     let restored: [Float]
     if let tiling = options.tiling, bandRows(options) == nil {
-      restored = tiling.map(stack) { run($0, averagesFlips(options)) { runner($0) } }
+      restored = tiling.map(stack) { run($0, symmetries(options)) { runner($0) } }
     } else {
-      restored = run(stack, averagesFlips(options)) {
+      restored = run(stack, symmetries(options)) {
         runner($0, bandRows: bandRows(options))
       }
     }
@@ -370,16 +380,17 @@ public final class VolumeRestorer {
   }
 
   private func run(
-    _ stack: SliceStack, _ averages: Bool, _ network: (Tensor) -> Tensor
+    _ stack: SliceStack, _ symmetries: SliceSymmetries, _ network: (Tensor) -> Tensor
   ) -> [Float] {
-    guard averages else { return run(stack, network) }
+    guard symmetries != .identity else { return run(stack, network) }
     var sum = [Float](repeating: 0, count: stack.height * stack.width)
-    for flip in 0..<4 {
-      let order = Self.order(
-        stack.height, stack.width, flipsRows: flip & 1 != 0, flipsColumns: flip & 2 != 0)
-      let restored = run(stack.reordered(order), network)
-      // A flip undoes itself.
-      for (index, source) in order.enumerated() { sum[source] += restored[index] / 4 }
+    let all = symmetries.all
+    for symmetry in all {
+      let order = symmetry.order(stack.height, stack.width)
+      let restored = run(stack.mirrored(by: symmetry, order), network)
+      for (index, source) in order.enumerated() {
+        sum[source] += restored[index] / Float(all.count)
+      }
     }
     return sum
   }
@@ -387,16 +398,6 @@ public final class VolumeRestorer {
   private func run(_ stack: SliceStack, _ network: (Tensor) -> Tensor) -> [Float] {
     Engine.shared.perform {
       network(Tensor([1, stack.height, stack.width, stack.channels], stack.pixels)).values
-    }
-  }
-
-  private static func order(
-    _ height: Int, _ width: Int, flipsRows: Bool, flipsColumns: Bool
-  ) -> [Int] {
-    (0..<height).flatMap { row in
-      (0..<width).map { column in
-        (flipsRows ? height - 1 - row : row) * width + (flipsColumns ? width - 1 - column : column)
-      }
     }
   }
 }

@@ -150,10 +150,10 @@ struct RestorationJob {
         "\(scan.path): the mean over the slices of all three planes, as \(bundle.card.name) is meant for "
           + "such voxels; --tta none takes one plane and a third of the time")
     }
-    if options.averagesFlips == nil, restorer.averagesFlips(options) {
+    if options.symmetries == nil, restorer.symmetries(options) == .square {
       Console.shared.info(
-        "\(scan.path): the mean over the four flips of each slice, as the card of \(bundle.card.name) says; "
-          + "--tta none takes a quarter of the time")
+        "\(scan.path): the mean over the eight symmetries of each slice, as the card of \(bundle.card.name) "
+          + "says; --tta none takes an eighth of the time")
     }
     if options.averagesPlanes == true, !scan.volume.geometry.isIsotropic {
       warnings.append(
@@ -167,7 +167,7 @@ struct RestorationJob {
     var options = RestorationOptions()
     options.plane = settings.slices.plane
     options.tiling = try settings.slices.tiling()
-    options.averagesFlips = settings.slices.tta.flips
+    options.symmetries = settings.slices.tta.mirrors
     options.averagesPlanes = settings.slices.tta.planes
     options.kSpaceFactor = settings.slices.kSpaceFactor
     options.clipsToInputRange = settings.slices.clipToInputRange

@@ -154,7 +154,7 @@ struct VolumeRestorerTests {
     let input = volume()
     let restorer = VolumeRestorer(try model(), normalization: .window(low: 0, high: 100))
     var options = RestorationOptions()
-    options.averagesFlips = true
+    options.symmetries = .flips
     options.plane = .axial
     var flipped = input
     for index in 0..<input.slices(in: .axial).count {
@@ -171,16 +171,60 @@ struct VolumeRestorerTests {
       let mirror = index / a.width * a.width + a.width - 1 - index % a.width
       #expect(abs(a.pixels[index] - b.pixels[mirror]) < 1e-3)
     }
-    // A bundle may ask for it; what is asked for here counts more.
-    let byDefault = VolumeRestorer(
-      try model(), normalization: .window(low: 0, high: 100), averagesFlips: true)
-    var asCardSays = RestorationOptions()
-    asCardSays.plane = .axial
-    #expect(try byDefault.restore(input, options: asCardSays).volume.slices(in: .axial)[1] == a)
-    let plain = try restorer.restore(input, options: asCardSays).volume
-    #expect(plain.slices(in: .axial)[1] != a)
-    asCardSays.averagesFlips = false
-    #expect(try byDefault.restore(input, options: asCardSays).volume == plain)
+  }
+
+  @Test("the mean over all symmetries is that of the slice with rows and columns exchanged")
+  func symmetries() throws {
+    let input = volume()
+    let restorer = VolumeRestorer(try model(), normalization: .window(low: 0, high: 100))
+    var options = RestorationOptions()
+    options.plane = .axial
+    options.symmetries = .flips
+    let flips = try restorer.restore(input, options: options).volume.slices(in: .axial)[1]
+    let plainMemory = restorer.memoryEstimate(for: input, options)
+    options.symmetries = .square
+    let found = try restorer.restore(input, options: options).volume.slices(in: .axial)[1]
+    #expect(found != flips)
+    #expect(found.height != found.width)
+    #expect(restorer.memoryEstimate(for: input, options) > plainMemory)
+    // By hand: the network on the transposed slice, flipped.
+    let slice = input.slices(in: .axial)[1]
+    let (height, width) = (slice.height, slice.width)
+    var turned = [Float](repeating: 0, count: height * width)
+    for flip in 0..<4 {
+      func source(_ row: Int, _ column: Int) -> Int {
+        (flip & 1 != 0 ? height - 1 - row : row) * width
+          + (flip & 2 != 0 ? width - 1 - column : column)
+      }
+      let pixels = (0..<width).flatMap { column in
+        (0..<height).map { row in slice.pixels[source(row, column)] / 100 }
+      }
+      let restored = try model()(Tensor([1, width, height, 1], pixels)).values
+      for column in 0..<width {
+        for row in 0..<height {
+          turned[source(row, column)] += 100 * restored[column * height + row] / 4
+        }
+      }
+    }
+    for index in turned.indices {
+      #expect(abs(found.pixels[index] - (flips.pixels[index] + turned[index]) / 2) < 1e-3)
+    }
+  }
+
+  @Test(
+    "a bundle may ask for all symmetries in super-resolution; what is asked for here counts more")
+  func symmetriesByDefault() throws {
+    let restorer = VolumeRestorer(
+      try model(), normalization: .window(low: 0, high: 100), averagesSymmetries: true)
+    var options = RestorationOptions()
+    #expect(restorer.symmetries(options) == .identity)
+    options.kSpaceFactor = 2
+    #expect(restorer.symmetries(options) == .square)
+    options.symmetries = .identity
+    #expect(restorer.symmetries(options) == .identity)
+    let plain = VolumeRestorer(try model(), normalization: .window(low: 0, high: 100))
+    options.symmetries = nil
+    #expect(plain.symmetries(options) == .identity)
   }
 
   @Test("frequencies that were measured are kept where the user says that there are such")
@@ -329,7 +373,7 @@ struct VolumeRestorerTests {
       }
     }
     // Flips and tiles keep channels together.
-    options.averagesFlips = true
+    options.symmetries = .flips
     let flipped = try restorer.restore(input, options: options).volume.slices(in: .axial)[3].pixels
     let plain = result[3].pixels
     #expect(zip(flipped, plain).contains { abs($0 - $1) > 1e-3 })

@@ -129,9 +129,10 @@ struct SliceOptions: ParsableArguments {
   @Option(
     name: .long,
     help: """
-      Test-time augmentation: none, flip (mean over four flips, four times the time), planes (mean over \
-      the slices of all three planes, for voxels of about equal sides; three times), all (both), or auto: \
-      flips, or planes for such voxels, if the model's card says so.
+      Test-time augmentation: none, flip (mean over four flips, four times the time), symmetries (also \
+      with rows and columns exchanged, eight times), planes (mean over the slices of all three planes, \
+      for voxels of about equal sides; three times), all (flips and planes), or auto: what the model's \
+      card says, planes for such voxels or symmetries in super-resolution.
       """)
   var tta: TestTimeAugmentation = .auto
 
@@ -195,10 +196,17 @@ struct SliceOptions: ParsableArguments {
 
 /// What test-time augmentation does.
 enum TestTimeAugmentation: String, ExpressibleByArgument, CaseIterable {
-  case auto, none, flip, planes, all
+  case auto, none, flip, symmetries, planes, all
 
   /// Nil for what the model's card says.
-  var flips: Bool? { self == .auto ? nil : self == .flip || self == .all }
+  var mirrors: SliceSymmetries? {
+    switch self {
+    case .auto: nil
+    case .none, .planes: .identity
+    case .flip, .all: .flips
+    case .symmetries: .square
+    }
+  }
   /// Nil for what the model's card says.
   var planes: Bool? { self == .auto ? nil : self == .planes || self == .all }
 }
