@@ -9,7 +9,7 @@ over the validation subjects. Figures: foreground PSNR and SSIM as in scans.py, 
 as HU + 1024), over at most `--slices` evenly spaced slices of each volume, the same for every row; real
 subjects and phantoms stand apart. `--model TASK=BUNDLE` adds a row restored by a bundle, and one of the
 bundle on the reference itself: what it costs an undegraded image. `--only-models` keeps the other rows
-of the file that is there. BM3D and ANTs take part if the packages bm3d and antspyx are installed.
+of the file that is there. BM3D takes part if the package bm3d is installed.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from dipy.denoise.nlmeans import nlmeans
 from scipy import ndimage
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, estimate_sigma
 
@@ -211,52 +210,12 @@ def methods(name: str) -> dict[str, tuple[Callable[..., Volume], tuple[float, ..
             ),
         )
 
-    def dipy_non_local(x: Volume, setting: tuple[float, int]) -> Volume:
-        """Multiples of the noise and the search's radius; without a noise model of magnetic resonance."""
-        factor, radius = setting
-        return by_slice(
-            x,
-            lambda i: nlmeans(
-                np.ascontiguousarray(i[..., None], np.float64), sigma=factor * sigma(i),
-                patch_radius=1, block_radius=radius, rician=False, method="classic",
-            )[..., 0].astype(np.float32),
-        )  # fmt: skip
-
     found = {
         "degraded": (lambda x, _: x, (0.0,)),
         "Gaussian": (gaussian, (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)),
         "TV (scikit-image)": (variation, (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0)),
         "NLM (scikit-image)": (non_local, (0.5, 0.8, 1.1, 1.5, 2.0, 3.0, 6.0, 12.0, 25.0)),
     }
-    found["NLM (DIPY)"] = (
-        dipy_non_local,
-        tuple(
-            (factor * unit, radius)
-            for unit in ((5, 10) if name == "pet-synthesis" else (1,))
-            for factor in (0.7, 1.0, 1.4, 2.0)
-            for radius in (3, 5)
-        ),
-    )
-    try:
-        import ants
-    except ImportError:
-        print("antspyx is not installed: its row is left out")
-    else:
-
-        def ants_denoise(x: Volume, setting: tuple[int, int]) -> Volume:
-            """ANTs' DenoiseImage, which estimates the noise itself; patch and search radius."""
-            patch, radius = setting
-            return by_slice(
-                x,
-                lambda i: ants.denoise_image(
-                    ants.from_numpy(np.ascontiguousarray(i)), noise_model="Gaussian", p=patch, r=radius
-                ).numpy(),
-            )
-
-        found["ANTs DenoiseImage"] = (
-            ants_denoise,
-            tuple((patch, radius) for patch in (1, 2) for radius in (2, 3, 5)),
-        )
     try:
         from bm3d import bm3d
     except ImportError:
