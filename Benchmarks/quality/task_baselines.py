@@ -243,13 +243,14 @@ def by_subject(values: list[tuple[str, float]]) -> float:
 
 
 def restored(
-    case: Case, source: Path, folder: Path, bundle: str, tool: Path, task: Task
+    case: Case, source: Path, folder: Path, bundle: str, tool: Path, task: Task, extra: list[str]
 ) -> Volume:
     """The measured slices of what a bundle makes of a file."""
     output = folder / source.name
     if not output.exists():
         folder.mkdir(parents=True, exist_ok=True)
         options = ["--dtype", "float32"] if output.suffix == ".gz" else []
+        options += extra
         if source == case.degraded_path:
             options += task.options
         run(tool, "run", "-i", source, "-o", output, "-m", bundle, "--overwrite", *options)
@@ -284,8 +285,9 @@ def evaluate(name: str, arguments: argparse.Namespace) -> list[dict[str, object]
     for label, bundle in arguments.models.get(name, []):
         for suffix, source in (("", "degraded_path"), (", undegraded input", "reference_path")):
             kind = source.removesuffix("_path")
-            folder = arguments.work / name / "test" / f"restored-{label}-{kind}"
-            options = (bundle, arguments.restore, TASKS[name])
+            extra = arguments.run_options.split()
+            folder = arguments.work / name / "test" / "-".join(["restored", label, kind, *extra])
+            options = (bundle, arguments.restore, TASKS[name], extra)
             results[label + suffix] = (
                 None,
                 [(c, *figures(c, restored(c, getattr(c, source), folder, *options))) for c in test],
@@ -315,6 +317,9 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=6, help="most slices of a volume")
     parser.add_argument("--method", action="append", help="measure these baselines alone")
     parser.add_argument("--only-models", action="store_true", help="keep the baselines' rows")
+    parser.add_argument(
+        "--run-options", default="", help="more options of `restore run`, as in --run-options='--tta none'"
+    )
     parser.add_argument("--model", action="append", default=[], metavar="TASK=BUNDLE")
     arguments = parser.parse_args()
     arguments.models = {}

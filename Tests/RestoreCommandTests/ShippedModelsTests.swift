@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import Testing
 
 @Suite("shipped models")
@@ -56,6 +57,25 @@ struct ShippedModelsTests {
       made.formUnion(values(of: "-o"))
     }
     #expect(trainings > 0)
+  }
+
+  @Test("super-resolution takes the mean over all symmetries, unless told otherwise")
+  func symmetries() throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    func voxels(_ name: String, _ options: String...) throws -> [Float] {
+      let model = Self.folder.appendingPathComponent("mri-sr-x2").path
+      let process = try space.start(
+        ["run", "-i", "in.nii", "-o", "\(name).nii", "-m", model] + options)
+      let outcome = try process.finish()
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      #expect(outcome.errors.contains("eight symmetries") == options.isEmpty)
+      return try NIfTI.read(space.path("\(name).nii")).volume.voxels
+    }
+    let byDefault = try voxels("default")
+    #expect(try voxels("all", "--tta", "symmetries") == byDefault)
+    #expect(try voxels("none", "--tta", "none") != byDefault)
+    #expect(try voxels("flips", "--tta", "flip") != byDefault)
   }
 
   @Test("the models are where the tests look for them")
