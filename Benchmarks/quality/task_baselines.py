@@ -9,7 +9,7 @@ over the validation subjects. Figures: foreground PSNR and SSIM as in scans.py, 
 as HU + 1024), over at most `--slices` evenly spaced slices of each volume, the same for every row; real
 subjects and phantoms stand apart. `--model TASK=BUNDLE` adds a row restored by a bundle, and one of the
 bundle on the reference itself: what it costs an undegraded image. `--only-models` keeps the other rows
-of the file that is there. BM3D takes part if the package bm3d is installed.
+of the file that is there. BM3D and ANTs take part if the packages bm3d and antspyx are installed.
 """
 
 import argparse
@@ -32,6 +32,7 @@ MAPS = [
     "--grey-matter", str(DATA / "tissue/mni152_2009a_gm.nii.gz"),
     "--white-matter", str(DATA / "tissue/mni152_2009a_wm.nii.gz"), "--average", "2",
 ]  # fmt: skip
+SLOW = {"BM3D", "ANTs DenoiseImage"}
 CT_PICTURES = {"ct_small_u16": "0.66", "lung_lm0_u16": "0.7"}
 
 
@@ -172,7 +173,7 @@ def field_strength_methods() -> dict[str, tuple[Callable[..., Volume], tuple[flo
     }
 
 
-def methods(name: str) -> dict[str, tuple[Callable[..., Volume], tuple[float, ...]]]:
+def methods(name: str) -> dict[str, tuple[Callable[..., Volume], tuple[object, ...]]]:
     """Baselines of a task, each with the settings that are tried."""
     if name.startswith("mri-sr"):
         factor = int(name[-1])
@@ -227,6 +228,23 @@ def methods(name: str) -> dict[str, tuple[Callable[..., Volume], tuple[float, ..
             if name == "pet-synthesis"
             else (1.5, 2.0, 3.0, 4.0, 6.0),
         )
+    try:
+        import ants
+    except ImportError:
+        print("antspyx is not installed: its row is left out")
+    else:
+
+        def adaptive(x: Volume, setting: str) -> Volume:
+            patch, radius = map(int, setting.split("/"))
+            return by_slice(
+                x,
+                lambda i: ants.denoise_image(
+                    ants.from_numpy(np.ascontiguousarray(i)), p=patch, r=radius
+                ).numpy(),
+            )
+
+        # Radii of patch and neighbourhood; it estimates the noise itself.
+        found["ANTs DenoiseImage"] = (adaptive, ("1/2", "1/3", "1/5", "2/3", "2/5"))
     return found
 
 
@@ -271,8 +289,8 @@ def evaluate(name: str, arguments: argparse.Namespace) -> list[dict[str, object]
                 continue
             best = grid[0]
             if len(grid) > 1:
-                # BM3D takes seconds a slice: two of each volume have to do.
-                tuned = part("validation", 2) if method == "BM3D" else validation
+                # These take seconds a slice: two of each volume have to do.
+                tuned = part("validation", 2) if method in SLOW else validation
                 scores = {
                     setting: by_subject(
                         [(c.subject, figures(c, function(c.degraded, setting))[0]) for c in tuned]
@@ -340,7 +358,10 @@ def main() -> None:
             for row in json.loads(stored.read_text())
             if (row["task"], row["method"]) not in new and row["task"] not in tasks
         ]
-        rows = sorted(old + rows, key=lambda row: list(TASKS).index(row["task"]))
+        # Baselines, which have settings, before models.
+        rows = sorted(
+            old + rows, key=lambda row: (list(TASKS).index(row["task"]), row["setting"] is None)
+        )
     lines = ["| Task | Method | Setting | Subjects | n | PSNR (dB) | SSIM |", "|---|---|---|---|---|---|---|"]
     for row in rows:
         setting = "" if row["setting"] in (None, 0.0) else row["setting"]

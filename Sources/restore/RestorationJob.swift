@@ -238,7 +238,6 @@ struct RestorationJob {
     _ options: RestorationOptions
   ) throws -> Sidecar {
     let sidecars = settings.sidecars
-    func range(_ voxels: [Float]) -> [Float] { [voxels.min() ?? 0, voxels.max() ?? 0] }
     let provenance = Sidecar.Provenance(
       arguments: sidecars.arguments, model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
@@ -246,8 +245,8 @@ struct RestorationJob {
       seed: settings.seed, threads: Engine.shared.threads,
       plane: restorer.planes(scan.volume, options).map(\.rawValue).joined(separator: ", "),
       tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,
-      backEnd: Engine.shared.backEnd, inputRange: range(scan.volume.voxels),
-      outputRange: range(restored.voxels), nonFiniteVoxels: scan.nonFinite?.count ?? 0,
+      backEnd: Engine.shared.backEnd, inputRange: scan.volume.range,
+      outputRange: restored.range, nonFiniteVoxels: scan.nonFinite?.count ?? 0,
       change: IntensityChange(
         from: scan.volume, to: restored, counting: scan.nonFinite?.finite),
       warnings: report.warnings.map { sidecars.message($0, naming: [item.input, item.output]) },

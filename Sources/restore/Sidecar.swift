@@ -10,17 +10,22 @@ struct Sidecar: Encodable {
     var version = programVersion
     var sourceRevision = String(cString: source_revision())
     var arguments: [String]
-    var model: String
-    var modelVersion: String
-    var weightsSHA256: String
-    var inputSHA256: Checksums
-    var seed: UInt64
+    /// Of an image that was simulated: the subcommand.
+    var simulator: String?
+    /// Of an image that a model made, as are the next two.
+    var model: String?
+    var modelVersion: String?
+    var weightsSHA256: String?
+    /// Nil where nothing was read.
+    var inputSHA256: Checksums?
+    /// Nil where nothing is random.
+    var seed: UInt64?
     var threads: Int
-    var plane: String
+    var plane: String?
     var tile: [Int]?
     var overlap: Double?
-    var backEnd: String
-    var inputRange: [Float]
+    var backEnd: String?
+    var inputRange: [Float]?
     var outputRange: [Float]
     var nonFiniteVoxels: Int
     /// Of a restored image: what was done to its voxels; nil for labels.

@@ -1,5 +1,7 @@
 import ArgumentParser
 import Foundation
+import Imaging
+import TensorCore
 
 /// What the `.json` beside an output tells.
 struct SidecarOptions: ParsableArguments {
@@ -40,4 +42,75 @@ struct SidecarOptions: ParsableArguments {
     paths.sorted { $0.count > $1.count }
       .reduce(message) { $0.replacingOccurrences(of: $1, with: path($1)) }
   }
+
+  /// The outputs and their sidecars, which must be distinct; sidecars replace no file of another program.
+  ///
+  /// - Parameters:
+  ///   - outputs: The images to be written.
+  ///   - overwrite: Whether what is there may be replaced.
+  /// - Throws: A failure with code 64 or 73.
+  func check(_ outputs: [String], overwrite: Bool) throws(CommandFailure) {
+    guard !noSidecar else { return try OutputPaths.requireDistinct(outputs) }
+    try OutputPaths.requireDistinct(outputs + outputs.map(Sidecar.path(besides:)))
+    for output in outputs { try Sidecar.requireWritable(besides: output, overwrite: overwrite) }
+  }
+
+  /// Writes the sidecar of an image that no model made, if any is wanted.
+  ///
+  /// - Parameters:
+  ///   - output: The image, a file or a folder.
+  ///   - range: Its lowest and highest intensity.
+  ///   - scans: What it was made from.
+  ///   - origin: What made it.
+  /// - Throws: What reading the inputs again and writing throw.
+  func describe(
+    _ output: String, range: [Float], from scans: [ScanFile], _ origin: Origin
+  ) throws {
+    guard !noSidecar else { return }
+    let paths = scans.map(\.path)
+    var provenance = Sidecar.Provenance(
+      arguments: arguments, simulator: origin.simulator,
+      inputSHA256: paths.isEmpty ? nil : try Sidecar.checksums(of: paths), seed: origin.seed,
+      threads: Engine.shared.threads, outputRange: range,
+      nonFiniteVoxels: scans.reduce(0) { $0 + ($1.nonFinite?.count ?? 0) },
+      warnings: origin.warnings.map { message($0, naming: paths + [output]) })
+    if !paths.isEmpty {
+      provenance.inputRange = [
+        scans.compactMap { $0.volume.voxels.min() }.min() ?? 0,
+        scans.compactMap { $0.volume.voxels.max() }.max() ?? 0,
+      ]
+    }
+    if !reproducible {
+      provenance.elapsedSeconds = -origin.start.timeIntervalSinceNow
+      provenance.peakMemoryBytes = Memory.peak
+    }
+    try Sidecar(
+      sources: paths.map(path), skullStripped: skullStripped,
+      resolution: paths.isEmpty ? "native grid of the phantom" : "native grid of the input",
+      restore: provenance
+    ).write(to: Sidecar.path(besides: output))
+  }
+
+  /// How an image came about that no model made.
+  struct Origin {
+    /// The simulator; nil for a conversion.
+    var simulator: String?
+    /// Nil where nothing is random.
+    var seed: UInt64?
+    /// What was said meanwhile.
+    var warnings: [String] = []
+    /// When its making began.
+    var start = Date()
+
+    /// Shows a warning and keeps it for the sidecar.
+    mutating func warn(_ message: String) {
+      Console.shared.warning(message)
+      warnings.append(message)
+    }
+  }
+}
+
+extension Volume {
+  /// The lowest and the highest intensity.
+  var range: [Float] { [voxels.min() ?? 0, voxels.max() ?? 0] }
 }

@@ -26,7 +26,7 @@ struct FundusCommandTests {
     #expect(try space.restore("simulate", "fundus", "-o", "eyes").status == 0)
     #expect(try space.restore("simulate", "fundus", "-o", "eyes").status == 73)
     let names = try FileManager.default.contentsOfDirectory(atPath: space.path("eyes"))
-    #expect(names.count == 10 && names.contains("fundus-00005_mask.png"))
+    #expect(names.count == 15 && names.contains("fundus-00005_mask.png"))
     let outcome = try space.restore(
       "segment", "-i", "eyes", "-o", "out", "-m", "run/bundle", "--json")
     #expect(outcome.status == 0, "\(outcome.errors)")

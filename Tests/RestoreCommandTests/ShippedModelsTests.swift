@@ -67,7 +67,7 @@ struct ShippedModelsTests {
       let model = Self.folder.appendingPathComponent("mri-sr-x2").path
       let process = try space.start(
         ["run", "-i", "in.nii", "-o", "\(name).nii", "-m", model] + options)
-      let outcome = try process.finish()
+      let outcome = process.finish()
       #expect(outcome.status == 0, "\(outcome.errors)")
       #expect(outcome.errors.contains("eight symmetries") == options.isEmpty)
       return try NIfTI.read(space.path("\(name).nii")).volume.voxels

@@ -95,7 +95,7 @@ public struct PNGStackOutput: Sendable {
   }
 
   /// Removes the slices, and the folder if nothing else is in it.
-  func remove() {
+  public func remove() {
     for path in paths { unlink(path) }
     rmdir(folder)
   }

@@ -41,6 +41,8 @@ struct ConvertCommand: ParsableCommand {
   @Flag(name: .long, help: "Replace outputs that exist.")
   var overwrite = false
 
+  @OptionGroup(title: "Descriptions of images") var sidecars: SidecarOptions
+
   @OptionGroup(title: "General") var common: CommonOptions
 
   func validate() throws {
@@ -78,28 +80,33 @@ struct ConvertCommand: ParsableCommand {
 
   private func makeNIfTI() throws {
     try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: [input])
+    try sidecars.check([output], overwrite: overwrite)
+    var origin = SidecarOptions.Origin()
     let sizes = try Self.numbers(spacing, count: [1, 3], "--spacing") ?? [1]
     let size = sizes.count == 1 ? SIMD3(repeating: sizes[0]) : SIMD3(sizes[0], sizes[1], sizes[2])
     let scan = try ScanFile.read(input, options: NIfTIReadOptions(assumedSpacing: size))
-    scan.warnings.forEach(Console.shared.warning)
+    scan.warnings.forEach { origin.warn($0) }
     var options = NIfTIWriteOptions(
       overwrite: overwrite, inputs: [input], nonFinite: scan.nonFinite)
-    if case .nifti(let source) = scan.source {
-      warnOfRounding(scan.volume, source)
-      // The same image in another container: header, extensions and NaN stay.
-      options.dataType = dtype ?? .same
-      try scan.write(scan.volume, to: output, options: options).forEach(Console.shared.warning)
-    } else {
-      // Pixels are whole numbers, which the smallest type that holds them keeps as they are.
-      options.dataType = dtype == .same ? .labels : dtype ?? .float32
-      try NIfTI.write(scan.volume, to: output, options: options)
-        .forEach { Console.shared.warning($0.description) }
+    try OutputPaths.allOrNone([output]) {
+      if case .nifti(let source) = scan.source {
+        if let note = rounding(of: scan.volume, source) { origin.warn(note) }
+        // The same image in another container: header, extensions and NaN stay.
+        options.dataType = dtype ?? .same
+        try scan.write(scan.volume, to: output, options: options).forEach { origin.warn($0) }
+      } else {
+        // Pixels are whole numbers, which the smallest type that holds them keeps as they are.
+        options.dataType = dtype == .same ? .labels : dtype ?? .float32
+        try NIfTI.write(scan.volume, to: output, options: options)
+          .forEach { origin.warn($0.description) }
+      }
+      try sidecars.describe(output, range: scan.volume.range, from: [scan], origin)
     }
     show([output])
   }
 
   /// Voxels pass through single precision, which does not hold all that some types do.
-  private func warnOfRounding(_ volume: Volume, _ source: NIfTISource) {
+  private func rounding(of volume: Volume, _ source: NIfTISource) -> String? {
     let isExact: Bool
     switch source.dataType {
     case .float64: isExact = false
@@ -109,11 +116,9 @@ struct ConvertCommand: ParsableCommand {
         && volume.voxels.allSatisfy { $0.magnitude <= Float(LabelMap.largest) }
     default: isExact = true
     }
-    if !isExact {
-      Console.shared.warning(
-        "\(input): \(source.dataType) voxels pass through single precision; digits beyond the "
-          + "seventh are rounded")
-    }
+    guard !isExact else { return nil }
+    return "\(input): \(source.dataType) voxels pass through single precision; digits beyond the "
+      + "seventh are rounded"
   }
 
   private func makeStack() throws {
@@ -122,8 +127,10 @@ struct ConvertCommand: ParsableCommand {
         file: output,
         reason: "a folder of PNG files is written, and .\(ending) is the ending of a file")
     }
+    try sidecars.check([output], overwrite: overwrite)
+    var origin = SidecarOptions.Origin()
     let scan = try ScanFile.read(input)
-    scan.warnings.forEach(Console.shared.warning)
+    scan.warnings.forEach { origin.warn($0) }
     let volume = scan.volume
     guard volume.volumeCount == 1 else {
       throw ImagingError.unsupportedFormat(
@@ -146,10 +153,17 @@ struct ConvertCommand: ParsableCommand {
     let saturated = try PNGVolume.writeStack(
       scaled, bitDepth: 16, to: stack, overwrite: overwrite)
     if saturated > 0 {
-      Console.shared.warning("\(saturated) voxels lay beyond the window and were set to its ends")
+      origin.warn("\(saturated) voxels lay beyond the window and were set to its ends")
     }
     if low != 0 || high != 65535 {
       Console.shared.info("0 stands for \(low), 65535 for \(high)")
+    }
+    do {
+      let range = scaled.range.map { min(max($0.rounded(), 0), 65535) }
+      try sidecars.describe(output, range: range, from: [scan], origin)
+    } catch {
+      stack.remove()
+      throw error
     }
     show(stack.paths)
   }

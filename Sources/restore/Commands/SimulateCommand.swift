@@ -43,6 +43,8 @@ struct SimulationOptions: ParsableArguments {
   @Flag(name: .long, help: "Replace outputs that exist.")
   var overwrite = false
 
+  @OptionGroup(title: "Descriptions of outputs") var sidecars: SidecarOptions
+
   @OptionGroup(title: "General") var common: CommonOptions
 
   func validate() throws {
@@ -53,17 +55,23 @@ struct SimulationOptions: ParsableArguments {
 
   /// Degrades each input and writes what comes out.
   ///
-  /// - Parameter degrade: Gets the clean image, its path and its place among the inputs, which names its
-  ///   stream of random numbers; returns the degraded one and what belongs into `--reference-output`.
+  /// - Parameters:
+  ///   - simulator: The subcommand, as the sidecars tell it.
+  ///   - degrade: Gets the clean image, its path, its place among the inputs, which names its stream of
+  ///     random numbers, and where warnings go; returns the degraded one and what belongs into
+  ///     `--reference-output`.
   /// - Throws: What reading, degrading and writing throw.
   func run(
-    _ degrade: (Volume, String, UInt64) throws -> (degraded: Volume, reference: Volume)
+    _ simulator: String?,
+    _ degrade: (Volume, String, UInt64, inout SidecarOptions.Origin) throws -> (
+      degraded: Volume, reference: Volume
+    )
   ) throws {
     common.apply()
     let items = try ItemList.items(input: input, output: output)
     let references = try referenceOutput.map { try ItemList.items(input: input, output: $0) }
     let (inputs, outputs) = (items.map(\.input), (items + (references ?? [])).map(\.output))
-    try OutputPaths.requireDistinct(outputs)
+    try sidecars.check(outputs, overwrite: overwrite)
     for item in items + (references ?? []) {
       try ScanFile.checkFormat(ofOutput: item.output, for: item.input)
       try ScanFile.checkOutput(item.output, for: item.input, overwrite: overwrite, inputs: inputs)
@@ -73,6 +81,7 @@ struct SimulationOptions: ParsableArguments {
       if Interruption.signal != nil {
         throw Interruption.failure("run the same command again, with --overwrite")
       }
+      var origin = SidecarOptions.Origin(simulator: simulator, seed: seed)
       let reference = references?[index].output
       // A folder is a stack of pictures.
       let isPicture = ImageFormat(path: item.input) != .nifti
@@ -81,17 +90,23 @@ struct SimulationOptions: ParsableArguments {
         options: isPicture
           ? NIfTIReadOptions(assumedSpacing: SIMD3(repeating: pictureSpacing))
           : NIfTIReadOptions())
-      scan.warnings.forEach(Console.shared.warning)
+      scan.warnings.forEach { origin.warn($0) }
       let offset = isPicture ? pictureOffset : 0
       let result = try degrade(
-        scan.volume.shifted(by: -offset), item.input, UInt64(index))
+        scan.volume.shifted(by: -offset), item.input, UInt64(index), &origin)
       for (path, volume) in [(item.output, result.degraded), (reference, result.reference)] {
         guard let path else { continue }
+        let image = volume.shifted(by: offset)
         let notes = try scan.write(
-          volume.shifted(by: offset), to: path,
+          image, to: path,
           options: NIfTIWriteOptions(
             dataType: dtype, overwrite: overwrite, nonFinite: scan.nonFinite))
-        notes.forEach(Console.shared.warning)
+        var own = origin
+        notes.forEach { own.warn($0) }
+        do { try sidecars.describe(path, range: image.range, from: [scan], own) } catch {
+          scan.removeOutput(path)
+          throw error
+        }
         written.append(path)
       }
     }
@@ -109,10 +124,12 @@ struct SimulationOptions: ParsableArguments {
   }
 
   /// Tells of intensities that no magnitude has.
-  static func warnOfNegatives(in volume: Volume, _ file: String) {
+  static func warnOfNegatives(
+    in volume: Volume, _ file: String, _ origin: inout SidecarOptions.Origin
+  ) {
     let negative = volume.voxels.count { $0 < 0 }
     guard negative > 0 else { return }
-    Console.shared.warning(
+    origin.warn(
       "\(file): \(negative) voxels are below 0, which magnitudes never are; their sign is lost")
   }
 

@@ -8,7 +8,8 @@ struct SimulateFundus: ParsableCommand {
     commandName: "fundus", abstract: "Photographs of optic discs and cups, with exact masks.",
     discussion: """
       Writes fundus-SEED.png and fundus-SEED_mask.png (0 background, 1 rim of the disc, 2 cup) for \
-      each seed, the folder that `restore train` takes for the optic disc network.
+      each seed, the folder that `restore train` takes for the optic disc network; fundus-SEED.json \
+      describes both.
       """)
 
   @Option(name: .shortAndLong, help: "Folder; made if it is not there.")
@@ -28,6 +29,8 @@ struct SimulateFundus: ParsableCommand {
 
   @Flag(name: .long, help: "Replace outputs that exist.")
   var overwrite = false
+
+  @OptionGroup(title: "Descriptions of outputs") var sidecars: SidecarOptions
 
   @OptionGroup(title: "General") var common: CommonOptions
 
@@ -54,13 +57,19 @@ struct SimulateFundus: ParsableCommand {
       }
       let number = seed &+ index
       let name = "\(output)/fundus-" + String(repeating: "0", count: max(0, 5 - "\(number)".count))
+      let origin = SidecarOptions.Origin(simulator: Self.configuration.commandName, seed: number)
       let phantom = FundusSimulator(seed: number).phantom(view, side: side)
-      for (path, image) in [
-        ("\(name)\(number).png", phantom.image), ("\(name)\(number)_mask.png", phantom.mask),
-      ] {
-        try image.write(to: path, overwrite: overwrite)
-        written.append(path)
+      let paths = ["\(name)\(number).png", "\(name)\(number)_mask.png"]
+      try sidecars.check([paths[0]], overwrite: overwrite)
+      try OutputPaths.allOrNone(paths) {
+        for (path, image) in zip(paths, [phantom.image, phantom.mask]) {
+          try image.write(to: path, overwrite: overwrite)
+        }
+        let samples = phantom.image.samples.map(Float.init)
+        try sidecars.describe(
+          paths[0], range: [samples.min() ?? 0, samples.max() ?? 0], from: [], origin)
       }
+      written += paths
       Console.shared.progress(
         "eye \(index + 1)/\(count)", done: Int(index) + 1, total: count)
     }

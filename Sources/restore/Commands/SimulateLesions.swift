@@ -34,6 +34,8 @@ struct SimulateLesions: ParsableCommand {
   @Flag(name: .long, help: "Replace outputs that exist.")
   var overwrite = false
 
+  @OptionGroup(title: "Descriptions of outputs") var sidecars: SidecarOptions
+
   @OptionGroup(title: "General") var common: CommonOptions
 
   func validate() throws {
@@ -56,13 +58,14 @@ struct SimulateLesions: ParsableCommand {
   func run() throws {
     common.apply()
     let outputs = output + [maskOutput]
-    try OutputPaths.requireDistinct(outputs)
+    try sidecars.check(outputs, overwrite: overwrite)
     for path in outputs {
       try AtomicFile.checkOutput(path: path, overwrite: overwrite, inputs: input)
     }
+    var origin = SidecarOptions.Origin(simulator: Self.configuration.commandName, seed: seed)
     let scans = try input.map { try ScanFile.read($0) }
     for scan in scans {
-      scan.warnings.forEach { Console.shared.warning("\(scan.path): \($0)") }
+      scan.warnings.forEach { origin.warn("\(scan.path): \($0)") }
       guard scan.volume.volumeCount == 1 else {
         throw ImagingError.unsupportedFormat(
           file: scan.path, reason: "it is a series of volumes, a brain is one volume")
@@ -82,22 +85,27 @@ struct SimulateLesions: ParsableCommand {
         advice: "lower --volumes, or take another --seed", file: scans[0].path)
     }
     if result.placed < result.wanted {
-      Console.shared.warning(
+      origin.warn(
         "\(scans[0].path): room for \(result.placed) of \(result.wanted) lesions only")
     }
-    for (scan, pair) in zip(scans, zip(result.images, output)) {
-      try write(pair.0, to: pair.1, as: .float32, like: scan)
+    let mask = Volume(
+      voxels: result.mask.voxels.map { $0 ? 1 : 0 }, geometry: scans[0].volume.geometry)
+    try OutputPaths.allOrNone(
+      outputs + (sidecars.noSidecar ? [] : outputs.map(Sidecar.path(besides:)))
+    ) {
+      for (scan, pair) in zip(scans, zip(result.images, output)) {
+        try write(pair.0, to: pair.1, as: .float32, like: scan, scans, origin)
+      }
+      try write(mask, to: maskOutput, as: .labels, like: scans[0], scans, origin)
     }
-    try write(
-      Volume(
-        voxels: result.mask.voxels.map { $0 ? 1 : 0 }, geometry: scans[0].volume.geometry),
-      to: maskOutput, as: .labels, like: scans[0])
     SimulationOptions.show(outputs, isJSON: common.json)
   }
 
   private func write(
-    _ volume: Volume, to path: String, as type: OutputDataType, like scan: ScanFile
+    _ volume: Volume, to path: String, as type: OutputDataType, like scan: ScanFile,
+    _ scans: [ScanFile], _ origin: SidecarOptions.Origin
   ) throws {
+    var origin = origin
     var source: NIfTISource?
     if case .nifti(let own) = scan.source { source = own }
     // A mask says of every voxel whether it is of a lesion.
@@ -106,6 +114,7 @@ struct SimulateLesions: ParsableCommand {
       options: NIfTIWriteOptions(
         dataType: type, overwrite: overwrite, inputs: input,
         nonFinite: type == .labels ? nil : scan.nonFinite))
-    notes.forEach { Console.shared.warning("\(path): \($0)") }
+    notes.forEach { origin.warn("\(path): \($0)") }
+    try sidecars.describe(path, range: volume.range, from: scans, origin)
   }
 }

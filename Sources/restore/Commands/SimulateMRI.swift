@@ -24,7 +24,7 @@ struct SimulateRician: ParsableCommand {
   }
 
   func run() throws {
-    try options.run { volume, file, index in
+    try options.run(Self.configuration.commandName) { volume, file, index, origin in
       let scale = try SimulationOptions.scale(of: volume, file)
       let noise = RicianNoise(fraction: percent / 100, ofScale: scale)
       return (noise.applied(to: volume, seed: options.seed, image: index), volume)
@@ -59,9 +59,9 @@ struct SimulateMRISuperResolution: ParsableCommand {
   }
 
   func run() throws {
-    try options.run { volume, file, index in
+    try options.run(Self.configuration.commandName) { volume, file, index, origin in
       let noise = try percent / 100 * SimulationOptions.scale(of: volume, file)
-      SimulationOptions.warnOfNegatives(in: volume, file)
+      SimulationOptions.warnOfNegatives(in: volume, file, &origin)
       let truncation = KSpaceTruncation(factor: factor, noise: noise)
       let degraded = truncation.applied(
         to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
@@ -87,7 +87,9 @@ struct SimulateThickSlices: ParsableCommand {
   }
 
   func run() throws {
-    try options.run { volume, _, _ in (ThickSlices(count: slices).applied(to: volume), volume) }
+    try options.run(Self.configuration.commandName) { volume, _, _, _ in
+      (ThickSlices(count: slices).applied(to: volume), volume)
+    }
   }
 }
 
@@ -108,7 +110,7 @@ struct SimulateBiasField: ParsableCommand {
   }
 
   func run() throws {
-    try options.run { volume, _, index in
+    try options.run(Self.configuration.commandName) { volume, _, index, _ in
       (BiasField(strength: strength).applied(to: volume, seed: options.seed, image: index), volume)
     }
   }
@@ -134,10 +136,10 @@ struct SimulateFieldStrength: ParsableCommand {
   func run() throws {
     var fields = FieldStrengthPair()
     fields.bias = bias
-    try options.run { volume, file, index in
+    try options.run(Self.configuration.commandName) { volume, file, index, origin in
       // Names the file where there is no signal.
       _ = try SimulationOptions.scale(of: volume, file)
-      SimulationOptions.warnOfNegatives(in: volume, file)
+      SimulationOptions.warnOfNegatives(in: volume, file, &origin)
       let pair = try fields.applied(
         to: volume, seed: options.seed, image: index, threads: Engine.shared.threads)
       return (pair.source, pair.target)

@@ -41,11 +41,11 @@ struct SimulateLowDoseCT: ParsableCommand {
     simulator.photons = photons
     simulator.electronicNoise = electronicNoise
     simulator.window = filter == .hann ? .hann : .ramLak
-    try options.run { volume, file, index in
+    try options.run(Self.configuration.commandName) { volume, file, index, origin in
       try volume.requireProjectable(file: file)
       let beyond = volume.voxels.count { $0 > LowDoseCT.range.upperBound }
       if beyond > 0 {
-        Console.shared.warning(
+        origin.warn(
           "\(file): \(beyond) voxels lie above \(Int(LowDoseCT.range.upperBound)) HU and end there")
       }
       return try simulator.applied(
@@ -98,7 +98,7 @@ struct SimulateLowCountPET: ParsableCommand {
     simulator.background = background
     simulator.iterations = iterations
     simulator.postFilter = postFilter
-    try options.run { volume, file, index in
+    try options.run(Self.configuration.commandName) { volume, file, index, origin in
       try volume.requireProjectable(file: file)
       // Without activity there is nothing to count.
       _ = try SimulationOptions.scale(of: volume, file)
@@ -143,6 +143,8 @@ struct SimulatePhantom: ParsableCommand {
   @Flag(name: .long, help: "Replace the output if it exists.")
   var overwrite = false
 
+  @OptionGroup(title: "Descriptions of outputs") var sidecars: SidecarOptions
+
   @OptionGroup(title: "General") var common: CommonOptions
 
   func validate() throws {
@@ -165,14 +167,16 @@ struct SimulatePhantom: ParsableCommand {
         file: output, reason: "a phantom is a volume, written as .nii or .nii.gz")
     }
     try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: inputs)
+    try sidecars.check([output], overwrite: overwrite)
+    var origin = SidecarOptions.Origin(simulator: Self.configuration.commandName, seed: subject)
+    var maps: [ScanFile] = []
     let volume: Volume
     if let kind = BrainPhantom.Contrast(rawValue: contrast.rawValue) {
       let tissue: BrainTissue
       if let greyMatter, let whiteMatter {
         let (grey, white) = (try ScanFile.read(greyMatter), try ScanFile.read(whiteMatter))
-        for scan in [grey, white] {
-          scan.warnings.forEach { Console.shared.warning("\(scan.path): \($0)") }
-        }
+        maps = [grey, white]
+        for scan in maps { scan.warnings.forEach { origin.warn("\(scan.path): \($0)") } }
         try white.volume.requireGrid(
           of: grey.volume, file: whiteMatter, referenceFile: greyMatter)
         tissue = try BrainTissue(greyMatter: grey.volume, whiteMatter: white.volume)
@@ -184,9 +188,12 @@ struct SimulatePhantom: ParsableCommand {
     } else {
       volume = BodyPhantom().image(subject: subject)
     }
-    _ = try NIfTI.write(
-      volume, to: output,
-      options: NIfTIWriteOptions(dataType: .float32, overwrite: overwrite, inputs: inputs))
+    try OutputPaths.allOrNone([output]) {
+      _ = try NIfTI.write(
+        volume, to: output,
+        options: NIfTIWriteOptions(dataType: .float32, overwrite: overwrite, inputs: inputs))
+      try sidecars.describe(output, range: volume.range, from: maps, origin)
+    }
     SimulationOptions.show([output], isJSON: common.json)
   }
 }
