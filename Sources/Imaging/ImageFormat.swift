@@ -21,6 +21,14 @@ public enum ImageFormat: String, Sendable, CaseIterable {
     self = format
   }
 
+  /// The files that a path may stand for: of either file of a NIfTI pair both.
+  ///
+  /// - Parameter path: Any path.
+  /// - Returns: One path or two.
+  public static func files(of path: String) -> [String] {
+    Self(path: path) == .nifti ? NIfTI.files(of: path) : [path]
+  }
+
   /// A path's file name without folder and format ending, as in `sub-01_T1w`.
   ///
   /// - Parameter path: Any path.

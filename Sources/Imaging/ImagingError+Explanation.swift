@@ -136,7 +136,7 @@ extension ImagingError {
     case .invalidVoxelSize(let file, let reason):
       Explanation(
         "voxel-size", .badData, file, "invalid voxel size", cause: reason,
-        try: "give the true size with --assume-spacing X,Y,Z (mm), or repair the header")
+        try: "repair the header, or give the true size to `restore run` with --assume-spacing X,Y,Z (mm)")
     case .noSuchVolume(let file, let index, let count):
       Explanation(
         "volume", .usage, file, "no volume \(index)",

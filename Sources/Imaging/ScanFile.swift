@@ -21,6 +21,14 @@ public struct ScanFile: Sendable {
   public let nonFinite: NonFiniteMask?
   /// What is worth telling about the file, one sentence each.
   public let warnings: [String]
+  /// The files that were read: those of a pair, the slices of a folder.
+  public let files: [String]
+
+  /// The lowest and the highest intensity, without the zeros that stand for NaN and infinity.
+  public var range: [Float] {
+    let voxels = nonFinite.map { mask in zip(volume.voxels, mask.finite).filter(\.1).map(\.0) }
+    return Volume.range(of: voxels ?? volume.voxels)
+  }
 
   /// Reads an image, by the ending of its name.
   ///
@@ -39,6 +47,10 @@ public struct ScanFile: Sendable {
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
       throw .noSuchFile(file: path, reason: nil)
     }
+    // A picture is one volume.
+    if isFolder.boolValue || ImageFormat(path: path) == .png, let volume = options.volume, volume > 0 {
+      throw .noSuchVolume(file: path, index: volume, count: 1)
+    }
     if isFolder.boolValue {
       return try ScanFile(
         path,
@@ -51,7 +63,7 @@ public struct ScanFile: Sendable {
       let image = try NIfTI.read(path, options: options)
       return ScanFile(
         path: path, volume: image.volume, source: .nifti(image.source), nonFinite: image.nonFinite,
-        warnings: image.warnings.map { $0.description })
+        warnings: image.warnings.map { $0.description }, files: image.source.files)
     case .png:
       return try ScanFile(
         path,
@@ -68,17 +80,19 @@ public struct ScanFile: Sendable {
     self.init(
       path: path, volume: png.volume,
       source: .png(bitDepth: png.bitDepth, channels: isColour ? png.volume.volumeCount : 1),
-      nonFinite: nil, warnings: png.warnings.map { $0.description })
+      nonFinite: nil, warnings: png.warnings.map { $0.description }, files: png.files)
   }
 
   private init(
-    path: String, volume: Volume, source: Source, nonFinite: NonFiniteMask?, warnings: [String]
+    path: String, volume: Volume, source: Source, nonFinite: NonFiniteMask?, warnings: [String],
+    files: [String]
   ) {
     self.path = path
     self.volume = volume
     self.source = source
     self.nonFinite = nonFinite
     self.warnings = warnings
+    self.files = files
   }
 
   /// Writes a volume in place of this image's: same format, same grid, same header.
@@ -92,6 +106,12 @@ public struct ScanFile: Sendable {
   public func write(
     _ volume: Volume, to path: String, options: NIfTIWriteOptions = NIfTIWriteOptions()
   ) throws(ImagingError) -> [String] {
+    var volume = volume
+    // Samples of less than 8 bits are written as 8, which shows them as they were shown.
+    if case .png(let bitDepth, _) = source, bitDepth < 8 {
+      let factor = Float(255 / ((1 << bitDepth) - 1))
+      volume.voxels = volume.voxels.map { $0 * factor }
+    }
     switch (source, ImageFormat(path: path)) {
     case (.nifti(let source), .nifti):
       return try NIfTI.write(volume, to: path, like: source, options: options)
@@ -150,7 +170,10 @@ public struct ScanFile: Sendable {
     _ output: String, for input: String, overwrite: Bool, inputs: [String]
   ) throws(ImagingError) {
     guard isFolder(input) else {
-      return try AtomicFile.checkOutput(path: output, overwrite: overwrite, inputs: inputs)
+      for file in ImageFormat.files(of: output) {
+        try AtomicFile.checkOutput(path: file, overwrite: overwrite, inputs: inputs)
+      }
+      return
     }
     try PNGStackOutput(output, likeStackIn: input).check(overwrite: overwrite)
   }
@@ -173,9 +196,7 @@ public struct ScanFile: Sendable {
     if Self.isFolder(path) {
       try? PNGStackOutput(output, likeStackIn: path).remove()
     } else {
-      for file in ImageFormat(path: output) == .nifti ? NIfTI.files(of: output) : [output] {
-        unlink(file)
-      }
+      for file in ImageFormat.files(of: output) { unlink(file) }
     }
   }
 

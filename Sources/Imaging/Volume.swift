@@ -40,6 +40,12 @@ public struct Volume: Sendable, Equatable {
   /// The voxel size along the storage axes x, y, z in mm.
   public var spacing: SIMD3<Double> { geometry.spacing }
 
+  /// The lowest and the highest intensity.
+  public var range: [Float] { Self.range(of: voxels) }
+
+  /// The lowest and the highest of some intensities; 0 if there are none.
+  static func range(of voxels: [Float]) -> [Float] { [voxels.min() ?? 0, voxels.max() ?? 0] }
+
   /// The positions of one volume in ``voxels``.
   ///
   /// - Parameter index: The volume, in `0 ..< volumeCount`.

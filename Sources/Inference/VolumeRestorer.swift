@@ -25,6 +25,8 @@ public struct RestorationOptions: Sendable {
   public var kSpaceFactor: Double?
   /// Whether results are limited to the range of the input's intensities.
   public var clipsToInputRange = false
+  /// Voxels of the input, of the whole series, whose 0 stands for no number and is none of its intensities.
+  public var nonFinite: NonFiniteMask?
   /// Voxels outside keep the input's intensities; `[z, y, x]`, one volume.
   public var mask: [Bool]?
 
@@ -304,6 +306,8 @@ public final class VolumeRestorer {
           slice.pixels, in: restored.pixels, height: slice.height, width: slice.width)
       }
       result.replaceSlice(at: number, in: plane, ofVolume: index, with: restored)
+      // What is finite on the network's scale may lie beyond the greatest number on the image's.
+      guard restored.pixels.allSatisfy(\.isFinite) else { throw .outputNotFinite(slice: number) }
       guard progress() else { throw .cancelled }
     }
   }
@@ -351,9 +355,8 @@ public final class VolumeRestorer {
     _ result: inout Volume, _ input: Volume, volume: Int, _ options: RestorationOptions
   ) {
     let range = input.range(ofVolume: volume)
-    if options.clipsToInputRange, let low = input.voxels[range].min(),
-      let high = input.voxels[range].max()
-    {
+    let numbers = range.lazy.filter { options.nonFinite?[$0] != true }.map { input.voxels[$0] }
+    if options.clipsToInputRange, let low = numbers.min(), let high = numbers.max() {
       for index in range { result.voxels[index] = min(max(result.voxels[index], low), high) }
     }
     if let mask = options.mask {

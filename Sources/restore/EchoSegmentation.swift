@@ -153,14 +153,13 @@ struct EchoSegmentation {
   }
 
   private func sidecar(of view: EchoView, seconds: Double) throws -> Sidecar {
-    let voxels = view.scan.volume.voxels
     let labels = Set(view.labels.joined())
     let provenance = Sidecar.Provenance(
       arguments: sidecars.arguments, model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
-      inputSHA256: try Sidecar.checksums(of: [view.input]), seed: 0,
+      inputSHA256: try Sidecar.checksums(of: view.scan.files), seed: 0,
       threads: Engine.shared.threads, plane: "frames", backEnd: Engine.shared.backEnd,
-      inputRange: [voxels.min() ?? 0, voxels.max() ?? 0],
+      inputRange: view.scan.range,
       outputRange: [Float(labels.min() ?? 0), Float(labels.max() ?? 0)],
       nonFiniteVoxels: view.scan.nonFinite?.count ?? 0,
       warnings: view.scan.warnings.map { sidecars.message($0, naming: [view.input]) },

@@ -9,7 +9,7 @@ enum OutputPaths {
   /// - Throws: A usage failure.
   static func requireDistinct(_ paths: [String]) throws(CommandFailure) {
     var seen = Set<String>()
-    for path in paths
+    for path in paths.flatMap(ImageFormat.files(of:))
     where !seen.insert(URL(fileURLWithPath: path).standardizedFileURL.path).inserted {
       throw CommandFailure(
         code: ExitStatus.usage, kind: "usage", what: "one path for two outputs (\(path))",
@@ -38,7 +38,7 @@ enum OutputPaths {
   /// - Returns: What `write` returns.
   /// - Throws: What `write` throws.
   static func allOrNone<Result>(_ paths: [String], _ write: () throws -> Result) throws -> Result {
-    let paths = paths.flatMap { ImageFormat(path: $0) == .nifti ? NIfTI.files(of: $0) : [$0] }
+    let paths = paths.flatMap(ImageFormat.files(of:))
     let before = paths.map(identity)
     do { return try write() } catch {
       for (path, old) in zip(paths, before) where identity(path) != old { unlink(path) }

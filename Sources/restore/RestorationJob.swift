@@ -79,7 +79,7 @@ struct RestorationJob {
       throw InferenceError.channelMismatch(
         file: item.input, model: bundle.card.name, expected: 1, found: channels)
     }
-    let options = try options(for: scan)
+    let options = try options(for: scan, warn)
     let sliceCount = restorer.sliceCount(of: scan.volume, options)
     let needed = restorer.memoryEstimate(for: scan.volume, options)
     if let limit = settings.files.maxMemory?.bytes, UInt64(needed) > limit {
@@ -163,7 +163,9 @@ struct RestorationJob {
     return warnings
   }
 
-  private func options(for scan: ScanFile) throws -> RestorationOptions {
+  private func options(
+    for scan: ScanFile, _ warn: (String) -> Void
+  ) throws -> RestorationOptions {
     var options = RestorationOptions()
     options.plane = settings.slices.plane
     options.tiling = try settings.slices.tiling()
@@ -171,11 +173,13 @@ struct RestorationJob {
     options.averagesPlanes = settings.slices.tta.planes
     options.kSpaceFactor = settings.slices.kSpaceFactor
     options.clipsToInputRange = settings.slices.clipToInputRange
+    options.nonFinite = scan.nonFinite
     if let path = settings.slices.mask {
       // As the image is read, but a mask is one volume whichever of the image's is restored.
       var reading = try settings.files.readOptions()
       reading.volume = nil
       let mask = try ScanFile.read(path, options: reading)
+      mask.warnings.forEach(warn)
       try requireSameGrid(scan.volume.volume(at: 0), item: scan.path, mask.volume, path)
       options.mask = mask.volume.voxels.map { $0 != 0 }
     }
@@ -241,11 +245,11 @@ struct RestorationJob {
     let provenance = Sidecar.Provenance(
       arguments: sidecars.arguments, model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
-      inputSHA256: try Sidecar.checksums(of: [item.input]),
+      inputSHA256: try Sidecar.checksums(of: scan.files),
       seed: settings.seed, threads: Engine.shared.threads,
       plane: restorer.planes(scan.volume, options).map(\.rawValue).joined(separator: ", "),
       tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,
-      backEnd: Engine.shared.backEnd, inputRange: scan.volume.range,
+      backEnd: Engine.shared.backEnd, inputRange: scan.range,
       outputRange: restored.range, nonFiniteVoxels: scan.nonFinite?.count ?? 0,
       change: IntensityChange(
         from: scan.volume, to: restored, counting: scan.nonFinite?.finite),

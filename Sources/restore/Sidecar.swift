@@ -12,6 +12,8 @@ struct Sidecar: Encodable {
     var arguments: [String]
     /// Of an image that was simulated: the subcommand.
     var simulator: String?
+    /// Of an image that was simulated: whether it is what a perfect restoration gives.
+    var isReference: Bool?
     /// Of an image that a model made, as are the next two.
     var model: String?
     var modelVersion: String?
@@ -50,16 +52,10 @@ struct Sidecar: Encodable {
     }
   }
 
-  /// The checksums of inputs, each a file, one file of a pair (.hdr and .img), or a folder of PNG slices.
+  /// The checksums of the files of inputs, as those of a pair (.hdr and .img) or of a folder of PNG slices.
   ///
   /// - Throws: What reading a file throws.
-  static func checksums(of inputs: [String]) throws -> Checksums {
-    let files = inputs.flatMap { input -> [String] in
-      guard let format = ImageFormat(path: input) else {
-        return OutputPaths.files(in: input).filter { ImageFormat(path: $0) == .png }
-      }
-      return format == .nifti ? NIfTI.files(of: input) : [input]
-    }
+  static func checksums(of files: [String]) throws -> Checksums {
     if files.count == 1 { return .one(try SHA256.hexadecimal(ofFile: files[0])) }
     // Files of one name in several folders are told apart by their order: folders name people.
     var counts: [String: Int] = [:]
@@ -95,11 +91,18 @@ struct Sidecar: Encodable {
 
   /// The path of the sidecar of an output.
   static func path(besides output: String) -> String {
+    // A folder may be named with a slash at its end, or as `.` and `..` are.
+    var output = output
+    while output.count > 1, output.hasSuffix("/") { output.removeLast() }
+    if [".", ".."].contains(withoutFolders(output)) {
+      output = URL(fileURLWithPath: output).standardizedFileURL.path
+    }
     let folder = output.split(separator: "/", omittingEmptySubsequences: false).dropLast()
     return (folder + [Substring(ImageFormat.stem(of: output) + ".json")]).joined(separator: "/")
   }
 
-  /// Makes sure that the sidecar of an output replaces nothing that this program did not write.
+  /// Makes sure that the sidecar of an output replaces nothing that this program did not write, and no
+  /// description of another image.
   ///
   /// - Parameters:
   ///   - output: The path to be written.
@@ -107,11 +110,29 @@ struct Sidecar: Encodable {
   /// - Throws: A failure with code 73.
   static func requireWritable(besides output: String, overwrite: Bool) throws(CommandFailure) {
     let sidecar = path(besides: output)
-    guard !overwrite, isForeign(sidecar) else { return }
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: sidecar, isDirectory: &isFolder) else { return }
+    var cause = "the output's description would replace a file that this program did not write"
+    if isFolder.boolValue {
+      cause = "the output's description goes there, and a folder of that name is there"
+    } else if overwrite {
+      return
+    } else if !isForeign(sidecar) {
+      guard let other = images(describedBy: sidecar).first(where: { $0 != output }) else { return }
+      cause = "the output's description would replace that of \(other)"
+    }
     throw CommandFailure(
       code: ExitStatus.cannotCreate, kind: "output-exists", what: "output exists (\(sidecar))",
-      cause: "the output's description would replace a file that this program did not write",
-      advice: "choose another output name, or --no-sidecar, or --overwrite", file: sidecar)
+      cause: cause,
+      advice: "choose another output name, or --no-sidecar"
+        + (isFolder.boolValue ? "" : ", or --overwrite"), file: sidecar)
+  }
+
+  /// The images that a sidecar may describe: those of its name, and a folder of slices.
+  private static func images(describedBy sidecar: String) -> [String] {
+    let stem = String(sidecar.dropLast(".json".count))
+    return (ImageFormat.allCases.flatMap(\.endings).map { stem + $0 } + [stem])
+      .filter { FileManager.default.fileExists(atPath: $0) }
   }
 
   /// Whether a file is there that is not a sidecar of this program, as the JSON file that describes
@@ -153,6 +174,9 @@ struct Sidecar: Encodable {
   func write(to path: String) throws {
     let encoder = JSONEncoder()
     encoder.keyEncodingStrategy = .useDefaultKeys
+    // No number may cost the image that it is about.
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     let data = try encoder.encode(self) + Data("\n".utf8)
     try AtomicFile.write([UInt8](data), to: path, overwrite: true)

@@ -69,16 +69,15 @@ struct SidecarOptions: ParsableArguments {
     guard !noSidecar else { return }
     let paths = scans.map(\.path)
     var provenance = Sidecar.Provenance(
-      arguments: arguments, simulator: origin.simulator,
-      inputSHA256: paths.isEmpty ? nil : try Sidecar.checksums(of: paths), seed: origin.seed,
+      arguments: arguments, simulator: origin.simulator, isReference: origin.isReference,
+      inputSHA256: paths.isEmpty ? nil : try Sidecar.checksums(of: scans.flatMap(\.files)),
+      seed: origin.seed,
       threads: Engine.shared.threads, outputRange: range,
       nonFiniteVoxels: scans.reduce(0) { $0 + ($1.nonFinite?.count ?? 0) },
       warnings: origin.warnings.map { message($0, naming: paths + [output]) })
     if !paths.isEmpty {
-      provenance.inputRange = [
-        scans.compactMap { $0.volume.voxels.min() }.min() ?? 0,
-        scans.compactMap { $0.volume.voxels.max() }.max() ?? 0,
-      ]
+      let ranges = scans.map(\.range)
+      provenance.inputRange = [ranges.map { $0[0] }.min() ?? 0, ranges.map { $0[1] }.max() ?? 0]
     }
     if !reproducible {
       provenance.elapsedSeconds = -origin.start.timeIntervalSinceNow
@@ -95,6 +94,8 @@ struct SidecarOptions: ParsableArguments {
   struct Origin {
     /// The simulator; nil for a conversion.
     var simulator: String?
+    /// Whether the image is what a perfect restoration gives; nil where none is meant.
+    var isReference: Bool?
     /// Nil where nothing is random.
     var seed: UInt64?
     /// What was said meanwhile.
@@ -108,9 +109,4 @@ struct SidecarOptions: ParsableArguments {
       warnings.append(message)
     }
   }
-}
-
-extension Volume {
-  /// The lowest and the highest intensity.
-  var range: [Float] { [voxels.min() ?? 0, voxels.max() ?? 0] }
 }

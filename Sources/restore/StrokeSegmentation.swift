@@ -117,13 +117,12 @@ struct StrokeSegmentation {
   private func sidecar(
     _ scans: [ScanFile], _ report: StrokeReport, range: [Float], _ warnings: [String]
   ) throws -> Sidecar {
-    let voxels = scans[0].volume.voxels
     let provenance = Sidecar.Provenance(
       arguments: sidecars.arguments, model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
-      inputSHA256: try Sidecar.checksums(of: inputs), seed: 0,
+      inputSHA256: try Sidecar.checksums(of: scans.flatMap(\.files)), seed: 0,
       threads: Engine.shared.threads, plane: "axial, sagittal, coronal",
-      backEnd: Engine.shared.backEnd, inputRange: [voxels.min() ?? 0, voxels.max() ?? 0],
+      backEnd: Engine.shared.backEnd, inputRange: scans[0].range,
       outputRange: range, nonFiniteVoxels: scans.reduce(0) { $0 + ($1.nonFinite?.count ?? 0) },
       warnings: warnings.map { sidecars.message($0, naming: inputs) },
       elapsedSeconds: sidecars.reproducible ? nil : report.seconds,

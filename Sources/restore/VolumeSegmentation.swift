@@ -110,7 +110,7 @@ struct VolumeSegmentation {
     return Sidecar.Provenance(
       arguments: sidecars.arguments, model: bundle.card.name,
       modelVersion: bundle.card.version, weightsSHA256: bundle.card.weightsSHA256,
-      inputSHA256: try Sidecar.checksums(of: item.images), seed: 0,
+      inputSHA256: try Sidecar.checksums(of: read.scans.flatMap(\.files)), seed: 0,
       threads: Engine.shared.threads, plane: plan.axes == 3 ? "volume" : "slices",
       tile: plan.patch, overlap: 0.5, backEnd: Engine.shared.backEnd,
       inputRange: [lowest, highest],

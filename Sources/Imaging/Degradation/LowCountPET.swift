@@ -141,7 +141,8 @@ public struct LowCountPET: Sendable, Equatable {
   ) -> (counts: [Float], background: Float) {
     let total = sinogram.reduce(0) { $0 + Double($1) } * scale
     let background = Float(background * total / Double(sinogram.count))
-    return (sinogram.map { $0 * Float(scale) + background }, background)
+    // Of faint images the scale is beyond single precision, what comes out of it is not.
+    return (sinogram.map { Float(Double($0) * scale) + background }, background)
   }
 
   private func reconstructed(
@@ -168,7 +169,7 @@ public struct LowCountPET: Sendable, Equatable {
             line.update(repeating: 0, count: count)
             beam.project(padded, view: view, into: line)
             for detector in 0..<count {
-              let mean = line[detector] * Float(scale) + background
+              let mean = Float(Double(line[detector]) * scale) + background
               line[detector] = mean > 0 ? measured[view * count + detector] / mean : 1
             }
           }

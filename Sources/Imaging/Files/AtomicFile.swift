@@ -178,7 +178,7 @@ extension AtomicFile {
   /// - Parameters:
   ///   - path: The output path.
   ///   - overwrite: Whether an existing file may be replaced.
-  ///   - inputs: Paths of files that must survive.
+  ///   - inputs: Paths of files that must survive; of either file of a NIfTI pair, both.
   /// - Throws: ``ImagingError/overwritingInput(file:input:)``,
   ///   ``ImagingError/outputExists(file:)`` or ``ImagingError/cannotCreate(file:reason:)``.
   public static func checkOutput(
@@ -189,7 +189,7 @@ extension AtomicFile {
     }
     var status = stat()
     if stat(path, &status) == 0 {
-      for input in inputs {
+      for input in inputs.flatMap(ImageFormat.files(of:)) {
         var other = stat()
         if stat(input, &other) == 0, status.st_dev == other.st_dev, status.st_ino == other.st_ino {
           throw .overwritingInput(file: path, input: input)

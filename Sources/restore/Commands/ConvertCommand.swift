@@ -84,7 +84,10 @@ struct ConvertCommand: ParsableCommand {
     var origin = SidecarOptions.Origin()
     let sizes = try Self.numbers(spacing, count: [1, 3], "--spacing") ?? [1]
     let size = sizes.count == 1 ? SIMD3(repeating: sizes[0]) : SIMD3(sizes[0], sizes[1], sizes[2])
-    let scan = try ScanFile.read(input, options: NIfTIReadOptions(assumedSpacing: size))
+    // Pictures have no voxel size; one that a NIfTI header lacks is not for a conversion to make up.
+    let isPicture = ImageFormat(path: input) != .nifti
+    let scan = try ScanFile.read(
+      input, options: isPicture ? NIfTIReadOptions(assumedSpacing: size) : NIfTIReadOptions())
     scan.warnings.forEach { origin.warn($0) }
     var options = NIfTIWriteOptions(
       overwrite: overwrite, inputs: [input], nonFinite: scan.nonFinite)
@@ -100,25 +103,27 @@ struct ConvertCommand: ParsableCommand {
         try NIfTI.write(scan.volume, to: output, options: options)
           .forEach { origin.warn($0.description) }
       }
-      try sidecars.describe(output, range: scan.volume.range, from: [scan], origin)
+      try sidecars.describe(output, range: scan.range, from: [scan], origin)
     }
     show([output])
   }
 
   /// Voxels pass through single precision, which does not hold all that some types do.
   private func rounding(of volume: Volume, _ source: NIfTISource) -> String? {
+    let largest = volume.voxels.reduce(0) { max($0, $1.magnitude) }
     let isExact: Bool
-    switch source.dataType {
-    case .float64: isExact = false
-    case .int32, .uint32, .int64, .uint64:
-      isExact =
-        source.header.scaling == nil
-        && volume.voxels.allSatisfy { $0.magnitude <= Float(LabelMap.largest) }
+    switch (source.dataType, source.header.scaling) {
+    case (.float64, _): isExact = false
+    case (.float32, let scaling): isExact = scaling == nil || scaling! == (1, 0)
+    // Stored numbers come back if values of neighbouring ones are further apart than rounding moves them.
+    case (_, let scaling?): isExact = scaling.slope.magnitude > Double(largest.ulp)
+    case (.int32, nil), (.uint32, nil), (.int64, nil), (.uint64, nil):
+      isExact = largest <= Float(LabelMap.largest)
     default: isExact = true
     }
     guard !isExact else { return nil }
-    return "\(input): \(source.dataType) voxels pass through single precision; digits beyond the "
-      + "seventh are rounded"
+    return "\(input): \(source.dataType) voxels\(source.header.scaling == nil ? "" : ", scaled,") pass "
+      + "through single precision; digits beyond the seventh are rounded"
   }
 
   private func makeStack() throws {
@@ -136,7 +141,7 @@ struct ConvertCommand: ParsableCommand {
       throw ImagingError.unsupportedFormat(
         file: input, reason: "\(volume.volumeCount) volumes; a stack of PNG files holds one")
     }
-    let (low, high) = try range(of: volume)
+    let (low, high) = try range(of: scan)
     let (size, digits) = (volume.size, max(4, String(volume.size.z - 1).count))
     let names = (0..<size.z).map { z in
       String(repeating: "0", count: digits - String(z).count) + "\(z).png"
@@ -145,10 +150,12 @@ struct ConvertCommand: ParsableCommand {
     _ = FileManager.default.fileExists(atPath: input, isDirectory: &isFolder)
     let inputs = isFolder.boolValue ? try PNGVolume.stackFiles(in: input) : [input]
     let stack = PNGStackOutput(output, names: names, inputs: inputs)
-    let scale = Float(65535 / max(high - low, .leastNormalMagnitude))
+    if low == high { origin.warn("\(input): the image is constant: all pixels are 0") }
     var scaled = volume
     if low != 0 || high != 65535 {
-      scaled.voxels = volume.voxels.map { ($0 - Float(low)) * scale }
+      // In double precision: a narrow range needs a scale beyond single precision.
+      let scale = high > low ? 65535 / (high - low) : 0
+      scaled.voxels = volume.voxels.map { Float((Double($0) - low) * scale) }
     }
     let saturated = try PNGVolume.writeStack(
       scaled, bitDepth: 16, to: stack, overwrite: overwrite)
@@ -169,13 +176,15 @@ struct ConvertCommand: ParsableCommand {
   }
 
   /// What becomes 0 and 65535: the window; else nothing changes if all values fit 16 bits.
-  private func range(of volume: Volume) throws -> (low: Double, high: Double) {
+  private func range(of scan: ScanFile) throws -> (low: Double, high: Double) {
     if let window = try Self.numbers(window, count: [2], "--window") {
       return (window[0], window[1])
     }
-    let values = volume.voxels
-    if values.allSatisfy({ $0 >= 0 && $0 <= 65535 && $0 == $0.rounded() }) { return (0, 65535) }
-    return (Double(values.min() ?? 0), Double(values.max() ?? 1))
+    if scan.volume.voxels.allSatisfy({ $0 >= 0 && $0 <= 65535 && $0 == $0.rounded() }) {
+      return (0, 65535)
+    }
+    let range = scan.range
+    return (Double(range[0]), Double(range[1]))
   }
 
   private func show(_ written: [String]) {

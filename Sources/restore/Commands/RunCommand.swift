@@ -213,7 +213,16 @@ enum TestTimeAugmentation: String, ExpressibleByArgument, CaseIterable {
 
 extension AnatomicalPlane: ExpressibleByArgument {}
 extension TileBlend: ExpressibleByArgument {}
-extension OutputDataType: ExpressibleByArgument {}
+extension OutputDataType: ExpressibleByArgument {
+  /// Labels are what a segmentation writes.
+  public static var allValueStrings: [String] { allCases.filter { $0 != .labels }.map(\.rawValue) }
+
+  /// One of ``allValueStrings``.
+  public init?(argument: String) {
+    guard Self.allValueStrings.contains(argument) else { return nil }
+    self.init(rawValue: argument)
+  }
+}
 extension AffineSource: ExpressibleByArgument {}
 
 /// How files are read and written.

@@ -97,11 +97,17 @@ struct SimulationOptions: ParsableArguments {
       for (path, volume) in [(item.output, result.degraded), (reference, result.reference)] {
         guard let path else { continue }
         let image = volume.shifted(by: offset)
+        guard image.voxels.allSatisfy(\.isFinite) else {
+          throw ImagingError.intensityTooLarge(
+            file: item.input,
+            value: scan.volume.voxels.max { $0.magnitude < $1.magnitude } ?? 0)
+        }
         let notes = try scan.write(
           image, to: path,
           options: NIfTIWriteOptions(
             dataType: dtype, overwrite: overwrite, nonFinite: scan.nonFinite))
         var own = origin
+        if reference != nil { own.isReference = path == reference }
         notes.forEach { own.warn($0) }
         do { try sidecars.describe(path, range: image.range, from: [scan], own) } catch {
           scan.removeOutput(path)
