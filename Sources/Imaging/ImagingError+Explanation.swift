@@ -136,7 +136,9 @@ extension ImagingError {
     case .invalidVoxelSize(let file, let reason):
       Explanation(
         "voxel-size", .badData, file, "invalid voxel size", cause: reason,
-        try: "repair the header, or give the true size to `restore run` with --assume-spacing X,Y,Z (mm)")
+        try:
+          "repair the header, or give the true size to `restore run` with --assume-spacing X,Y,Z (mm)"
+      )
     case .noSuchVolume(let file, let index, let count):
       Explanation(
         "volume", .usage, file, "no volume \(index)",

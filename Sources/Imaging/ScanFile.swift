@@ -48,7 +48,9 @@ public struct ScanFile: Sendable {
       throw .noSuchFile(file: path, reason: nil)
     }
     // A picture is one volume.
-    if isFolder.boolValue || ImageFormat(path: path) == .png, let volume = options.volume, volume > 0 {
+    if isFolder.boolValue || ImageFormat(path: path) == .png, let volume = options.volume,
+      volume > 0
+    {
       throw .noSuchVolume(file: path, index: volume, count: 1)
     }
     if isFolder.boolValue {

@@ -23,7 +23,9 @@ struct IntensityLimitsTests {
     }
   }
 
-  @Test("constant and very faint images become pictures", arguments: [Float(0.5), -7, .leastNonzeroMagnitude])
+  @Test(
+    "constant and very faint images become pictures",
+    arguments: [Float(0.5), -7, .leastNonzeroMagnitude])
   func constant(value: Float) throws {
     let space = try Workspace()
     try space.image("in.nii", volume { _ in value })
@@ -56,7 +58,8 @@ struct IntensityLimitsTests {
     try write("coarse.nii", 0.5, -1024)
     let coarse = try space.restore("convert", "coarse.nii", "coarse-out.nii")
     #expect(coarse.status == 0 && !coarse.errors.contains("digits"), "\(coarse.errors)")
-    #expect(try space.data("coarse.nii").dropFirst(352) == space.data("coarse-out.nii").dropFirst(352))
+    #expect(
+      try space.data("coarse.nii").dropFirst(352) == space.data("coarse-out.nii").dropFirst(352))
   }
 
   @Test("the 0 that stands for NaN is no intensity: not of the range, the clip or the picture")

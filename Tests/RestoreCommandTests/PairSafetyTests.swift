@@ -22,7 +22,8 @@ struct PairSafetyTests {
     ] {
       let outcome = try space.start(arguments + ["--overwrite"]).finish()
       #expect(outcome.status == 73, "\(arguments) \(outcome.errors)")
-      #expect(outcome.headline?.hasPrefix("refusing to overwrite input") == true, "\(outcome.errors)")
+      #expect(
+        outcome.headline?.hasPrefix("refusing to overwrite input") == true, "\(outcome.errors)")
       #expect(try (space.data("pair.hdr"), space.data("pair.img")) == before)
       #expect(!space.exists("other.nii"))
     }

@@ -114,7 +114,7 @@ struct ConvertCommand: ParsableCommand {
     let isExact: Bool
     switch (source.dataType, source.header.scaling) {
     case (.float64, _): isExact = false
-    case (.float32, let scaling): isExact = scaling == nil || scaling! == (1, 0)
+    case (.float32, let scaling?): isExact = scaling == (1, 0)
     // Stored numbers come back if values of neighbouring ones are further apart than rounding moves them.
     case (_, let scaling?): isExact = scaling.slope.magnitude > Double(largest.ulp)
     case (.int32, nil), (.uint32, nil), (.int64, nil), (.uint64, nil):
@@ -122,7 +122,8 @@ struct ConvertCommand: ParsableCommand {
     default: isExact = true
     }
     guard !isExact else { return nil }
-    return "\(input): \(source.dataType) voxels\(source.header.scaling == nil ? "" : ", scaled,") pass "
+    return
+      "\(input): \(source.dataType) voxels\(source.header.scaling == nil ? "" : ", scaled,") pass "
       + "through single precision; digits beyond the seventh are rounded"
   }
 

@@ -71,9 +71,11 @@ struct SimulationOptions: ParsableArguments {
     let items = try ItemList.items(input: input, output: output)
     let references = try referenceOutput.map { try ItemList.items(input: input, output: $0) }
     let (inputs, outputs) = (items.map(\.input), (items + (references ?? [])).map(\.output))
-    try sidecars.check(outputs, overwrite: overwrite)
     for item in items + (references ?? []) {
       try ScanFile.checkFormat(ofOutput: item.output, for: item.input)
+    }
+    try sidecars.check(outputs, overwrite: overwrite)
+    for item in items + (references ?? []) {
       try ScanFile.checkOutput(item.output, for: item.input, overwrite: overwrite, inputs: inputs)
     }
     var written: [String] = []
