@@ -109,11 +109,7 @@ public struct ScanFile: Sendable {
     _ volume: Volume, to path: String, options: NIfTIWriteOptions = NIfTIWriteOptions()
   ) throws(ImagingError) -> [String] {
     var volume = volume
-    // Samples of less than 8 bits are written as 8, which shows them as they were shown.
-    if case .png(let bitDepth, _) = source, bitDepth < 8 {
-      let factor = Float(255 / ((1 << bitDepth) - 1))
-      volume.voxels = volume.voxels.map { $0 * factor }
-    }
+    if pictureFactor != 1 { volume.voxels = volume.voxels.map { $0 * pictureFactor } }
     switch (source, ImageFormat(path: path)) {
     case (.nifti(let source), .nifti):
       return try NIfTI.write(volume, to: path, like: source, options: options)
@@ -134,6 +130,22 @@ public struct ScanFile: Sendable {
       return Self.saturation(saturated, of: volume)
     default:
       throw Self.otherFormat(path, than: self.path)
+    }
+  }
+
+  /// By how much samples of less than 8 bits are multiplied: written as 8 bits they are shown as they were.
+  private var pictureFactor: Float {
+    guard case .png(let bitDepth, _) = source, bitDepth < 8 else { return 1 }
+    return Float(255 / ((1 << bitDepth) - 1))
+  }
+
+  /// The lowest and the highest intensity of a volume as ``write(_:to:options:)`` stores it: a picture holds whole
+  /// numbers from 0 on.
+  public func storedRange(of volume: Volume) -> [Float] {
+    guard case .png(let bitDepth, _) = source else { return volume.range }
+    let highest = Float((1 << max(8, bitDepth)) - 1)
+    return volume.range.map {
+      min(max(($0 * pictureFactor).rounded(.toNearestOrEven), 0), highest)
     }
   }
 

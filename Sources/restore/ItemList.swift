@@ -50,6 +50,8 @@ enum ItemList {
   static func items(
     input: String, output: String, makesFolder: Bool = true
   ) throws(CommandFailure) -> [Item] {
+    try OutputPaths.requireNamed(input, "--input")
+    try OutputPaths.requireNamed(output, "--output")
     let inputs = try inputs(input, stacks: true)
     if output.lowercased().hasSuffix(".txt") {
       let outputs = try lines(of: output)

@@ -3,6 +3,19 @@ import Imaging
 
 /// Checks of the paths that a command is to write, before any work.
 enum OutputPaths {
+  /// Refuses an empty path: with a name behind it, it would be the root of the file system.
+  ///
+  /// - Parameters:
+  ///   - path: What was given.
+  ///   - option: For what.
+  /// - Throws: A usage failure.
+  static func requireNamed(_ path: String, _ option: String) throws(CommandFailure) {
+    guard path.isEmpty else { return }
+    throw CommandFailure(
+      code: ExitStatus.usage, kind: "usage", what: "\(option) is empty",
+      cause: "a path is needed", advice: "see whether a variable of the shell is unset")
+  }
+
   /// Refuses one path for two outputs: the later one would replace the earlier.
   ///
   /// - Parameter paths: All that will be written.

@@ -79,6 +79,9 @@ struct RestorationJob {
       throw InferenceError.channelMismatch(
         file: item.input, model: bundle.card.name, expected: 1, found: channels)
     }
+    if case .png(let bitDepth, _) = scan.source, settings.files.dtype != .same {
+      warn("\(item.input): --dtype is for NIfTI; the picture keeps \(max(8, bitDepth)) bits")
+    }
     let options = try options(for: scan, warn)
     let sliceCount = restorer.sliceCount(of: scan.volume, options)
     let needed = restorer.memoryEstimate(for: scan.volume, options)
@@ -250,7 +253,7 @@ struct RestorationJob {
       plane: restorer.planes(scan.volume, options).map(\.rawValue).joined(separator: ", "),
       tile: options.tiling.map { [$0.height, $0.width] }, overlap: options.tiling?.overlap,
       backEnd: Engine.shared.backEnd, inputRange: scan.range,
-      outputRange: restored.range, nonFiniteVoxels: scan.nonFinite?.count ?? 0,
+      outputRange: scan.storedRange(of: restored), nonFiniteVoxels: scan.nonFinite?.count ?? 0,
       change: IntensityChange(
         from: scan.volume, to: restored, counting: scan.nonFinite?.finite),
       warnings: report.warnings.map { sidecars.message($0, naming: [item.input, item.output]) },

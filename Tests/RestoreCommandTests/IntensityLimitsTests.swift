@@ -87,6 +87,8 @@ struct IntensityLimitsTests {
     #expect(outcome.status == 0, "\(outcome.errors)")
     let picture = try ScanFile.read(space.path("out.png")).volume
     #expect(picture.voxels[..<16].elementsEqual((0..<16).map { Float($0 * 17) }))
+    let told = try #require(try space.json("out.json")["Restore"] as? [String: Any])
+    #expect(told["outputRange"] as? [Int] == [0, 255], "as it is stored")
   }
 
   /// A 4-bit PNG of 16 x 16 pixels whose rows are 0 to 15, its data stored without compression.
@@ -141,6 +143,9 @@ struct IntensityLimitsTests {
     let volume = try space.restore(
       "run", "-i", "in.png", "-o", "out.png", "-m", "./tiny", "--volume", "7")
     #expect(volume.status == 64 && volume.headline == "no volume 7 (in.png)", "\(volume.errors)")
+    let type = try space.restore(
+      "run", "-i", "in.png", "-o", "out.png", "-m", "./tiny", "--dtype", "float32")
+    #expect(type.status == 0 && type.errors.contains("the picture keeps 8 bits"), "\(type.errors)")
     try space.image("in.nii")
     let labels = try space.restore(
       "run", "-i", "in.nii", "-o", "out.nii", "-m", "./tiny", "--dtype", "labels")

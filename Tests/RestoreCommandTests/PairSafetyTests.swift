@@ -86,4 +86,21 @@ struct PairSafetyTests {
     let restore = try #require(try space.json("out.json")["Restore"] as? [String: Any])
     #expect(restore["inputSHA256"] is String)
   }
+
+  @Test("an empty path, as of an unset variable, is not the root of the file system")
+  func empty() throws {
+    let space = try Workspace()
+    try space.image("in.nii")
+    for arguments in [
+      ["run", "-i", "in.nii", "-o", "", "-m", "./tiny", "--dry-run"], ["convert", "in.nii", ""],
+      ["convert", "", "out.nii"], ["simulate", "rician", "-i", "", "-o", "out.nii"],
+      ["simulate", "fundus", "-o", ""], ["bids", ".", "", "participant", "-m", "./tiny"],
+      ["bids", "", "out", "participant", "-m", "./tiny"],
+      ["segment", "-i", "in.nii", "-o", "", "-m", "./tiny"],
+    ] {
+      let outcome = try space.start(arguments).finish()
+      #expect(outcome.status == 64, "\(arguments) \(outcome.errors)")
+      #expect(outcome.headline?.hasSuffix("is empty") == true, "\(outcome.errors)")
+    }
+  }
 }

@@ -88,6 +88,8 @@ struct BIDSCommand: ParsableCommand {
 
   func run() throws {
     common.apply()
+    try OutputPaths.requireNamed(dataset, "BIDS_DIR")
+    try OutputPaths.requireNamed(output, "OUT_DIR")
     var own = self
     if dataset.count > 1, dataset.hasSuffix("/") { own.dataset = String(dataset.dropLast()) }
     let folder = try BIDSFolder(path: own.dataset)

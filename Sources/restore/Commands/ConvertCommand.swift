@@ -55,6 +55,8 @@ struct ConvertCommand: ParsableCommand {
 
   func run() throws {
     common.apply()
+    try OutputPaths.requireNamed(input, "the input")
+    try OutputPaths.requireNamed(output, "the output")
     let ending = input.split(separator: ".").last.map { $0.lowercased() } ?? ""
     if ["pth", "pt", "ckpt"].contains(ending) {
       return try CheckpointConversion(

@@ -59,6 +59,7 @@ struct SegmentCommand: ParsableCommand {
 
   func run() throws {
     common.apply()
+    try OutputPaths.requireNamed(output, "--output")
     let bundle = try ModelBundle.find(model)
     try bundle.require(.segment, of: model)
     let architecture = bundle.card.network.architecture.architecture

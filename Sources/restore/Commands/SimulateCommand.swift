@@ -111,7 +111,9 @@ struct SimulationOptions: ParsableArguments {
         var own = origin
         if reference != nil { own.isReference = path == reference }
         notes.forEach { own.warn($0) }
-        do { try sidecars.describe(path, range: image.range, from: [scan], own) } catch {
+        do {
+          try sidecars.describe(path, range: scan.storedRange(of: image), from: [scan], own)
+        } catch {
           scan.removeOutput(path)
           throw error
         }

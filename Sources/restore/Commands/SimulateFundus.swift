@@ -45,6 +45,7 @@ struct SimulateFundus: ParsableCommand {
 
   func run() throws {
     common.apply()
+    try OutputPaths.requireNamed(output, "--output")
     do {
       try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
     } catch {
