@@ -42,7 +42,9 @@ public struct ScanSource: Sendable {
       let text = phantomPrefix + "\(isBrain ? "brain" : parts[1]):" + seed
       return (text, text)
     }
-    let path = try CTLikeName(name)?.path ?? name
+    var path = try CTLikeName(name)?.path ?? name
+    // Either file of a pair names the same image.
+    path = ImageFormat.files(of: path).first(where: FileManager.default.fileExists) ?? path
     return (
       FileIdentity.text(of: path), URL(fileURLWithPath: path).resolvingSymlinksInPath().path
     )

@@ -66,15 +66,17 @@ struct CheckpointConversion {
         code: ExitStatus.usage, kind: "usage", what: "no architecture", cause: "--arch is missing",
         advice: "name one of \(ModelCatalogue.architectures.map { $0.architecture })")
     }
-    let card = output + "/model.json"
+    let files = ["weights.safetensors", "README.md", "model.json"].map { output + "/" + $0 }
     if FileManager.default.fileExists(atPath: output) {
-      try AtomicFile.checkOutput(path: card, overwrite: overwrite, inputs: [input])
+      for file in files {
+        try AtomicFile.checkOutput(path: file, overwrite: overwrite, inputs: [input])
+      }
     }
     let checkpoint = try TorchCheckpoint(contentsOf: input)
     var generator = SeededGenerator(seed: 0)
     let model = try description(arch).makeModel(using: &generator)
     let names = try load(checkpoint, into: model)
-    try write(model, checkpoint, card: card)
+    try OutputPaths.allOrNone(files) { try write(model) }
     report(names, ignored: checkpoint.ignored)
   }
 
@@ -141,9 +143,7 @@ struct CheckpointConversion {
     return names
   }
 
-  private func write(
-    _ model: any RestorationModel, _ checkpoint: TorchCheckpoint, card path: String
-  ) throws {
+  private func write(_ model: any RestorationModel) throws {
     do {
       try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
     } catch {

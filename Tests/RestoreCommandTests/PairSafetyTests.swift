@@ -103,4 +103,39 @@ struct PairSafetyTests {
       #expect(outcome.headline?.hasSuffix("is empty") == true, "\(outcome.errors)")
     }
   }
+
+  @Test("the two files of a pair are one image, which does not train and validate")
+  func parts() throws {
+    let space = try Workspace()
+    try space.image("pair.hdr")
+    try space.write(
+      """
+      {"train": [{"subject": "a", "files": ["pair.hdr"]}],
+       "validation": [{"subject": "b", "files": ["pair.img"]}]}
+      """, to: "split.json")
+    try space.write(
+      """
+      {"model": {"arch": "dncnn"}, "data": {"split": "split.json", "simulator": "rician", "crop": 8}}
+      """, to: "config.json")
+    let outcome = try space.restore("train", "-c", "config.json", "-o", "run")
+    #expect(outcome.status == 78 && outcome.errors.contains("pair"), "\(outcome.errors)")
+    #expect(outcome.headline?.contains("split") == true && !space.exists("run/bundle"))
+  }
+
+  @Test("a bundle is written whole or not at all: what stands in its folder is seen first")
+  func bundle() throws {
+    let space = try Workspace()
+    try FileManager.default.createDirectory(
+      atPath: space.path("b"), withIntermediateDirectories: true)
+    try space.write("notes", to: "b/README.md")
+    try space.write(
+      #"{"dim": 4, "num_blocks": [1, 1, 1, 1], "num_refinement_blocks": 1}"#, to: "tiny.json")
+    let fixtures =
+      URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/Fixtures"
+    let outcome = try space.restore(
+      "convert", fixtures + "/tiny_restore_rwkv.pth", "b", "--arch", "restore-rwkv",
+      "--hyperparameters", "tiny.json")
+    #expect(outcome.status == 73 && outcome.headline == "output exists (b/README.md)")
+    #expect(!space.exists("b/weights.safetensors") && !space.exists("b/model.json"))
+  }
 }
