@@ -104,6 +104,11 @@ struct ShardingOptions: ParsableArguments {
     if let shard, shard != "slurm" {
       throw ValidationError("--shard \(shard): only slurm is known")
     }
+    // One of them alone is a variable that was forgotten: one job would do all, or all the same part.
+    guard shard != nil || (partID == nil) == (numParts == nil) else {
+      throw ValidationError(
+        "--part-id and --num-parts belong together: part K of N is part-id K, num-parts N")
+    }
     let (part, parts) = try resolved()
     guard parts >= 1, (0..<parts).contains(part) else {
       throw ValidationError("part-id must be 0..N-1: \(part) of \(parts)")

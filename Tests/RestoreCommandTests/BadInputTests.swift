@@ -191,6 +191,8 @@ struct BadInputTests {
     for (arguments, message) in [
       (files + ["--overwrit"], "unknown option (--overwrit)"),
       (files + ["--part-id", "2", "--num-parts", "2"], "part-id must be 0..N-1"),
+      (files + ["--num-parts", "2"], "--part-id and --num-parts belong together"),
+      (files + ["--part-id", "0"], "--part-id and --num-parts belong together"),
       (["run", "-i", "in.nii"], "Missing expected argument"),
       (files + ["--tile", "3"], "--tile 3"),
     ] {
