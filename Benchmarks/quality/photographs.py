@@ -75,9 +75,11 @@ def first() -> dict[str, np.ndarray]:
 
 def more() -> dict[str, np.ndarray]:
     """The pictures of scikit-learn and of the wallpapers."""
-    if not WALLPAPERS.is_dir():
+    missing = [stem for stem in AVERAGED if not (WALLPAPERS / f"{stem}.jpg").exists()]
+    if missing:
         raise SystemExit(
-            f"There is no {WALLPAPERS}; apt-get install lomiri-wallpapers-16.04 lomiri-wallpapers-20.04"
+            f"{WALLPAPERS} lacks {', '.join(missing)}: "
+            "apt-get install lomiri-wallpapers-16.04 lomiri-wallpapers-20.04"
         )
     images = files("sklearn.datasets") / "images"
     pictures = {name: averaged(grey(Path(str(images / f"{name}.jpg"))), 2) for name in ("china", "flower")}
