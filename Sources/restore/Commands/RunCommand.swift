@@ -87,15 +87,12 @@ struct RunCommand: ParsableCommand {
       if dryRun || many.skipExisting && exists { continue }
       try ScanFile.checkOutput(
         item.output, for: item.input, overwrite: many.overwrite, inputs: inputs)
-      let sidecar = Sidecar.path(besides: item.output)
-      written += sidecars.noSidecar ? [item.output] : [item.output, sidecar]
-      if !sidecars.noSidecar {
-        try Sidecar.requireWritable(besides: item.output, overwrite: many.overwrite)
-      }
+      written.append(item.output)
     }
-    if let montage, !dryRun { written.append(montage) }
-    try OutputPaths.requireDistinct(written)
+    try sidecars.check(written, overwrite: many.overwrite)
     if let montage, !dryRun {
+      let descriptions = sidecars.noSidecar ? [] : written.map(Sidecar.path(besides:))
+      try OutputPaths.requireDistinct(written + descriptions + [montage])
       try AtomicFile.checkOutput(path: montage, overwrite: many.overwrite, inputs: inputs)
     }
   }
